@@ -1,0 +1,109 @@
+"""Client of Session Gateway: `Inference` for plain code, `AsyncInference` for asyncio.
+
+Names are loaded when they are first used. Importing this package, or `sessiongateway.app`, therefore loads neither
+grpc nor protobuf, which workers need: they import apps and then fork, and a fork after grpc hangs or crashes.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sessiongateway._client import AsyncInference
+    from sessiongateway._exceptions import (
+        AppError,
+        AppMismatchError,
+        AppNotFoundError,
+        AppStartFailedError,
+        DeadlineExceededError,
+        FunctionNotFoundError,
+        GatewayDrainingError,
+        InternalError,
+        InvalidInputError,
+        InvalidRequestError,
+        NoWorkerAvailableError,
+        PermissionDeniedError,
+        QuotaExceededError,
+        RequestIdReusedError,
+        SessionBusyError,
+        SessionEndedError,
+        SessionExpiredError,
+        SessionGatewayError,
+        SessionNotFoundError,
+        UnauthenticatedError,
+        UnavailableError,
+        VersionMismatchError,
+        VersionNotFoundError,
+        WorkerLeasedError,
+        WorkerLostError,
+        WorkerNotFoundError,
+    )
+    from sessiongateway._keepalive import AsyncKeepaliveStream
+    from sessiongateway._session import AsyncSession
+    from sessiongateway._sync import Inference, KeepaliveStream, Session
+    from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo
+
+__all__ = [
+    "AppError",
+    "AppInfo",
+    "AppMismatchError",
+    "AppNotFoundError",
+    "AppStartFailedError",
+    "AsyncInference",
+    "AsyncKeepaliveStream",
+    "AsyncSession",
+    "DeadlineExceededError",
+    "FunctionInfo",
+    "FunctionNotFoundError",
+    "GatewayDrainingError",
+    "Inference",
+    "InternalError",
+    "InvalidInputError",
+    "InvalidRequestError",
+    "KeepaliveEvent",
+    "KeepaliveStream",
+    "NoWorkerAvailableError",
+    "PermissionDeniedError",
+    "QuotaExceededError",
+    "RequestIdReusedError",
+    "RunResult",
+    "Session",
+    "SessionBusyError",
+    "SessionEndedError",
+    "SessionExpiredError",
+    "SessionGatewayError",
+    "SessionInfo",
+    "SessionNotFoundError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "VersionMismatchError",
+    "VersionNotFoundError",
+    "WorkerLeasedError",
+    "WorkerLostError",
+    "WorkerNotFoundError",
+]
+
+_HOMES = {
+    "AsyncInference": "_client",
+    "AsyncKeepaliveStream": "_keepalive",
+    "AsyncSession": "_session",
+    "Inference": "_sync",
+    "KeepaliveStream": "_sync",
+    "Session": "_sync",
+    "AppInfo": "_types",
+    "FunctionInfo": "_types",
+    "KeepaliveEvent": "_types",
+    "RunResult": "_types",
+    "SessionInfo": "_types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES.get(name, '_exceptions')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

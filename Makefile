@@ -1,0 +1,137 @@
+# Everything that a person or CI runs here. Only Python, make and a package index are needed: tools come from lock files
+# into .venv, and a stamp file stands for each finished installation, so that nothing is installed twice.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+BIN := .venv/bin
+# --python: with another environment activated, uv would otherwise install into that one.
+UV_PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+	--custom-compile-command 'make lock' $(LOCK_ARGS)
+BOOTSTRAPPED := .venv/.bootstrapped
+INSTALLED := .venv/.installed
+GENERATOR := .venv/generate/.installed
+
+# Service accounts and some containers have no home to write to, where uv and buf would keep their caches.
+ifneq ($(shell test -w "$$HOME" || echo none),)
+export UV_CACHE_DIR ?= $(CURDIR)/build/uv-cache
+export BUF_CACHE_DIR ?= $(CURDIR)/build/buf-cache
+endif
+
+# A copied or moved .venv still points at the tree where it was made: it is made anew.
+ifneq ($(wildcard .venv/.location),)
+ifneq ($(shell cat .venv/.location),$(CURDIR))
+$(BOOTSTRAPPED): moved
+endif
+endif
+
+.PHONY: help demo test serve check check-format check-code check-types check-layers check-protos check-generate check-docs \
+	format generate docs baseline lock build clean moved
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  PYTHON=python3.12      the interpreter that .venv is made with (3.11 or newer)'
+	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
+	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
+
+demo: $(INSTALLED) ## start a gateway with the example apps, play a session against it, stop
+	@$(BIN)/python -m tools.demo
+
+serve: $(INSTALLED) ## run the gateway in the foreground with the example apps
+	@$(BIN)/python -m tools.serve
+
+test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
+
+check-format: $(INSTALLED) ## formatting of Python
+	$(BIN)/ruff format --check
+
+check-code: $(INSTALLED) ## lint of Python
+	$(BIN)/ruff check
+
+# Each example is a tree of its own: an app's modules import each other without a package.
+check-types: $(INSTALLED) ## mypy --strict
+	$(BIN)/mypy
+	@set -e; for app in $(wildcard examples/*/app.py); do \
+		echo "mypy $${app%/app.py}"; MYPYPATH="$${app%/app.py}" $(BIN)/mypy "$${app%/app.py}"; \
+	done
+
+check-layers: $(INSTALLED) ## who may import whom
+	$(BIN)/lint-imports --no-logo --no-cache
+
+check-protos: $(INSTALLED) ## lint, format and compatibility of the protos
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against proto/baseline.binpb
+
+check-generate: $(INSTALLED) $(GENERATOR) ## generated code is what the protos give
+	$(BIN)/python -m tools.check_generate
+
+check-docs: $(INSTALLED) ## generated pages are what their sources give
+	$(BIN)/python -m tools.docs --check
+
+format: $(INSTALLED) ## format Python and protos, mend what the linter can
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+	$(BIN)/buf format --write
+
+generate: $(INSTALLED) $(GENERATOR) ## write the stubs from the protos
+	$(BIN)/buf generate
+
+docs: $(INSTALLED) ## write the generated pages of docs/
+	$(BIN)/python -m tools.docs
+
+baseline: $(INSTALLED) ## take the protos of now as the release that later ones must stay compatible with
+	$(BIN)/buf build --exclude-source-info -o proto/baseline.binpb
+
+lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --upgrade-package NAME)
+	@mkdir -p build
+	@echo 'sessiongateway @ file:./clients/python' > build/overrides.txt
+	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
+	$(COMPILE) --group generate -o requirements/generate.lock
+	$(COMPILE) pyproject.toml --group dev --no-emit-package sessiongateway --override build/overrides.txt \
+		-o requirements/dev.lock
+
+build: $(INSTALLED) ## build the wheels of server and SDK into dist/
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist clients/python
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@ls dist/*.whl
+
+clean: ## remove the environments, what was built, and caches
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BOOTSTRAPPED): requirements/bootstrap.lock
+	@$(PYTHON) -c 'pass' || { echo 'make: no Python named "$(PYTHON)"; say which one: make PYTHON=python3.12'; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: Python 3.11 or newer is needed, $$($(PYTHON) -V) was found; name another: make PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo 'make: this Python cannot make virtual environments; on Debian or Ubuntu install python3-venv, or name another: make PYTHON=...'; exit 1; } >&2
+	@echo 'making .venv and installing what the lock files name'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@printf '%s\n' '$(CURDIR)' > .venv/.location
+	@touch $@
+
+# Build dependencies are in the lock as well, hence no build isolation: nothing is installed that has no hash.
+$(INSTALLED): $(BOOTSTRAPPED) requirements/dev.lock pyproject.toml clients/python/pyproject.toml
+	@$(UV_PIP) --require-hashes -r requirements/dev.lock
+	@$(UV_PIP) --no-deps --no-build-isolation -e clients/python -e .
+	@touch $@
+
+$(GENERATOR): $(BOOTSTRAPPED) requirements/generate.lock
+	@$(BIN)/python -m venv --without-pip .venv/generate
+	@$(BIN)/uv pip sync --quiet --python .venv/generate/bin/python --require-hashes requirements/generate.lock
+	@touch $@
+
+moved:
+	rm -rf .venv

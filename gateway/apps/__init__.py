@@ -1,0 +1,1 @@
+"""Apps: their names and manifests, deploying them, and resolving `name@version`."""

@@ -1,0 +1,5 @@
+"""`python -m gateway.cli` is `sgw`."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""`sgw serve`."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway import process_environment
+from gateway.cli.lazy import examples
+from gateway.cli.settings import load_settings
+
+_SECTIONS = {
+    "listen": "server",
+    "insecure": "server",
+    "drain_grace": "server",
+    "max_workers": "workers",
+    "min_idle": "workers",
+    "queue_time": "workers",
+    "log_level": "log",
+    "log_format": "log",
+}
+
+
+def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    apps: dict[str, str] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not (name and equals and path):
+            raise click.BadParameter(f"{value!r} is not NAME=PATH or NAME@VERSION=PATH")
+        if name in apps:
+            raise click.BadParameter(f"{name} is given twice; give one of them a version: {name}@VERSION=PATH")
+        apps[name] = path
+    return apps
+
+
+@click.command(
+    "serve",
+    epilog=examples(
+        "sgw serve --app kv=examples/kv",
+        "sgw serve --listen 127.0.0.1:0 --data-dir /tmp/gateway --app kv@1=old/kv --app kv@2=new/kv",
+        "sgw serve --config gateway.toml --log-format json",
+    ),
+)
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen. Port 0 takes a free one.  [127.0.0.1:50151]")
+@click.option("--data-dir", metavar="DIR", help="Where sessions and deployed apps are kept.")
+@click.option(
+    "--app",
+    "apps",
+    metavar="NAME[@VERSION]=PATH",
+    multiple=True,
+    callback=_apps,
+    help="Serve an app from its directory. Repeatable; of several versions of a name the last one is the current one.",
+)
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file with settings.")
+@click.option("--insecure", is_flag=True, default=None, help="Listen where others can connect, with nothing encrypted.")
+@click.option("--max-workers", metavar="N", help="Worker processes at a time.")
+@click.option("--min-idle", metavar="N", help="Workers kept ready for each app.")
+@click.option("--queue-time", metavar="SECONDS", help="How long a call waits for a worker.")
+@click.option("--drain-grace", metavar="SECONDS", help="How long calls in flight may go on after SIGTERM.")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+@click.option("--log-format", metavar="FORMAT", help="text or json.")
+def serve(config: Path | None, **flags: Any) -> int:
+    """Run a gateway in the foreground, until SIGTERM or Ctrl-C.
+
+    It prints `listening on HOST:PORT` when it is ready; its log goes to standard error. Every setting can also come
+    from the environment (SGW_...) or the file of --config.
+    """
+    settings = load_settings(_tree(flags), config)
+    process_environment.apply()
+    # Not before: what apply() sets is read when grpc is loaded.
+    main = importlib.import_module("gateway.main")
+    return int(main.run(settings))
+
+
+def _tree(flags: dict[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is None or value == {}:
+            continue
+        section = _SECTIONS.get(name)
+        if section is None:
+            tree[name] = value
+        else:
+            tree.setdefault(section, {})[name.removeprefix(f"{section}_")] = value
+    return tree

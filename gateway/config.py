@@ -1,0 +1,226 @@
+"""One tree of settings: parsed once, checked once with all errors together, passed down.
+
+Where a value comes from, the first that has it: a flag of `sgw serve`, the environment (`SGW_` and the path of the
+setting in capitals, such as `SGW_WORKERS_MAX_WORKERS`), the file of `--config` (TOML, one table for each section), the
+default. docs/configuration.md is generated from the descriptions below.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+ENVIRONMENT_PREFIX = "SGW_"
+
+CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY"})
+"""Variables with the prefix that the clients read and the server does not."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(Exception):
+    """Settings that cannot be used. `problems` has one line for each, all of them at once."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    """The listening side."""
+
+    listen: str = Field(
+        "127.0.0.1:50151", description="Address to listen on, `HOST:PORT`. Port 0 takes any free one and prints it."
+    )
+    insecure: bool = Field(
+        False, description="Allow an address that is not loopback although nothing is encrypted and nobody is checked."
+    )
+    reflection: bool = Field(True, description="Serve reflection, so that grpcurl needs no proto file.")
+    max_input_bytes: Positive = Field(
+        4 * 1024 * 1024, description="Largest input of one call, in bytes. A larger one is INVALID_REQUEST."
+    )
+    max_output_bytes: Positive = Field(
+        4 * 1024 * 1024,
+        description="Largest output of one call, in bytes. A larger one is APP_ERROR. gRPC clients refuse more than "
+        "4 MiB unless they are told otherwise.",
+    )
+    drain_grace: Seconds = Field(30.0, description="Seconds that calls in flight get to finish after SIGTERM.")
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:50151 or [::1]:0")
+        return value
+
+
+class SessionSettings(_Section):
+    """Sessions and their records."""
+
+    queue_size: Count = Field(
+        64, description="Calls of one session that may wait behind the running ones. More are SESSION_BUSY."
+    )
+    retention: Seconds = Field(
+        24 * 3600.0, description="Seconds for which an ended or expired session stays readable, before it is purged."
+    )
+    journal_entries: Positive = Field(
+        10_000, description="Answers kept for repeats of a request_id. The oldest go first."
+    )
+    journal_bytes: Positive = Field(64 * 1024 * 1024, description="Size of those answers together, in bytes.")
+    journal_window: Seconds = Field(600.0, description="Seconds for which an answer is kept for repeats at the most.")
+
+
+class WorkerSettings(_Section):
+    """Worker processes."""
+
+    max_workers: Positive = Field(
+        1024, description="Worker processes at a time, all apps together: leased, shared, ready and ending ones."
+    )
+    min_idle: Count = Field(
+        2, description="Workers kept ready for each current version, unless the app's `app.toml` says otherwise."
+    )
+    max_shared: Positive = Field(
+        2, description="Workers per version that answer plain calls (those without a session)."
+    )
+    shared_idle: Seconds = Field(
+        300.0,
+        description="Seconds after which a shared worker, or a ready one of an old version, ends for want of use.",
+    )
+    queue_time: Seconds = Field(
+        30.0, description="Seconds that a call waits for a worker at the most. Then NO_WORKER_AVAILABLE."
+    )
+    start_timeout: Seconds = Field(
+        60.0,
+        description="Seconds that an app's import, or its constructor and setup(), may take. Then APP_START_FAILED.",
+    )
+    end_grace: Seconds = Field(5.0, description="Seconds that unload() gets before the worker is sent SIGTERM.")
+    output_rate: Positive = Field(
+        256 * 1024, description="Bytes of one worker's output that are logged per second. What is more is dropped."
+    )
+
+
+class LogSettings(_Section):
+    """The gateway's log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged.")
+    format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")
+
+
+def default_data_dir() -> Path:
+    """Return the data directory of a user who names none (XDG base directory specification)."""
+    home = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
+    return Path(home) / "session-gateway"
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+    )
+
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Directory of the store, the deployed apps and the workers' files. Only one gateway uses it at a time.",
+    )
+    apps: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Directories served as apps, `NAME` or `NAME@VERSION` to path, beside those that are deployed.",
+    )
+    server: ServerSettings = ServerSettings()
+    sessions: SessionSettings = SessionSettings()
+    workers: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The sources are merged in `load`, which knows the file; nothing else may be read behind its back.
+        return (init_settings,)
+
+
+def load(flags: Mapping[str, Any] | None = None, config_file: Path | None = None) -> Settings:
+    """Return the settings from flags (a tree as in `Settings`), environment, file and defaults.
+
+    Raises ConfigError with every problem that there is.
+    """
+    problems = _unknown_variables()
+    tree: dict[str, Any] = {}
+    if config_file is not None:
+        tree = _read_file(config_file, problems)
+    environment = EnvSettingsSource(Settings)
+    tree = _merged(_merged(tree, environment()), flags or {})
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        problems += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def environment_name(path: str) -> str:
+    """Return the variable of a setting, such as SGW_WORKERS_MIN_IDLE for `workers.min_idle`."""
+    return ENVIRONMENT_PREFIX + path.replace(".", "_").upper()
+
+
+def setting_paths() -> list[str]:
+    """Return the dotted path of every setting, in the order of the tree."""
+    paths = []
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            paths += [f"{name}.{leaf}" for leaf in section.model_fields]
+        else:
+            paths.append(name)
+    return paths
+
+
+def _unknown_variables() -> list[str]:
+    known = CLIENT_VARIABLES | {environment_name(path) for path in setting_paths()}
+    return [
+        f"{name}: no setting has this name"
+        for name in sorted(os.environ)
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known
+    ]
+
+
+def _read_file(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"{path}: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: {error}")
+    return {}
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    tree = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), Mapping):
+            tree[key] = _merged(tree[key], value)
+        else:
+            tree[key] = value
+    return tree

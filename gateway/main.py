@@ -1,0 +1,129 @@
+"""The composition root: the only module that names concrete stores and pools."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvloop
+
+from gateway.apps.manifest import AppDirectoryError
+from gateway.apps.registry import AppRegistry
+from gateway.clock import Clock, SystemClock
+from gateway.config import Settings
+from gateway.log import configure
+from gateway.rpc.server import CannotListen, Server
+from gateway.sessions.catalog import AppCatalog
+from gateway.sessions.manager import SessionManager
+from gateway.stores.base import SessionStore, StoreUnusable
+from gateway.stores.sqlite import SqliteStore
+from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY
+from gateway.workers.base import WorkerPool
+from gateway.workers.local import LocalPool
+from gateway.workers.runtime import runtime_directory
+
+logger = logging.getLogger("gateway")
+
+EXIT_UNUSABLE = 1
+"""Exit code when the gateway cannot start: the address, the data directory, or an app."""
+
+
+class CannotStart(Exception):
+    """The gateway cannot start; the text says why and what to do."""
+
+
+class Gateway:
+    """All parts of one gateway, put together. The rest of the program, and the tests' harness, use this."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Raises CannotStart when an app of `--app` is none, or the address cannot be taken."""
+        self._settings = settings
+        self._clock = clock
+        try:
+            self.registry = AppRegistry(settings.data_dir / "apps", settings.apps)
+        except AppDirectoryError as error:
+            raise CannotStart(str(error)) from error
+        self.store: SessionStore = SqliteStore(settings.data_dir / "sessions.db")
+        self.pool: WorkerPool = LocalPool(settings.workers, runtime_directory(settings.data_dir), clock)
+        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings)
+        catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
+        self.server = Server(settings.server, self.manager, catalog, clock)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Serve for as long as the context lasts, and drain at its end. Yields the address. Raises CannotStart."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context(_only_one(self._settings.data_dir))
+            try:
+                address = self.server.bind()
+                await self.store.open()
+            except (CannotListen, StoreUnusable) as error:
+                raise CannotStart(str(error)) from error
+            stack.push_async_callback(self.store.close)
+            await self.pool.start()
+            stack.push_async_callback(self.pool.close)
+            await self.manager.start()
+            stack.push_async_callback(self.manager.close)
+            await self.server.start()
+            stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
+            watching = asyncio.create_task(self._keep_current_ready())
+            stack.callback(watching.cancel)
+            await self.server.set_serving(True)
+            yield address
+            await self.server.set_serving(False)
+            await self.manager.drain(self._settings.server.drain_grace)
+
+    async def _keep_current_ready(self) -> None:
+        """Have workers ready of what is deployed, also of what is deployed from now on."""
+        while True:
+            try:
+                self.pool.keep_ready(self.registry.current_versions())
+            except Exception:
+                logger.exception("cannot read the deployed apps")
+            await asyncio.sleep(DEPLOYMENT_POLL)
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT. Prints `listening on HOST:PORT`. Returns the exit code."""
+    configure(settings.log)
+    try:
+        uvloop.run(_serve(settings))
+    except CannotStart as error:
+        print(f"sgw serve: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Gateway(settings, SystemClock()).running() as address:
+        print(f"listening on {address}", flush=True)
+        await stop.wait()
+        logger.info("draining")
+    logger.info("stopped")
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory: a second gateway on it would end the sessions of the first."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotStart(f"cannot use the data directory {data_dir}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise CannotStart(
+            f"the data directory {data_dir} is in use by another gateway: stop it, or give this one another --data-dir"
+        ) from None
+    finally:
+        os.close(lock)

@@ -1,0 +1,138 @@
+"""What a session is: its fields, its states, and the only transitions there are."""
+
+import enum
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gateway.errors import WorkerExit
+
+DEFAULT_SESSION_TIMEOUT = 60
+"""Seconds of idle time, when the caller names none (contract, "Run")."""
+
+MIN_SESSION_TIMEOUT = 1
+MAX_SESSION_TIMEOUT = 3600
+
+SESSION_ID_PREFIX = "sess_"
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_ID_LENGTH = 26
+"""26 letters of 5 bits are 130 random bits; the contract asks for 128."""
+
+
+class SessionStatus(enum.Enum):
+    """Where a session stands."""
+
+    ACTIVE = "active"
+    ENDED = "ended"
+    EXPIRED = "expired"
+
+
+class EndReason(enum.Enum):
+    """Why a session is no longer active."""
+
+    CALLER = "caller"
+    IDLE_TIMEOUT = "idle_timeout"
+    WORKER_LOST = "worker_lost"
+    FIRST_CALL_FAILED = "first_call_failed"
+    GATEWAY_RESTARTED = "gateway_restarted"
+
+
+TRANSITIONS: dict[tuple[SessionStatus, EndReason], SessionStatus] = {
+    (SessionStatus.ACTIVE, EndReason.CALLER): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.IDLE_TIMEOUT): SessionStatus.EXPIRED,
+    (SessionStatus.ACTIVE, EndReason.WORKER_LOST): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.FIRST_CALL_FAILED): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.GATEWAY_RESTARTED): SessionStatus.ENDED,
+}
+"""State and event to the next state. What is not here does not happen: a finished session stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppRef:
+    """One version of an app."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A snapshot of one session. Wall-clock times are seconds since the epoch; `deadline` is monotonic."""
+
+    id: str
+    owner: str
+    app: AppRef
+    worker_id: str
+    epoch: int
+    """Fencing number of the lease: a worker refuses a call that carries another."""
+    timeout: int
+    created_at: float
+    expires_at: float
+    deadline: float
+    """When it expires on the monotonic clock, unless a call is in flight."""
+    status: SessionStatus = SessionStatus.ACTIVE
+    end_reason: EndReason | None = None
+    worker_exit: WorkerExit | None = None
+    last_call_at: float | None = None
+    ended_at: float | None = None
+    call_count: int = 0
+    in_flight: int = 0
+    """Calls that run or wait."""
+
+    def expires_in(self, monotonic: float) -> float:
+        """Return the seconds left at this moment, 0.0 for a finished session or one that only a call holds."""
+        if self.status is not SessionStatus.ACTIVE:
+            return 0.0
+        return max(0.0, self.deadline - monotonic)
+
+
+def _random_id(prefix: str, length: int) -> str:
+    bits = secrets.randbits(5 * length)
+    return prefix + "".join(_BASE32[(bits >> (5 * i)) & 31] for i in range(length))
+
+
+def new_session_id() -> str:
+    """Return an id that nobody can guess: the id of a session is not a secret, but must not be enumerable."""
+    return _random_id(SESSION_ID_PREFIX, _ID_LENGTH)
+
+
+def new_worker_id() -> str:
+    """Return an id for a worker process, unique for all practical purposes (80 random bits)."""
+    return _random_id("wrk_", 16)
+
+
+def new_call_id() -> str:
+    """Return an id that finds one call in the log (80 random bits)."""
+    return _random_id("call_", 16)
+
+
+@dataclass(frozen=True, slots=True)
+class AppVersion:
+    """One version of an app as it is deployed: where its code is, and what its `app.toml` says."""
+
+    ref: AppRef
+    directory: Path
+    default_function: str = ""
+    """The function of a call that names none; "" means `run`."""
+    interpreter: str = ""
+    """Path of the Python that runs the app; "" means the gateway's own."""
+    start_method: Literal["fork", "spawn"] = "fork"
+    concurrency: int = 1
+    """Calls of one worker that run at a time."""
+    min_idle: int | None = None
+    """Workers kept ready; None means the gateway's setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionDescription:
+    """One function of an app. The schemas are JSON text (JSON Schema 2020-12)."""
+
+    name: str
+    description: str
+    input_schema: str
+    output_schema: str

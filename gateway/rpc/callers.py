@@ -1,0 +1,37 @@
+"""Who calls, and until when they wait."""
+
+import hashlib
+from typing import Any
+
+import grpc
+
+from gateway.clock import Clock
+from gateway.errors import Unauthenticated
+from gateway.sessions.requests import Caller
+
+ANONYMOUS = "anonymous"
+_SCHEME = "bearer "
+
+
+def caller_of(context: "grpc.aio.ServicerContext[Any, Any]", clock: Clock) -> Caller:
+    """Return the caller of an RPC. Raises Unauthenticated when the credentials cannot be read.
+
+    Nobody is turned away for an unknown key yet, but sessions belong to the key that they were made with: another
+    key, or none, does not see them. Only a hash of the key goes further than this.
+    """
+    remaining = context.time_remaining()
+    deadline = None if remaining is None else clock.now().monotonic + remaining
+    return Caller(_principal(context), deadline)
+
+
+def _principal(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
+    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    if not values:
+        return ANONYMOUS
+    value = values[0]
+    if len(values) > 1 or not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
+        raise Unauthenticated('the authorization metadata must be one "Bearer KEY"')
+    key = value[len(_SCHEME) :].strip()
+    if not key:
+        raise Unauthenticated("the bearer key is empty")
+    return "key:" + hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -1,0 +1,108 @@
+"""Around every handler: bytes to message, error to status. Unary and streaming alike, and nowhere else.
+
+The handlers are wrapped once, when the server is made. An interceptor would be looked up and run again for each call
+(docs/adr/0005-errors-at-the-edge.md).
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError, InternalError, InvalidRequest, RunState, Violation
+from gateway.rpc.callers import caller_of
+from gateway.rpc.details import status_of
+from gateway.rpc.error_table import row_of
+
+logger = logging.getLogger("gateway.rpc")
+
+DETAILS_KEY = "grpc-status-details-bin"
+_CALLS = frozenset({"Run"})
+"""Methods whose errors say whether a call ran."""
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+def generic_handler(service: ServiceDescriptor, servicer: object, clock: Clock) -> grpc.GenericRpcHandler:
+    """Return the handler of a service: each method of its descriptor is the method of the same name of the servicer.
+
+    A unary method is `async (request, caller) -> response`; one that streams both ways is an async generator over
+    `(requests, caller)`.
+    """
+    handlers = {}
+    for method in service.methods:
+        wrap = _stream if method.server_streaming else _unary
+        handlers[method.name] = wrap(method, getattr(servicer, method.name), clock)
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
+    decode = _decoder(method)
+
+    async def call(data: bytes, context: Context) -> Message:
+        try:
+            response: Message = await handle(decode(data), caller_of(context, clock))
+        except Exception as error:
+            await _abort(method, context, error)
+        return response
+
+    return grpc.unary_unary_rpc_method_handler(call, response_serializer=_encode)
+
+
+def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
+    decode = _decoder(method)
+
+    async def requests_of(raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+        async for data in raw:
+            yield decode(data)
+
+    async def call(raw: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
+        try:
+            async with aclosing(handle(requests_of(raw), caller_of(context, clock))) as responses:
+                async for response in responses:
+                    yield response
+        except Exception as error:
+            await _abort(method, context, error)
+
+    return grpc.stream_stream_rpc_method_handler(call, response_serializer=_encode)
+
+
+def _decoder(method: MethodDescriptor) -> Callable[[bytes], Message]:
+    message_class = GetMessageClass(method.input_type)
+
+    def decode(data: bytes) -> Message:
+        # Here rather than as gRPC's deserializer, which would answer what it cannot read with a status of its own.
+        try:
+            return message_class.FromString(data)
+        except DecodeError:
+            name = method.input_type.full_name
+            raise InvalidRequest.of([Violation("request", f"is not a {name} message")]) from None
+
+    return decode
+
+
+def _encode(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+async def _abort(method: MethodDescriptor, context: Context, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, GatewayError):
+        answer: GatewayError = InternalError()
+        answer.__cause__ = error
+    else:
+        answer = error
+    if isinstance(answer, InternalError):
+        logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__)
+    if method.name in _CALLS and answer.run_state is None:
+        answer.run_state = RunState.NOT_STARTED
+    status = status_of(answer)
+    trailers = ((DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(row_of(answer).status, status.message, trailers)

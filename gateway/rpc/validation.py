@@ -1,0 +1,167 @@
+"""From a request's fields to what the manager is asked. Finds everything that is wrong with them at once."""
+
+from collections.abc import Sequence
+
+from gateway.apps import names
+from gateway.apps.names import AppQuery
+from gateway.errors import InvalidRequest, Violation
+from gateway.model import MAX_SESSION_TIMEOUT, MIN_SESSION_TIMEOUT, SESSION_ID_PREFIX, SessionStatus
+from gateway.sessions.requests import NEW, RunRequest
+from gateway.stores.base import SessionFilter
+from sessiongateway.v1 import sessions_pb2 as pb
+
+MAX_NAME = 128
+"""Characters of ids and names in a request."""
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+MAX_IDS_PER_MESSAGE = 1000
+
+_STATUSES = {
+    pb.SESSION_STATUS_UNSPECIFIED: None,
+    pb.SESSION_STATUS_ACTIVE: SessionStatus.ACTIVE,
+    pb.SESSION_STATUS_ENDED: SessionStatus.ENDED,
+    pb.SESSION_STATUS_EXPIRED: SessionStatus.EXPIRED,
+}
+
+
+class Problems:
+    """Gathers violations, so that a caller hears of all of them together."""
+
+    def __init__(self) -> None:
+        self._violations: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Note that a field is wrong."""
+        self._violations.append(Violation(field, description))
+
+    def check(self) -> None:
+        """Raise InvalidRequest if anything was noted."""
+        if self._violations:
+            raise InvalidRequest.of(self._violations)
+
+
+def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
+    """Return the call that is asked for. Raises InvalidRequest."""
+    problems = Problems()
+    app = _app(request.app, problems)
+    payload, as_struct = _payload(request, max_input_bytes, problems)
+    if request.session not in ("", NEW):
+        _session_id("session", request.session, problems, instead=f'must be "{NEW}", a session id, or left out')
+    timeout = _session_timeout(request, problems)
+    if request.worker_id and not request.session:
+        problems.add("worker_id", "goes only with a session")
+    for field in ("function", "worker_id", "request_id"):
+        _length(field, getattr(request, field), problems)
+    if not all("!" <= letter <= "~" for letter in request.request_id):
+        problems.add("request_id", "must be visible ASCII characters")
+    problems.check()
+    return RunRequest(
+        app=app or AppQuery(""),
+        function=request.function,
+        payload=payload,
+        as_struct=as_struct,
+        session=request.session,
+        session_timeout=timeout,
+        worker_id=request.worker_id,
+        request_id=request.request_id,
+    )
+
+
+def session_id(value: str) -> str:
+    """Return the session id of a request. Raises InvalidRequest."""
+    problems = Problems()
+    _session_id("session_id", value, problems, instead=f"must be a session id ({SESSION_ID_PREFIX}...)")
+    problems.check()
+    return value
+
+
+def session_ids(values: Sequence[str]) -> Sequence[str]:
+    """Return the ids of one message of a keepalive stream, each yet to be checked. Raises InvalidRequest."""
+    problems = Problems()
+    if not 1 <= len(values) <= MAX_IDS_PER_MESSAGE:
+        problems.add("session_ids", f"must be 1 to {MAX_IDS_PER_MESSAGE} ids, not {len(values)}")
+    problems.check()
+    return values
+
+
+def app_query(value: str) -> AppQuery:
+    """Return the app that a request names. Raises InvalidRequest."""
+    problems = Problems()
+    app = _app(value, problems)
+    problems.check()
+    assert app is not None
+    return app
+
+
+def session_filter(request: pb.ListSessionsRequest, principal: str) -> tuple[SessionFilter, int]:
+    """Return the filter and the page size. Raises InvalidRequest."""
+    problems = Problems()
+    size = _page_size(request.page_size, problems)
+    if request.status not in _STATUSES:
+        problems.add("status", f"{request.status} is not a status")
+    app = _app(request.app, problems) if request.app else None
+    problems.check()
+    filter = SessionFilter(
+        owner=principal,
+        status=_STATUSES[request.status],
+        app=app.name if app else None,
+        version=app.version or None if app else None,
+    )
+    return filter, size
+
+
+def page_size(value: int) -> int:
+    """Return the page size that is meant. Raises InvalidRequest."""
+    problems = Problems()
+    size = _page_size(value, problems)
+    problems.check()
+    return size
+
+
+def _app(value: str, problems: Problems) -> AppQuery | None:
+    try:
+        if not value:
+            raise ValueError("is required")
+        return names.parse(value)
+    except ValueError as error:
+        problems.add("app", str(error))
+        return None
+
+
+def _payload(request: pb.RunRequest, limit: int, problems: Problems) -> tuple[bytes, bool]:
+    if request.WhichOneof("payload") == "input_json":
+        field, payload, as_struct = "input_json", request.input_json, False
+    else:
+        field, payload, as_struct = "input", request.input.SerializeToString(), True
+    if len(payload) > limit:
+        problems.add(field, f"is {len(payload)} bytes; this gateway takes at most {limit}")
+    return payload, as_struct
+
+
+def _session_timeout(request: pb.RunRequest, problems: Problems) -> int | None:
+    if not request.HasField("session_timeout"):
+        return None
+    if request.session != NEW:
+        problems.add("session_timeout", f'goes only with session "{NEW}"')
+    if not MIN_SESSION_TIMEOUT <= request.session_timeout <= MAX_SESSION_TIMEOUT:
+        wanted = f"must be {MIN_SESSION_TIMEOUT} to {MAX_SESSION_TIMEOUT} seconds"
+        problems.add("session_timeout", f"{wanted}, not {request.session_timeout}")
+    return request.session_timeout
+
+
+def _session_id(field: str, value: str, problems: Problems, instead: str) -> None:
+    if not value.startswith(SESSION_ID_PREFIX):
+        problems.add(field, instead)
+    _length(field, value, problems)
+
+
+def _length(field: str, value: str, problems: Problems) -> None:
+    if len(value) > MAX_NAME:
+        problems.add(field, f"must be at most {MAX_NAME} characters")
+
+
+def _page_size(value: int, problems: Problems) -> int:
+    if not 0 <= value <= MAX_PAGE_SIZE:
+        problems.add("page_size", f"must be 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}")
+    return value or DEFAULT_PAGE_SIZE

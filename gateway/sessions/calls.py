@@ -1,0 +1,237 @@
+"""One small object for each kind of call: on a shared worker, in a new session, in an existing one."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from gateway.apps.registry import AppRegistry
+from gateway.clock import Clock
+from gateway.config import Settings
+from gateway.errors import (
+    AppMismatch,
+    FunctionNotFound,
+    GatewayError,
+    RunState,
+    VersionMismatch,
+    WorkerLeased,
+    WorkerLost,
+    WorkerNotFound,
+)
+from gateway.model import DEFAULT_SESSION_TIMEOUT, AppRef, AppVersion, EndReason, Session, new_session_id
+from gateway.sessions.lifecycle import Lifecycle
+from gateway.sessions.live import LiveSession
+from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
+from gateway.workers.base import WorkerCall, WorkerPool
+
+DEFAULT_FUNCTION = "run"
+FIRST_EPOCH = 1
+
+
+class Functions:
+    """Which function of an app a call means."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._names: dict[AppRef, frozenset[str]] = {}
+
+    async def named(self, app: AppVersion, name: str, patience: float) -> str:
+        """Return the function's name. Raises FunctionNotFound, AppStartFailed, NoWorkerAvailable."""
+        names = self._names.get(app.ref)
+        if names is None:
+            described = await self._pool.describe(app, timeout=patience)
+            names = self._names[app.ref] = frozenset(function.name for function in described)
+        wanted = name or app.default_function or DEFAULT_FUNCTION
+        if wanted not in names:
+            raise FunctionNotFound(
+                f"{app.ref} has no function {wanted}; it has {', '.join(sorted(names)) or 'none'}",
+                metadata={"app": app.ref.name, "version": app.ref.version, "function": wanted},
+            )
+        return wanted
+
+
+class PlainCall:
+    """A call without a session: shared workers, which stay warm between calls."""
+
+    def __init__(
+        self, registry: AppRegistry, pool: WorkerPool, functions: Functions, clock: Clock, settings: Settings
+    ) -> None:
+        self._registry = registry
+        self._pool = pool
+        self._functions = functions
+        self._clock = clock
+        self._queue_time = settings.workers.queue_time
+
+    async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
+        """Run the call to its end."""
+        app = self._registry.resolve(request.app)
+        patience = caller.patience(self._clock.now(), self._queue_time)
+        function = await self._functions.named(app, request.function, patience)
+        patience = caller.patience(self._clock.now(), self._queue_time)
+        worker = await self._pool.acquire_shared(app, timeout=patience)
+        progress.started = True
+        call = worker.call(WorkerCall(function, request.payload, request.as_struct))
+        # Not when the caller leaves: the worker's place is free when the function has ended.
+        call.when_done(lambda: self._pool.release_shared(worker))
+        try:
+            return RunAnswer(progress.call_id, await call.reply)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+
+
+class SessionCall:
+    """A call in an existing session."""
+
+    def __init__(
+        self,
+        registry: AppRegistry,
+        pool: WorkerPool,
+        lifecycle: Lifecycle,
+        functions: Functions,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._registry = registry
+        self._pool = pool
+        self._lifecycle = lifecycle
+        self._functions = functions
+        self._clock = clock
+        self._queue_time = settings.workers.queue_time
+        self._background: set[asyncio.Task[object]] = set()
+
+    async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
+        """Run the call to its end. What is refused before its admission changes nothing."""
+        live = await self._lifecycle.find(request.session, caller.principal)
+        self._check_app(live, request)
+        self._check_worker(live, request.worker_id)
+        function = await self._functions.named(live.app, request.function, self._queue_time)
+        live.turns.check_room()
+        await self._lifecycle.admit(live)
+        # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
+        patience = caller.patience(self._clock.now(), float("inf"))
+        try:
+            await live.turns.enter(patience)
+        except BaseException:
+            await asyncio.shield(self._lifecycle.settle(live, started=False))
+            raise
+        return await self.perform(live, function, request, progress)
+
+    async def perform(self, live: LiveSession, function: str, request: RunRequest, progress: CallProgress) -> RunAnswer:
+        """Give the worker a call that is admitted and whose turn it is, and answer it.
+
+        A caller that goes away does not end the call: the next one's turn comes when the function has ended.
+        """
+        progress.started = True
+        call = live.worker.call(WorkerCall(function, request.payload, request.as_struct, live.id, live.epoch))
+        live.calls.add(call)
+        try:
+            output = await call.reply
+        except asyncio.CancelledError:
+            call.cancel()
+            call.when_done(lambda: self._in_background(self._done(live, call, started=True)))
+            raise
+        except GatewayError as error:
+            session = await self._done(live, call, started=error.run_state is not RunState.NOT_STARTED)
+            if isinstance(error, WorkerLost):
+                session = await self._lifecycle.lost(live)
+            _complete(error, live, session)
+            raise
+        session = await self._done(live, call, started=True)
+        return RunAnswer(progress.call_id, output, session)
+
+    async def _done(self, live: LiveSession, call: Any, *, started: bool) -> Session | None:
+        live.calls.discard(call)
+        live.turns.leave()
+        return await self._lifecycle.settle(live, started=started)
+
+    def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _check_worker(self, live: LiveSession, worker_id: str) -> None:
+        if not worker_id or worker_id == live.worker.id:
+            return
+        raise WorkerLeased.of(worker_id) if self._pool.holder(worker_id) else WorkerNotFound.of(worker_id)
+
+    def _check_app(self, live: LiveSession, request: RunRequest) -> None:
+        bound, query = live.ref, request.app
+        if query.name != bound.name:
+            error: AppMismatch | VersionMismatch = AppMismatch(
+                f"session {live.id} belongs to app {bound.name}, not {query.name}",
+                metadata={"sessionId": live.id, "sessionApp": bound.name, "requestedApp": query.name},
+            )
+            raise _bound(error, live, (query.name, query.version))
+        version = query.version or self._registry.resolve(query).ref.version
+        if version != bound.version:
+            error = VersionMismatch(
+                f"session {live.id} belongs to version {bound.version} of {bound.name}, not {version}",
+                metadata={
+                    "sessionId": live.id,
+                    "sessionApp": bound.name,
+                    "sessionVersion": bound.version,
+                    "requestedVersion": version,
+                },
+            )
+            raise _bound(error, live, (query.name, version))
+
+
+class NewSessionCall:
+    """The first call of a session, which opens it."""
+
+    def __init__(
+        self,
+        registry: AppRegistry,
+        pool: WorkerPool,
+        lifecycle: Lifecycle,
+        functions: Functions,
+        session_call: SessionCall,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._registry = registry
+        self._pool = pool
+        self._lifecycle = lifecycle
+        self._functions = functions
+        self._session_call = session_call
+        self._clock = clock
+        self._queue_time = settings.workers.queue_time
+
+    async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
+        """Lease a worker, open the session and run the call.
+
+        When that fails or is cancelled, the session is ended: nobody would know its id (contract, rule 9).
+        """
+        app = self._registry.resolve(request.app)
+        patience = caller.patience(self._clock.now(), self._queue_time)
+        function = await self._functions.named(app, request.function, patience)
+        session_id = new_session_id()
+        patience = caller.patience(self._clock.now(), self._queue_time)
+        worker = await self._pool.lease(app, session_id, FIRST_EPOCH, worker_id=request.worker_id, timeout=patience)
+        timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
+        live = await self._lifecycle.open(session_id, caller.principal, app, FIRST_EPOCH, worker, timeout)
+        await live.turns.enter(0.0)
+        try:
+            return await self._session_call.perform(live, function, request, progress)
+        except GatewayError as error:
+            ended = await self._lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED)
+            _complete(error, live, ended)
+            raise
+        except BaseException:
+            # A task of its own: this one has been cancelled, and may be again before the end is on record.
+            await asyncio.shield(self._lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED))
+            raise
+
+
+def _bound(error: AppMismatch | VersionMismatch, live: LiveSession, requested: tuple[str, str]) -> GatewayError:
+    error.session_id = live.id
+    error.bound = (live.ref.name, live.ref.version)
+    error.requested = requested
+    return error
+
+
+def _complete(error: GatewayError, live: LiveSession, session: Session | None) -> None:
+    """Tell in the error which session it is about, and how that has ended if it has."""
+    error.session_id = live.id
+    if session is not None and session.end_reason is not None:
+        error.end_reason = session.end_reason.value

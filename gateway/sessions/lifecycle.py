@@ -1,0 +1,259 @@
+"""The life of sessions: how they begin, are kept alive, and end.
+
+Everything that ends a session goes through `_finish`: the record first, then whoever waits, then the worker.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.clock import Clock, Timer
+from gateway.config import Settings
+from gateway.errors import SessionNotFound, WorkerExit
+from gateway.model import AppVersion, EndReason, Session, SessionStatus
+from gateway.sessions.finished import finished_error
+from gateway.sessions.live import LiveSession, belongs_to
+from gateway.sessions.turns import Turns
+from gateway.stores.base import SessionFilter, SessionStore
+from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SLACK, EXPIRY_SWEEP, PURGE_INTERVAL
+from gateway.workers.base import Worker, WorkerPool
+
+logger = logging.getLogger("gateway.sessions")
+
+_SWEEP_BATCH = 100
+_RECOVERY_PAGE = 500
+
+Watcher = Callable[[Session], object]
+"""Called with a session that has just ended or expired."""
+
+
+class Lifecycle:
+    """Keeps records, live sessions, workers and timers in step."""
+
+    def __init__(self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings) -> None:
+        self.live: dict[str, LiveSession] = {}
+        """The active sessions whose workers this gateway holds, by id."""
+        self._store = store
+        self._pool = pool
+        self._clock = clock
+        self._settings = settings.sessions
+        self._watchers: dict[str, set[Watcher]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, Timer] = {}
+        self._closed = False
+
+    async def start(self) -> None:
+        """End what a former gateway left active (its workers are gone), and begin the periodic duties."""
+        cursor = ""
+        while True:
+            page = await self._store.page(SessionFilter(status=SessionStatus.ACTIVE), _RECOVERY_PAGE, cursor)
+            for session in page.sessions:
+                now = self._clock.now()
+                await self._store.expire_if_due(session.id, now)
+                await self._store.end(session.id, EndReason.GATEWAY_RESTARTED, now)
+            if not page.next_cursor:
+                break
+            cursor = page.next_cursor
+        self._every(CALL_LEASE_RENEWAL, "hold", self._renew_holds)
+        self._every(EXPIRY_SWEEP, "sweep", self.expire_overdue)
+        self._every(PURGE_INTERVAL, "purge", self._purge)
+
+    async def close(self) -> None:
+        """End every session of this gateway."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for session_id in list(self.live):
+            await self._finish(session_id, EndReason.GATEWAY_RESTARTED)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def open(
+        self, session_id: str, principal: str, app: AppVersion, epoch: int, worker: Worker, timeout: int
+    ) -> LiveSession:
+        """Begin a session whose first call is admitted. The worker is ended when that fails."""
+        now = self._clock.now()
+        session = Session(
+            id=session_id,
+            owner=principal,
+            app=app.ref,
+            worker_id=worker.id,
+            epoch=epoch,
+            timeout=timeout,
+            created_at=now.wall,
+            expires_at=now.wall + timeout,
+            deadline=now.monotonic + timeout,
+            last_call_at=now.wall,
+            call_count=1,
+            in_flight=1,
+        )
+        try:
+            await self._store.create(session, now.monotonic + CALL_LEASE)
+        except BaseException:
+            self._pool.end(worker)
+            raise
+        turns = Turns(session_id, app.concurrency, self._settings.queue_size, self._clock)
+        live = LiveSession(session_id, principal, app, epoch, worker, turns, in_flight=1)
+        self.live[session_id] = live
+        self._check_expiry_in(live, timeout)
+        worker.when_lost(lambda exit_: self._worker_lost(live, exit_))
+        return live
+
+    async def find(self, session_id: str, principal: str) -> LiveSession:
+        """Return the active session of this caller. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        live = self.live.get(session_id)
+        if live is not None and live.owner == principal:
+            return live
+        # The record is read for a foreign session too: an unknown one takes as long.
+        session = await self._store.get(session_id)
+        if session is None or not belongs_to(session, principal):
+            raise SessionNotFound.of(session_id)
+        if session.status is SessionStatus.ACTIVE:
+            # On record, but no worker of this gateway has it: its worker is going, or was never ours.
+            session = await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit()) or session
+        raise finished_error(session)
+
+    async def admit(self, live: LiveSession) -> None:
+        """Admit a call, which must be given to `settle` in the end. Raises SessionExpired and SessionEnded."""
+        now = self._clock.now()
+        session = await self._store.admit(live.id, now, now.monotonic + CALL_LEASE)
+        if session is None:
+            raise SessionNotFound.of(live.id)
+        if session.status is not SessionStatus.ACTIVE:
+            self._release(live, session)
+            raise finished_error(session)
+        live.in_flight += 1
+
+    async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
+        """End a call that was admitted, and return the session as it is now."""
+        live.in_flight -= 1
+        return await self._store.finish(live.id, self._clock.now(), started=started)
+
+    async def get(self, session_id: str, principal: str) -> Session:
+        """Return a session. Raises SessionNotFound."""
+        session = await self._store.get(session_id)
+        if session is None or not belongs_to(session, principal):
+            raise SessionNotFound.of(session_id)
+        if session.status is SessionStatus.ACTIVE and session.deadline <= self._clock.now().monotonic:
+            session = await self._expire(session_id) or session
+        return session
+
+    async def keepalive(self, session_id: str, principal: str) -> Session:
+        """Slide the window. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        session = await self._store.get(session_id)
+        if session is None or not belongs_to(session, principal):
+            raise SessionNotFound.of(session_id)
+        session = await self._store.renew(session_id, self._clock.now()) or session
+        if session.status is not SessionStatus.ACTIVE:
+            live = self.live.get(session_id)
+            if live is not None:
+                self._release(live, session)
+            raise finished_error(session)
+        return session
+
+    async def end(self, session_id: str, principal: str, reason: EndReason = EndReason.CALLER) -> Session:
+        """End a session and release its worker at once. A finished one is returned as it is. Raises SessionNotFound."""
+        session = await self.get(session_id, principal)
+        if session.status is not SessionStatus.ACTIVE:
+            return session
+        return await self._finish(session_id, reason) or session
+
+    async def lost(self, live: LiveSession) -> Session | None:
+        """Return the session of a worker that has died, once its end is on record."""
+        exit_ = live.worker.exit
+        if exit_ is not None:
+            return await self._finish(live.id, EndReason.WORKER_LOST, exit_)
+        return await self._store.get(live.id)
+
+    def watch(self, session_id: str, watcher: Watcher) -> Callable[[], None]:
+        """Call back when the session ends or expires. Returns what undoes it."""
+        self._watchers.setdefault(session_id, set()).add(watcher)
+
+        def forget() -> None:
+            watchers = self._watchers.get(session_id)
+            if watchers is not None:
+                watchers.discard(watcher)
+                if not watchers:
+                    del self._watchers[session_id]
+
+        return forget
+
+    async def _finish(self, session_id: str, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
+        session = await self._store.end(session_id, reason, self._clock.now(), exit_)
+        live = self.live.get(session_id)
+        if live is not None and session is not None:
+            self._release(live, session)
+        return session
+
+    async def _expire(self, session_id: str) -> Session | None:
+        session = await self._store.expire_if_due(session_id, self._clock.now())
+        live = self.live.get(session_id)
+        if session is not None and live is not None and session.status is not SessionStatus.ACTIVE:
+            self._release(live, session)
+        return session
+
+    def _release(self, live: LiveSession, session: Session) -> None:
+        """Let go of a session that is over: its callers, its worker, its watchers."""
+        if self.live.pop(live.id, None) is None:
+            return
+        live.close(lambda run_state: finished_error(session, run_state))
+        self._pool.end(live.worker)
+        assert session.end_reason is not None
+        logger.info("session %s: %s", session.id, session.end_reason.value, extra={"session_id": session.id})
+        for watcher in list(self._watchers.pop(session.id, ())):
+            watcher(session)
+
+    def _worker_lost(self, live: LiveSession, exit_: WorkerExit) -> None:
+        logger.warning("worker %s died (%s)", live.worker.id, exit_, extra={"session_id": live.id})
+        self._spawn(self._finish(live.id, EndReason.WORKER_LOST, exit_))
+
+    def _check_expiry_in(self, live: LiveSession, delay: float) -> None:
+        live.expiry = self._clock.call_later(delay + EXPIRY_SLACK, lambda: self._spawn(self._check_expiry(live)))
+
+    async def _check_expiry(self, live: LiveSession) -> None:
+        """Expire the session, or look again when it may next be due.
+
+        Nothing is rescheduled by calls and keepalives: one timer for each session, however often it is used.
+        """
+        session = await self._expire(live.id)
+        if session is None or session.status is not SessionStatus.ACTIVE:
+            return
+        left = session.deadline - self._clock.now().monotonic
+        # Past its deadline and not expired: a call holds it. When that ends, the window slides by the whole timeout,
+        # so that this is soon enough.
+        self._check_expiry_in(live, left if left > 0 else session.timeout)
+
+    async def _renew_holds(self) -> None:
+        busy = [live.id for live in self.live.values() if live.in_flight > 0]
+        if busy:
+            await self._store.hold(busy, self._clock.now().monotonic + CALL_LEASE)
+
+    async def expire_overdue(self) -> None:
+        """Expire sessions that are due and that no timer has come to yet."""
+        for session_id in await self._store.due(self._clock.now(), _SWEEP_BATCH):
+            await self._expire(session_id)
+
+    async def _purge(self) -> None:
+        await self._store.purge(self._clock.now().wall - self._settings.retention)
+
+    def _every(self, interval: float, name: str, duty: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def run() -> None:
+            try:
+                await duty()
+            finally:
+                if not self._closed:
+                    self._every(interval, name, duty)
+
+        self._timers[name] = self._clock.call_later(interval, lambda: self._spawn(run()))
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception:
+                logger.exception("a duty of the session manager failed")
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

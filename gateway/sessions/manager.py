@@ -1,0 +1,123 @@
+"""The manager: what callers can ask for, each request decided here and nowhere else."""
+
+import asyncio
+import hashlib
+import logging
+
+from gateway.apps.registry import AppRegistry
+from gateway.clock import Clock
+from gateway.config import Settings
+from gateway.errors import GatewayDraining, GatewayError, InternalError, RunState
+from gateway.model import Session, new_call_id
+from gateway.sessions.calls import Functions, NewSessionCall, PlainCall, SessionCall
+from gateway.sessions.idempotency import Journal
+from gateway.sessions.keepalive import KeepaliveStream
+from gateway.sessions.lifecycle import Lifecycle
+from gateway.sessions.pages import cursor_of, invalid_token, page_token
+from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
+from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
+from gateway.timing import RETRY_HINT
+from gateway.workers.base import WorkerPool
+
+logger = logging.getLogger("gateway.sessions")
+
+
+class SessionManager:
+    """Sessions and their calls. Whoever calls `start` calls `close`; the store and the pool are its caller's."""
+
+    def __init__(
+        self, store: SessionStore, pool: WorkerPool, registry: AppRegistry, clock: Clock, settings: Settings
+    ) -> None:
+        self._store = store
+        self._lifecycle = Lifecycle(store, pool, clock, settings)
+        self._journal = Journal(settings.sessions, clock)
+        functions = Functions(pool)
+        self._plain = PlainCall(registry, pool, functions, clock, settings)
+        self._in_session = SessionCall(registry, pool, self._lifecycle, functions, clock, settings)
+        self._new = NewSessionCall(registry, pool, self._lifecycle, functions, self._in_session, clock, settings)
+        self._calls = 0
+        self._draining = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def start(self) -> None:
+        """Take up what the store remembers."""
+        await self._lifecycle.start()
+
+    async def drain(self, grace: float) -> None:
+        """Refuse new calls, and wait until those in flight have ended, `grace` seconds at the most."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(grace):
+                await self._quiet.wait()
+        except TimeoutError:
+            logger.warning("%d calls did not end within the %g s of the drain", self._calls, grace)
+
+    async def close(self) -> None:
+        """End all sessions of this gateway."""
+        self._draining = True
+        await self._lifecycle.close()
+
+    async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:
+        """Run one call. Raises any GatewayError; each says in `run_state` whether the call ran."""
+        progress = CallProgress(new_call_id())
+        self._calls += 1
+        self._quiet.clear()
+        try:
+            if self._draining:
+                raise GatewayDraining("the gateway is shutting down and takes no new calls", retry_after=RETRY_HINT)
+            if not request.request_id:
+                return await self._run(request, caller, progress)
+            key = (caller.principal, request.request_id)
+            return await self._journal.once(
+                key, _fingerprint(request), progress, lambda progress: self._run(request, caller, progress)
+            )
+        except GatewayError as error:
+            error.call_id = error.call_id or progress.call_id
+            error.run_state = error.run_state or RunState.NOT_STARTED
+            raise
+        except Exception as error:
+            raise InternalError(RunState.UNKNOWN if progress.started else RunState.NOT_STARTED) from error
+        finally:
+            self._calls -= 1
+            if self._calls == 0:
+                self._quiet.set()
+
+    async def get(self, session_id: str, caller: Caller) -> Session:
+        """Return a session as it is, also a finished one. Raises SessionNotFound."""
+        return await self._lifecycle.get(session_id, caller.principal)
+
+    async def keepalive(self, session_id: str, caller: Caller) -> Session:
+        """Slide a session's window without a call. Raises SessionNotFound, SessionExpired, SessionEnded."""
+        return await self._lifecycle.keepalive(session_id, caller.principal)
+
+    async def end(self, session_id: str, caller: Caller) -> Session:
+        """End a session; a finished one is returned as it is. Raises SessionNotFound."""
+        return await self._lifecycle.end(session_id, caller.principal)
+
+    async def list(self, filter: SessionFilter, page_size: int, token: str) -> Page:
+        """Return a page whose `next_cursor` is a page token. Raises InvalidRequest (the token)."""
+        await self._lifecycle.expire_overdue()
+        try:
+            page = await self._store.page(filter, page_size, cursor_of(token, filter))
+        except InvalidCursor:
+            raise invalid_token("is not a token that this gateway gave") from None
+        return Page(page.sessions, page_token(filter, page.next_cursor))
+
+    def keepalive_stream(self, caller: Caller) -> KeepaliveStream:
+        """Return a stream, which whoever asked for it closes."""
+        return KeepaliveStream(self._lifecycle, caller.principal)
+
+    async def _run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
+        if not request.session:
+            return await self._plain.run(request, caller, progress)
+        if request.session == NEW:
+            return await self._new.run(request, caller, progress)
+        return await self._in_session.run(request, caller, progress)
+
+
+def _fingerprint(request: RunRequest) -> bytes:
+    timeout = "" if request.session_timeout is None else str(request.session_timeout)
+    form = "struct" if request.as_struct else "json"
+    words = (str(request.app), request.function, form, request.session, timeout, request.worker_id)
+    return hashlib.sha256("\0".join(words).encode() + b"\0" + request.payload).digest()

@@ -1,0 +1,77 @@
+"""The calls of one session, one after another (or as many at a time as the app allows), in order of arrival."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError, RunState, SessionBusy
+from gateway.timing import RETRY_HINT
+
+
+class Turns:
+    """A bounded queue in front of one worker."""
+
+    def __init__(self, session_id: str, concurrency: int, queue_size: int, clock: Clock) -> None:
+        self._session_id = session_id
+        self._free = concurrency
+        self._queue_size = queue_size
+        self._clock = clock
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed: Callable[[], GatewayError] | None = None
+
+    def check_room(self) -> None:
+        """Raise SessionBusy when another call would have to wait and the queue is full."""
+        if self._free == 0 and len(self._waiting) >= self._queue_size:
+            raise self._busy(f"{len(self._waiting)} calls of session {self._session_id} are waiting already")
+
+    async def enter(self, patience: float) -> None:
+        """Wait for this call's turn, `patience` seconds at the most. Whoever entered must `leave`.
+
+        Raises SessionBusy when the turn did not come, and what `close` was given.
+        """
+        if self._closed is not None:
+            raise self._closed()
+        if self._free > 0:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        timer = self._clock.call_later(patience, lambda: self._give_up(turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif not turn.cancelled() and turn.exception() is None:
+                self.leave()  # the turn came in the same moment as the cancellation
+            raise
+        finally:
+            timer.cancel()
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self._free += 1
+
+    def close(self, error: Callable[[], GatewayError]) -> None:
+        """Turn away all who wait, and all who come, each with an error of its own: the session is over."""
+        self._closed = error
+        while self._waiting:
+            self._waiting.popleft().set_exception(error())
+
+    def _give_up(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            self._waiting.remove(turn)
+            turn.set_exception(self._busy(f"the calls ahead of it in session {self._session_id} took too long"))
+
+    def _busy(self, why: str) -> SessionBusy:
+        return SessionBusy(
+            f"the call was not started: {why}",
+            metadata={"sessionId": self._session_id},
+            session_id=self._session_id,
+            run_state=RunState.NOT_STARTED,
+            retry_after=RETRY_HINT,
+        )

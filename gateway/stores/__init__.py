@@ -1,0 +1,1 @@
+"""Stores remember sessions. `base` is the contract, the other modules keep it."""

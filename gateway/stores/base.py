@@ -1,0 +1,121 @@
+"""The store's contract. Each sentence below is a test in `gateway.testing.store_suite`.
+
+The store is the single truth about sessions. Each operation is one atomic step: whatever else happens at the same
+moment, also in another process, happens wholly before or wholly after it. Times are arguments, never the store's own.
+
+A session is *due* when it is active, its deadline is not after now, and no call holds it. A call holds its session
+from `admit` to `finish`, but no longer than the `hold_until` that the gateway which serves it last gave: a gateway
+that crashed never leaves a session that cannot expire.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.clock import Instant
+from gateway.errors import WorkerExit
+from gateway.model import EndReason, Session, SessionStatus
+
+
+class StoreUnusable(Exception):
+    """The store cannot be opened; the text says why and what to do."""
+
+
+class InvalidCursor(Exception):
+    """A page was asked for with a cursor that this store never gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions a page shows. None means any."""
+
+    owner: str | None = None
+    status: SessionStatus | None = None
+    app: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some sessions, the newest first, and the cursor of the page after it ("" when there is none)."""
+
+    sessions: Sequence[Session]
+    next_cursor: str
+
+
+class SessionStore(ABC):
+    """Remembers sessions and, for a while, how they ended.
+
+    A method that takes the id of a session that is not there returns None and changes nothing. Who calls `open` calls
+    `close`. Sessions that are returned are snapshots.
+    """
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make the store ready. What was in it when it was closed, or left without a close, is still there.
+
+        Raises StoreUnusable.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of files and connections. Closing twice is fine."""
+
+    @abstractmethod
+    async def create(self, session: Session, hold_until: float = 0.0) -> None:
+        """Add a session, with the calls that it has in flight held. Raises ValueError when the id is taken, and then
+        changes nothing."""
+
+    @abstractmethod
+    async def get(self, session_id: str) -> Session | None:
+        """Return the session as it is. Never extends its life, and never notices that it is due."""
+
+    @abstractmethod
+    async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
+        """Admit a call, or expire the session.
+
+        Active and not due: the call is counted and held, the window slides to now plus the session's timeout. Due: the
+        session expires. Finished: nothing changes. The status of what is returned tells which.
+        """
+
+    @abstractmethod
+    async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
+        """End a call that was admitted. The window slides to now plus the timeout, unless the session has finished.
+
+        A call that was not `started` is taken back from the count of calls, also in a finished session.
+        """
+
+    @abstractmethod
+    async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
+        """Prolong the hold of the calls in flight of these sessions. Ids without calls in flight are passed over."""
+
+    @abstractmethod
+    async def renew(self, session_id: str, now: Instant) -> Session | None:
+        """Slide the window without a call. Due and finished sessions as in `admit`."""
+
+    @abstractmethod
+    async def end(
+        self, session_id: str, reason: EndReason, now: Instant, worker_exit: WorkerExit | None = None
+    ) -> Session | None:
+        """End an active session for this reason. A finished one stays as it is, with its own reason."""
+
+    @abstractmethod
+    async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
+        """Expire the session if it is due. The status of what is returned tells."""
+
+    @abstractmethod
+    async def due(self, now: Instant, limit: int) -> Sequence[str]:
+        """Return the ids of at most `limit` sessions that are due, the longest overdue first. Changes nothing."""
+
+    @abstractmethod
+    async def page(self, filter: SessionFilter, limit: int, cursor: str = "") -> Page:
+        """Return the next `limit` sessions that pass the filter, the newest first.
+
+        A walk from cursor to cursor shows each session that passed the filter throughout exactly once, whatever is
+        added, changed or purged meanwhile; sessions created after its first page do not show up in it.
+        Raises InvalidCursor.
+        """
+
+    @abstractmethod
+    async def purge(self, ended_before: float) -> int:
+        """Forget sessions that finished before this wall-clock time. Returns how many. Active ones always stay."""

@@ -1,0 +1,250 @@
+"""The embedded default: one SQLite file in the data directory.
+
+Statements run on the event loop's thread: an admitted call costs about 10 µs there, less than handing it to another
+thread would. WAL with synchronous=NORMAL keeps every committed session through a crash of the gateway. A crash of the
+whole machine may lose the last moments, but no worker outlives that either.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.clock import Instant
+from gateway.errors import WorkerExit
+from gateway.model import TRANSITIONS, AppRef, EndReason, Session, SessionStatus
+from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore, StoreUnusable
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of creation, never given twice: pages are stable by it
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    app TEXT NOT NULL,
+    version TEXT NOT NULL,
+    worker_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    timeout INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    deadline REAL NOT NULL,
+    status TEXT NOT NULL,
+    end_reason TEXT,
+    exit_code INTEGER,
+    exit_signal INTEGER,
+    last_call_at REAL,
+    ended_at REAL,
+    call_count INTEGER NOT NULL,
+    in_flight INTEGER NOT NULL,
+    hold_until REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_by_owner ON sessions (owner, seq);
+CREATE INDEX IF NOT EXISTS sessions_by_owner_status ON sessions (owner, status, seq);
+CREATE INDEX IF NOT EXISTS sessions_by_owner_app ON sessions (owner, app, seq);
+-- Partial, so that the updates of every call touch as few indexes as can be.
+CREATE INDEX IF NOT EXISTS sessions_active ON sessions (seq) WHERE status = 'active';
+CREATE INDEX IF NOT EXISTS sessions_finished ON sessions (ended_at) WHERE status <> 'active';
+"""
+
+_COLUMNS = (
+    "id, owner, app, version, worker_id, epoch, timeout, created_at, expires_at, deadline, status, end_reason, "
+    "exit_code, exit_signal, last_call_at, ended_at, call_count, in_flight"
+)
+_DUE = "status = 'active' AND deadline <= :now AND (in_flight = 0 OR hold_until <= :now)"
+_SLIDE = "deadline = :now + timeout, expires_at = :wall + timeout"
+
+_INSERT = f"INSERT INTO sessions ({_COLUMNS}, hold_until) VALUES ({', '.join('?' * 19)})"
+_GET = f"SELECT {_COLUMNS} FROM sessions WHERE id = ?"
+_ADMIT = f"""UPDATE sessions SET in_flight = in_flight + 1, call_count = call_count + 1, last_call_at = :wall,
+    hold_until = :hold, {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"""
+_FINISH = f"""UPDATE sessions SET in_flight = max(in_flight - 1, 0), call_count = call_count - :taken_back,
+    deadline = iif(status = 'active', :now + timeout, deadline),
+    expires_at = iif(status = 'active', :wall + timeout, expires_at)
+    WHERE id = :id RETURNING {_COLUMNS}"""
+_HOLD = "UPDATE sessions SET hold_until = ? WHERE id = ? AND in_flight > 0"
+_RENEW = f"UPDATE sessions SET {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"
+_END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall, exit_code = :code,
+    exit_signal = :signal WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
+_EXPIRE = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
+    WHERE id = :id AND {_DUE} RETURNING {_COLUMNS}"""
+_LIST_DUE = f"SELECT id FROM sessions WHERE {_DUE} ORDER BY deadline LIMIT :limit"
+_PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
+
+_EXPIRED = {
+    "status": TRANSITIONS[SessionStatus.ACTIVE, EndReason.IDLE_TIMEOUT].value,
+    "reason": EndReason.IDLE_TIMEOUT.value,
+}
+
+
+class SqliteStore(SessionStore):
+    """Sessions in one SQLite file, which is created with its directory when it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = _connect(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnusable(f"cannot open the store {self._path}: {error}") from error
+
+    async def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    async def create(self, session: Session, hold_until: float = 0.0) -> None:
+        try:
+            self._connection.execute(_INSERT, (*_values(session), hold_until))
+        except sqlite3.IntegrityError as error:
+            raise ValueError(f"session {session.id} exists") from error
+
+    async def get(self, session_id: str) -> Session | None:
+        return self._one(_GET, (session_id,))
+
+    async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
+        admitted = self._one(_ADMIT, {**_times(session_id, now), "hold": hold_until})
+        return admitted or await self.expire_if_due(session_id, now)
+
+    async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
+        return self._one(_FINISH, {**_times(session_id, now), "taken_back": 0 if started else 1})
+
+    async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
+        self._connection.executemany(_HOLD, [(hold_until, session_id) for session_id in session_ids])
+
+    async def renew(self, session_id: str, now: Instant) -> Session | None:
+        return self._one(_RENEW, _times(session_id, now)) or await self.expire_if_due(session_id, now)
+
+    async def end(
+        self, session_id: str, reason: EndReason, now: Instant, worker_exit: WorkerExit | None = None
+    ) -> Session | None:
+        values = {
+            **_times(session_id, now),
+            "status": TRANSITIONS[SessionStatus.ACTIVE, reason].value,
+            "reason": reason.value,
+            "code": worker_exit.exit_code if worker_exit else None,
+            "signal": worker_exit.signal if worker_exit else None,
+        }
+        return self._one(_END, values) or await self.get(session_id)
+
+    async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
+        return self._one(_EXPIRE, {**_times(session_id, now), **_EXPIRED}) or await self.get(session_id)
+
+    async def due(self, now: Instant, limit: int) -> Sequence[str]:
+        rows = self._connection.execute(_LIST_DUE, {"now": now.monotonic, "limit": limit})
+        return [row[0] for row in rows.fetchall()]
+
+    async def page(self, filter: SessionFilter, limit: int, cursor: str = "") -> Page:
+        wanted = {"owner": filter.owner, "app": filter.app, "version": filter.version}
+        wanted["status"] = filter.status.value if filter.status else None
+        clauses = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
+        if cursor:
+            clauses.append("seq < :before")
+        where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+        # One more than asked for tells whether there is a next page.
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS}, seq FROM sessions {where} ORDER BY seq DESC LIMIT :limit",
+            {**wanted, "before": _position(cursor), "limit": limit + 1},
+        ).fetchall()
+        more = len(rows) > limit
+        return Page([_session(row) for row in rows[:limit]], str(rows[limit - 1][-1]) if more else "")
+
+    async def purge(self, ended_before: float) -> int:
+        return self._connection.execute(_PURGE, (ended_before,)).rowcount
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise RuntimeError("the store is not open")
+        return self._db
+
+    def _one(self, statement: str, values: Sequence[object] | dict[str, object]) -> Session | None:
+        # fetchall: a RETURNING statement only commits once all its rows are fetched.
+        rows = self._connection.execute(statement, values).fetchall()
+        return _session(rows[0]) if rows else None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Autocommit: each statement is a transaction of its own, and each operation one writing statement.
+    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=64, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise StoreUnusable(
+                f"the store {path} was written by a newer release (schema {found}, this one knows {SCHEMA_VERSION})"
+            )
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _times(session_id: str, now: Instant) -> dict[str, object]:
+    return {"id": session_id, "now": now.monotonic, "wall": now.wall}
+
+
+def _position(cursor: str) -> int:
+    if not cursor:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise InvalidCursor(cursor)
+    return int(cursor)
+
+
+def _values(session: Session) -> tuple[object, ...]:
+    exit_ = session.worker_exit or WorkerExit()
+    return (
+        session.id,
+        session.owner,
+        session.app.name,
+        session.app.version,
+        session.worker_id,
+        session.epoch,
+        session.timeout,
+        session.created_at,
+        session.expires_at,
+        session.deadline,
+        session.status.value,
+        session.end_reason.value if session.end_reason else None,
+        exit_.exit_code,
+        exit_.signal,
+        session.last_call_at,
+        session.ended_at,
+        session.call_count,
+        session.in_flight,
+    )
+
+
+_STATUSES = {status.value: status for status in SessionStatus}
+_REASONS = {reason.value: reason for reason in EndReason}
+
+
+def _session(row: Any) -> Session:
+    code, signal = row[12], row[13]
+    lost = row[11] == EndReason.WORKER_LOST.value
+    return Session(
+        id=row[0],
+        owner=row[1],
+        app=AppRef(row[2], row[3]),
+        worker_id=row[4],
+        epoch=row[5],
+        timeout=row[6],
+        created_at=row[7],
+        expires_at=row[8],
+        deadline=row[9],
+        status=_STATUSES[row[10]],
+        end_reason=_REASONS[row[11]] if row[11] else None,
+        worker_exit=WorkerExit(code, signal) if lost else None,
+        last_call_at=row[14],
+        ended_at=row[15],
+        call_count=row[16],
+        in_flight=row[17],
+    )

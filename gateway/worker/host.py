@@ -1,0 +1,109 @@
+"""One app in one process: import, construct, call, unload. Also what `sgw app test` uses, without a server."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sessiongateway.app import BaseApp
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+from gateway.worker import payload
+from gateway.worker.failures import raised, refused
+from gateway.worker.functions import AppDefinitionError, Function, functions_of
+
+MODULE_NAME = "app"
+
+
+def import_app(directory: Path) -> type[BaseApp]:
+    """Import `app.py` of an app directory and return its class `App`.
+
+    The directory comes first on `sys.path`, so that the app imports its own modules by their names. Raises
+    AppDefinitionError, or whatever the app's code raises.
+    """
+    source = directory / "app.py"
+    if not source.is_file():
+        raise AppDefinitionError("the app directory has no app.py")
+    sys.path.insert(0, str(directory))
+    spec = importlib.util.spec_from_file_location(MODULE_NAME, source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Registered before it runs, as an import does: pydantic and pickle look the module up by its name.
+    sys.modules[MODULE_NAME] = module
+    spec.loader.exec_module(module)
+    app = getattr(module, "App", None)
+    if not (isinstance(app, type) and issubclass(app, BaseApp)):
+        raise AppDefinitionError("app.py defines no class App(BaseApp)")
+    return app
+
+
+class AppHost:
+    """An app's class, its functions and, once started, its instance. Runs on the event loop of one thread."""
+
+    def __init__(self, app: type[BaseApp]) -> None:
+        """Raises AppDefinitionError when a public method cannot be offered."""
+        self._class = app
+        self._instance: BaseApp | None = None
+        self._functions = functions_of(app)
+
+    @property
+    def functions(self) -> Mapping[str, Function]:
+        """The functions by name."""
+        return self._functions
+
+    async def start(self) -> None:
+        """Construct the instance and run setup(). Raises whatever the app's code raises."""
+        self._instance = self._class()
+        await _maybe_await(self._instance.setup())
+
+    async def call(self, name: str, data: bytes, format: "pb.PayloadFormat.ValueType") -> bytes:
+        """Run one function and return its output.
+
+        Raises CallRefused when it was not run, `payload.NotJson` when its answer cannot be sent, and whatever the
+        app's code raises, CancelledError included.
+        """
+        function = self._functions.get(name)
+        if function is None:
+            raise refused(pb.FAILURE_KIND_NO_FUNCTION, f"the app has no function {name}")
+        argument = payload.decode(data, format, function.adapter)
+        method = getattr(self._instance, name)
+        answer = method(argument) if function.takes_input else method()
+        return payload.encode(await _maybe_await(answer), format)
+
+    async def stop(self) -> None:
+        """Run unload(), if the instance was constructed. Raises whatever the app's code raises."""
+        if self._instance is not None:
+            await _maybe_await(self._instance.unload())
+
+
+def describe(host: AppHost) -> pb.Loaded:
+    """Return what the app offers, as it is told to the gateway."""
+    return pb.Loaded(
+        functions=[
+            pb.FunctionDescription(
+                name=function.name,
+                description=function.description,
+                input_schema=function.input_schema,
+                output_schema=function.output_schema,
+            )
+            for function in host.functions.values()
+        ]
+    )
+
+
+def failure_of(error: BaseException) -> pb.Failure:
+    """Return the failure of a call whose function was run, or of a start."""
+    if isinstance(error, payload.NotJson):
+        return pb.Failure(
+            kind=pb.FAILURE_KIND_RAISED, type="TypeError", message=f"the answer is not a JSON object: {error}"
+        )
+    return raised(error)
+
+
+async def _maybe_await(value: Any) -> Any:
+    if inspect.isawaitable(value):
+        return await value
+    return value

@@ -1,0 +1,105 @@
+"""How a worker process is set up before any code of an app's instance runs in it."""
+
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT_VARIABLES = (
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+"""What a worker keeps of the gateway's environment. Everything else may be a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDirectory:
+    """What is where in a worker's own directory, all of which goes with the worker."""
+
+    root: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where the worker listens for the gateway."""
+        return self.root / "s"
+
+    @property
+    def output(self) -> Path:
+        """A named pipe: standard output and error, read by the gateway."""
+        return self.root / "output"
+
+    @property
+    def work(self) -> Path:
+        """The working directory of the app, and its HOME."""
+        return self.root / "work"
+
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR."""
+        return self.root / "tmp"
+
+    @property
+    def pid(self) -> Path:
+        """Names the process: its id, and when it started, by which a later process of the same id is told apart."""
+        return self.root / "pid"
+
+    def create(self) -> None:
+        """Make the directory with all that must be there before the process is."""
+        self.root.mkdir(mode=0o700)
+        self.work.mkdir()
+        self.temporary.mkdir()
+        os.mkfifo(self.output, 0o600)
+
+
+def start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot (proc(5), stat, field 22). Raises OSError."""
+    # The second field is the command's name in parentheses, which may hold anything.
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def scrubbed_environment() -> dict[str, str]:
+    """Return what processes of apps may see of this process's environment."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    # A deployed version is immutable: nothing is written beside its code.
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+
+
+def enter(directory: WorkerDirectory, worker_id: str) -> None:
+    """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places."""
+    os.setsid()  # its children are in its group and go with it
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    os.umask(0o077)
+    directory.pid.write_text(f"{os.getpid()} {start_time(os.getpid())}")
+    _redirect_streams(directory.output)
+    os.chdir(directory.work)
+    os.environ.update(
+        HOME=str(directory.work), PWD=str(directory.work), TMPDIR=str(directory.temporary), SGW_WORKER_ID=worker_id
+    )
+    # The import of the app may have asked for it, and the answer is cached.
+    tempfile.tempdir = None
+
+
+def _redirect_streams(output: Path) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pipe = os.open(output, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(pipe, 1)
+    os.dup2(pipe, 2)
+    os.close(null)
+    os.close(pipe)
+    for stream in (sys.stdout, sys.stderr):
+        # A line of output is in the log when it is printed, and one that is not valid text is no error of the app's.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]

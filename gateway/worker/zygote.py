@@ -1,0 +1,172 @@
+"""The zygote: one process per app version that has imported the app and forks workers from there.
+
+`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY`. Talks frames over the control socket; when that
+closes, the gateway is gone, and so is the zygote. It never constructs the app. A fork takes about 2.5 ms where a fresh
+interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not import the app either, and each worker is a
+fresh interpreter: for apps whose imports start threads or hold a device, which a fork does not survive.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+from gateway.worker.host import AppHost, describe, failure_of, import_app
+from gateway.worker.process import WorkerDirectory, enter
+from gateway.worker.server import START_FAILED_EXIT, serve
+from gateway.workers.frames import FrameReader, encode
+
+
+class Zygote:
+    """Answers Fork with a new worker and tells how each ends."""
+
+    def __init__(self, control: socket.socket, become_worker: Callable[[socket.socket, pb.Fork], NoReturn]) -> None:
+        self._control = control
+        self._become_worker = become_worker
+        self._workers: dict[int, str] = {}
+
+    def run(self) -> None:
+        """Serve until the gateway closes the control socket."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        reader = FrameReader()
+        while True:
+            readable, _, _ = select.select([self._control.fileno(), wake_read], [], [])
+            if wake_read in readable:
+                os.read(wake_read, 4096)
+                self._reap()
+            if self._control.fileno() in readable:
+                data = self._control.recv(65536)
+                if not data:
+                    return
+                for body in reader.feed(data):
+                    self._fork(pb.ToZygote.FromString(body).fork)
+
+    def _fork(self, request: pb.Fork) -> None:
+        directory = WorkerDirectory(Path(request.directory))
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # Bound before the fork: when the gateway hears of the worker, it can connect.
+        listener.bind(str(directory.socket))
+        listener.listen(8)
+        pid = os.fork()
+        if pid == 0:
+            self._control.close()
+            self._become_worker(listener, request)
+        listener.close()
+        self._workers[pid] = request.worker_id
+        self._send(pb.FromZygote(forked=pb.Forked(worker_id=request.worker_id, pid=pid)))
+
+    def _reap(self) -> None:
+        while self._workers:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            pid = ended.si_pid
+            # Before it is reaped, while nobody else can have its id: what it forked goes with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            worker_id = self._workers.pop(pid, None)
+            if worker_id is not None:
+                code = os.waitstatus_to_exitcode(status)
+                exited = pb.Exited(worker_id=worker_id, exit_code=max(code, 0), signal=max(-code, 0))
+                self._send(pb.FromZygote(exited=exited))
+
+    def _send(self, frame: pb.FromZygote) -> None:
+        # A gateway that is gone shows as the end of the control socket at the next turn.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._control.sendall(encode(frame))
+
+
+def _worker_by_fork(host: AppHost) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+    def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
+        code = START_FAILED_EXIT
+        try:
+            enter(WorkerDirectory(Path(request.directory)), request.worker_id)
+            code = serve(listener, lambda: host)
+        finally:
+            _exit(code)
+
+    return become
+
+
+def _worker_by_spawn(app_directory: Path) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+    def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
+        try:
+            enter(WorkerDirectory(Path(request.directory)), request.worker_id)
+            os.set_inheritable(listener.fileno(), True)
+            arguments = [str(listener.fileno()), str(app_directory)]
+            os.execv(sys.executable, [sys.executable, "-m", "gateway.worker.spawned", *arguments])
+        finally:
+            os._exit(START_FAILED_EXIT)
+
+    return become
+
+
+def _exit(code: int) -> NoReturn:
+    # Not sys.exit: the frames above belong to the zygote and have nothing to clean up here. What the app left running,
+    # threads above all, goes with the process.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _prepare_fork(app_directory: Path) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+    host = AppHost(import_app(app_directory))
+    if threading.active_count() > 1:
+        print("the app's imports started threads, which a fork does not keep: set start_method = 'spawn'", flush=True)
+    # What is there now is shared with every worker until it is written to; the collector would write to all of it.
+    gc.collect()
+    gc.freeze()
+    return describe(host), _worker_by_fork(host)
+
+
+def _prepare_spawn(app_directory: Path) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+    asked = subprocess.run(
+        [sys.executable, "-m", "gateway.worker.spawned", "describe", str(app_directory)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    answer = pb.FromZygote.FromString(asked.stdout)
+    if answer.WhichOneof("frame") == "loaded":
+        return answer.loaded, _worker_by_spawn(app_directory)
+    failure = answer.failed if answer.HasField("failed") else pb.Failure(type="SystemExit", message="the import exited")
+    raise _DescribedFailureError(failure)
+
+
+class _DescribedFailureError(Exception):
+    def __init__(self, failure: pb.Failure) -> None:
+        self.failure = failure
+
+
+def main(control_fd: int, start_method: str, app_directory: Path) -> int:
+    """Import the app, tell the gateway, and fork workers until it is gone. Returns the exit code."""
+    control = socket.socket(fileno=control_fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the gateway decides
+    prepare = _prepare_spawn if start_method == "spawn" else _prepare_fork
+    try:
+        loaded, become_worker = prepare(app_directory)
+    except BaseException as error:
+        failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
+        control.sendall(encode(pb.FromZygote(failed=failure)))
+        return START_FAILED_EXIT
+    control.sendall(encode(pb.FromZygote(loaded=loaded)))
+    Zygote(control, become_worker).run()
+    return 0
+
+
+if __name__ == "__main__":
+    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

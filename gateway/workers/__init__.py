@@ -1,0 +1,1 @@
+"""Workers run apps. `base` is the contract, the other modules keep it on one machine."""

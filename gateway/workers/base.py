@@ -1,0 +1,132 @@
+"""The contract of worker pools. Each sentence about behaviour is a test in `gateway.testing.pool_suite`.
+
+A worker is one process with one instance of one app version. It is leased to one session for the whole of its life, or
+it is shared by plain calls; never both, and never a second session.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.errors import GatewayError, WorkerExit
+from gateway.model import AppVersion, FunctionDescription
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCall:
+    """One call as a worker gets it.
+
+    `payload` is a JSON object as UTF-8 text, or a serialized google.protobuf.Struct when `as_struct`; the output comes
+    in the same form. The session and epoch must be those of the lease ("" and 0 on a shared worker).
+    """
+
+    function: str
+    payload: bytes
+    as_struct: bool = False
+    session_id: str = ""
+    epoch: int = 0
+
+
+class PendingCall(ABC):
+    """A call that a worker has been given."""
+
+    reply: asyncio.Future[bytes]
+    """The output, or one of AppError, InvalidInput, InvalidRequest, FunctionNotFound, WorkerLeased (fenced), WorkerLost;
+    each with its run_state. Whoever awaits it may be cancelled: the function knows nothing of that until `cancel`."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Cancel the function. A coroutine sees CancelledError; a plain function runs to its end all the same."""
+
+    @abstractmethod
+    def abandon(self, error: GatewayError) -> None:
+        """Cancel the function, and answer with this error at once, unless there is an answer already."""
+
+    @abstractmethod
+    def when_done(self, callback: Callable[[], object]) -> None:
+        """Call back once when the worker is through with the call, whatever became of `reply`; at once if it is."""
+
+
+class Worker(ABC):
+    """One process, obtained from `WorkerPool.lease` or `acquire_shared`."""
+
+    id: str
+    app: AppVersion
+
+    @property
+    @abstractmethod
+    def exit(self) -> WorkerExit | None:
+        """How the process ended; None while it lives."""
+
+    @abstractmethod
+    def when_lost(self, callback: Callable[[WorkerExit], object]) -> None:
+        """Call back once when the process ends without having been asked to; at once if it already has."""
+
+    @abstractmethod
+    def call(self, call: WorkerCall) -> PendingCall:
+        """Give the worker a call. When it is lost, also later, the reply is WorkerLost. Never raises."""
+
+
+class WorkerPool(ABC):
+    """Starts, leases and ends workers. Whoever calls `start` calls `close`."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Make the pool ready, and clear away what an earlier gateway left behind."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End every worker, within the grace for unload(), and wait until nothing is left of any."""
+
+    @abstractmethod
+    def keep_ready(self, apps: Sequence[AppVersion]) -> None:
+        """Keep workers of these versions ready, and let those of others go when they are no longer used."""
+
+    @abstractmethod
+    async def describe(self, app: AppVersion, *, timeout: float) -> Sequence[FunctionDescription]:
+        """Return the functions of an app by name, importing its code if that was not done yet.
+
+        Raises AppStartFailed, and NoWorkerAvailable after `timeout` seconds.
+        """
+
+    @abstractmethod
+    async def lease(
+        self, app: AppVersion, session_id: str, epoch: int, *, worker_id: str = "", timeout: float
+    ) -> Worker:
+        """Lease a fresh worker, which has run no call of anyone, to a session.
+
+        Those who wait are served in the order in which they came. One who is cancelled leaves nothing behind. With a
+        `worker_id` exactly that worker is taken, without waiting.
+
+        Raises NoWorkerAvailable after `timeout` seconds, AppStartFailed, WorkerNotFound (no such worker is ready) and
+        WorkerLeased (a session has it).
+        """
+
+    @abstractmethod
+    async def acquire_shared(self, app: AppVersion, *, timeout: float) -> Worker:
+        """Return a worker for one plain call; it is the caller's until `release_shared`.
+
+        Shared workers stay warm between calls. Each has as many calls at a time as the app's `concurrency` says.
+        Raises NoWorkerAvailable after `timeout` seconds and AppStartFailed.
+        """
+
+    @abstractmethod
+    def release_shared(self, worker: Worker) -> None:
+        """Give back what `acquire_shared` gave. A worker that was lost meanwhile is fine."""
+
+    @abstractmethod
+    def end(self, worker: Worker) -> None:
+        """End a leased worker: unload() within the grace, then SIGTERM, then SIGKILL. Returns at once.
+
+        Running calls are cancelled. In the end its process, children of its process group, and its directory are gone.
+        Ending a worker twice, or one that was lost, is fine.
+        """
+
+    @abstractmethod
+    def holder(self, worker_id: str) -> str | None:
+        """Return the session that a live worker is leased to, "" when it is not leased, None when there is no such worker."""
+
+    @abstractmethod
+    def idle_workers(self, app: AppVersion) -> Sequence[str]:
+        """Return the ids of the workers that are ready and not leased."""

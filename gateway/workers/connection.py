@@ -1,0 +1,151 @@
+"""The gateway's end of a connection to one worker: frames out, replies in."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from google.protobuf.message import DecodeError
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+from gateway.errors import GatewayError, RunState, WorkerExit
+from gateway.model import AppRef
+from gateway.workers.base import PendingCall, WorkerCall
+from gateway.workers.frames import FrameError, FrameReader, encode
+from gateway.workers.replies import call_error, lost_error
+
+
+class SentCall(PendingCall):
+    """A call on its way."""
+
+    def __init__(self, connection: "WorkerConnection", number: int, call: WorkerCall) -> None:
+        self.reply = asyncio.get_running_loop().create_future()
+        self.call = call
+        self._connection = connection
+        self._number = number
+        self._done = False
+        self._callbacks: list[Callable[[], object]] = []
+
+    def cancel(self) -> None:
+        if not self._done:
+            self._connection.send(pb.ToWorker(cancel=pb.Cancel(id=self._number)))
+
+    def abandon(self, error: GatewayError) -> None:
+        self._fail(error)
+        self.cancel()
+
+    def when_done(self, callback: Callable[[], object]) -> None:
+        if self._done:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def finish(self, outcome: bytes | GatewayError) -> None:
+        """The worker is through with it."""
+        if isinstance(outcome, GatewayError):
+            self._fail(outcome)
+        elif not self.reply.done():
+            self.reply.set_result(outcome)
+        self._done = True
+        for callback in self._callbacks:
+            callback()
+
+    def _fail(self, error: GatewayError) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+            self.reply.exception()  # nobody may be waiting any more, which is no cause for a warning
+
+
+class WorkerConnection(asyncio.Protocol):
+    """Matches replies with calls. What it sees of the worker's life it tells the three callbacks."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        app: AppRef,
+        *,
+        on_ready: Callable[[], object],
+        on_failed: Callable[[pb.Failure], object],
+        on_broken: Callable[[], object],
+    ) -> None:
+        self._worker_id = worker_id
+        self._app = app
+        self._on_ready = on_ready
+        self._on_failed = on_failed
+        self._on_broken = on_broken
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._calls: dict[int, SentCall] = {}
+        self._last_number = 0
+        self._exit: WorkerExit | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast: uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._reader.feed(data):
+                self._received(pb.FromWorker.FromString(body))
+        except (FrameError, DecodeError):
+            # An app wrote to the worker's socket. What it is in the middle of can no longer be told.
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._on_broken()
+
+    def start(self, call: WorkerCall) -> SentCall:
+        """Send a call. On a worker that is lost it fails at once, as not started."""
+        self._last_number += 1
+        sent = SentCall(self, self._last_number, call)
+        if self._exit is not None:
+            sent.finish(lost_error(self._worker_id, self._exit, RunState.NOT_STARTED))
+            return sent
+        self._calls[self._last_number] = sent
+        frame = pb.Call(
+            id=self._last_number,
+            session_id=call.session_id,
+            epoch=call.epoch,
+            function=call.function,
+            payload=call.payload,
+            format=pb.PAYLOAD_FORMAT_STRUCT if call.as_struct else pb.PAYLOAD_FORMAT_JSON,
+        )
+        self.send(pb.ToWorker(call=frame))
+        return sent
+
+    def send(self, frame: pb.ToWorker) -> None:
+        """Write one frame. On a broken connection it is dropped: the worker's end answers every call."""
+        if self._transport is not None:
+            self._transport.write(encode(frame))
+
+    def worker_exited(self, exit_: WorkerExit) -> None:
+        """Answer every call in flight: the process is gone."""
+        self._exit = exit_
+        self.abort()
+        calls, self._calls = self._calls, {}
+        for sent in calls.values():
+            sent.finish(lost_error(self._worker_id, exit_, RunState.UNKNOWN))
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _received(self, frame: pb.FromWorker) -> None:
+        kind = frame.WhichOneof("frame")
+        if kind == "result":
+            self._answer(frame.result)
+        elif kind == "ready":
+            self._on_ready()
+        elif kind == "failed":
+            self._on_failed(frame.failed)
+
+    def _answer(self, result: pb.Result) -> None:
+        sent = self._calls.pop(result.id, None)
+        if sent is None:
+            return
+        if result.WhichOneof("outcome") == "failure":
+            call = sent.call
+            sent.finish(call_error(self._app, call.function, self._worker_id, call.as_struct, result.failure))
+        else:
+            sent.finish(result.output)

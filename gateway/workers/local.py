@@ -1,0 +1,379 @@
+"""The pool of worker processes on this machine."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gateway
+import sessiongateway
+from gateway.clock import Clock, Timer
+from gateway.config import WorkerSettings
+from gateway.errors import AppStartFailed, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
+from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
+from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
+from gateway.worker.process import WorkerDirectory
+from gateway.workers.base import Worker, WorkerPool
+from gateway.workers.process import LocalWorker, WorkerState
+from gateway.workers.runtime import clear_leftovers
+from gateway.workers.shared import SharedWorkers
+from gateway.workers.zygote import Zygote, ZygoteGone
+
+logger = logging.getLogger("gateway.workers")
+
+
+@dataclass(eq=False)
+class Waiter:
+    """Someone who wants a fresh worker."""
+
+    version: "Version"
+    worker: asyncio.Future[LocalWorker]
+
+
+@dataclass(eq=False)
+class Version:
+    """What the pool has of one app version."""
+
+    app: AppVersion
+    shared: SharedWorkers
+    zygote: asyncio.Task[Zygote] | None = None
+    idle: deque[LocalWorker] = field(default_factory=deque)
+    starting: int = 0
+    keep_ready: bool = False
+    backoff: float = 0.0
+    resting: Timer | None = None
+    last_used: float = 0.0
+
+
+class LocalPool(WorkerPool):
+    """Workers as processes of this machine, each forked from the zygote of its app version.
+
+    All of it is driven by `_schedule`: whenever someone asks, a worker becomes ready or one is gone, it hands ready
+    workers to those who wait, in the order in which they came, and starts more as the limit allows.
+    """
+
+    def __init__(self, settings: WorkerSettings, directory: Path, clock: Clock) -> None:
+        """`directory` holds the workers' own directories. Its path must be short: sockets are in it."""
+        self._settings = settings
+        self._directory = directory
+        self._clock = clock
+        self._versions: dict[AppRef, Version] = {}
+        self._workers: dict[str, LocalWorker] = {}
+        self._waiters: deque[Waiter] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._removing = 0
+        self._tick: Timer | None = None
+        self._closing = False
+        self._all_gone = asyncio.Event()
+
+    async def start(self) -> None:
+        await asyncio.to_thread(clear_leftovers, self._directory)
+        library = self._directory / "lib"
+        library.mkdir()
+        for package in (gateway, sessiongateway):
+            source = Path(package.__path__[0])
+            os.symlink(source, library / source.name)
+        self._set_tick()
+
+    async def close(self) -> None:
+        self._closing = True
+        if self._tick is not None:
+            self._tick.cancel()
+        for waiter in self._waiters:
+            if not waiter.worker.done():
+                waiter.worker.set_exception(self._none_available(waiter.version.app))
+        for version in self._versions.values():
+            if version.resting is not None:
+                version.resting.cancel()
+        for worker in list(self._workers.values()):
+            worker.end(self._settings.end_grace)
+        await self._wait_until_gone()
+        for version in self._versions.values():
+            await self._stop_zygote(version)
+        await asyncio.to_thread(clear_leftovers, self._directory)
+
+    def keep_ready(self, apps: Sequence[AppVersion]) -> None:
+        wanted = {app.ref for app in apps}
+        for version in self._versions.values():
+            version.keep_ready = version.app.ref in wanted
+        for app in apps:
+            self._version(app).keep_ready = True
+        self._schedule()
+
+    async def describe(self, app: AppVersion, *, timeout: float) -> Sequence[FunctionDescription]:
+        version = self._version(app)
+        if version.zygote is not None and version.zygote.done() and version.zygote.exception() is None:
+            return version.zygote.result().functions
+        version.last_used = self._clock.now().monotonic
+        gave_up = asyncio.Event()
+        timer = self._clock.call_later(timeout, gave_up.set)
+        loading = asyncio.ensure_future(self._zygote(version))
+        waiting = asyncio.ensure_future(gave_up.wait())
+        try:
+            await asyncio.wait((loading, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if not loading.done():
+                raise self._none_available(app)
+            return loading.result().functions
+        finally:
+            timer.cancel()
+            waiting.cancel()
+            loading.cancel()  # the import itself goes on, for whoever asks next
+
+    async def lease(
+        self, app: AppVersion, session_id: str, epoch: int, *, worker_id: str = "", timeout: float
+    ) -> Worker:
+        worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout)
+        worker.bind(session_id, epoch)
+        self._schedule()
+        return worker
+
+    async def acquire_shared(self, app: AppVersion, *, timeout: float) -> Worker:
+        version = self._version(app)
+        version.last_used = self._clock.now().monotonic
+        return await version.shared.acquire(timeout)
+
+    def release_shared(self, worker: Worker) -> None:
+        assert isinstance(worker, LocalWorker)
+        self._version(worker.app).shared.release(worker)
+
+    def end(self, worker: Worker) -> None:
+        assert isinstance(worker, LocalWorker)
+        worker.end(self._settings.end_grace)
+
+    def holder(self, worker_id: str) -> str | None:
+        worker = self._workers.get(worker_id)
+        return None if worker is None or worker.state is WorkerState.GONE else worker.session_id
+
+    def idle_workers(self, app: AppVersion) -> Sequence[str]:
+        version = self._versions.get(app.ref)
+        return [worker.id for worker in version.idle] if version else []
+
+    async def obtain(self, app: AppVersion, timeout: float) -> LocalWorker:
+        """Return a fresh worker that is nobody's yet. Raises NoWorkerAvailable and AppStartFailed."""
+        version = self._version(app)
+        version.last_used = self._clock.now().monotonic
+        waiter = Waiter(version, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._schedule()
+        timer = self._clock.call_later(timeout, lambda: self._give_up(waiter))
+        try:
+            return await waiter.worker
+        except asyncio.CancelledError:
+            self._put_back(waiter)
+            raise
+        finally:
+            timer.cancel()
+
+    def _take(self, app: AppVersion, worker_id: str) -> LocalWorker:
+        worker = self._workers.get(worker_id)
+        if worker is not None and worker.state is WorkerState.LEASED:
+            raise WorkerLeased.of(worker_id)
+        if worker is None or worker.state is not WorkerState.IDLE or worker.app.ref != app.ref:
+            raise WorkerNotFound.of(worker_id)
+        self._version(app).idle.remove(worker)
+        return worker
+
+    def _give_up(self, waiter: Waiter) -> None:
+        if not waiter.worker.done():
+            self._waiters.remove(waiter)
+            waiter.worker.set_exception(self._none_available(waiter.version.app))
+            self._schedule()
+
+    def _put_back(self, waiter: Waiter) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        elif waiter.worker.done() and not waiter.worker.cancelled() and waiter.worker.exception() is None:
+            # Given just before its taker went away: no session's code has run in it.
+            self._became_idle(waiter.worker.result())
+        self._schedule()
+
+    def _none_available(self, app: AppVersion) -> NoWorkerAvailable:
+        return NoWorkerAvailable(
+            f"no worker for {app.ref} became free in time",
+            metadata={"app": app.ref.name, "version": app.ref.version},
+            run_state=RunState.NOT_STARTED,
+            retry_after=RETRY_HINT,
+        )
+
+    def _version(self, app: AppVersion) -> Version:
+        version = self._versions.get(app.ref)
+        if version is None:
+            shared = SharedWorkers(app, self._settings.max_shared, self._clock, self.obtain, self._none_available)
+            version = self._versions[app.ref] = Version(app, shared)
+        return version
+
+    def _schedule(self) -> None:
+        """Serve those who wait, in their order; then fill up what is to be kept ready."""
+        if self._closing:
+            return
+        for waiter in list(self._waiters):
+            if waiter.version.idle:
+                self._waiters.remove(waiter)
+                waiter.worker.set_result(waiter.version.idle.popleft())
+        wanted: dict[Version, int] = {}
+        for waiter in self._waiters:
+            version = waiter.version
+            wanted[version] = wanted.get(version, 0) + 1
+            if version.starting < wanted[version]:
+                if not self._has_room(version):
+                    return  # whoever came first has the next room, whatever app the others want
+                self._start_worker(version)
+        for version in self._versions.values():
+            if version.keep_ready and version.resting is None:
+                self._fill_up(version)
+
+    def _fill_up(self, version: Version) -> None:
+        minimum = self._settings.min_idle if version.app.min_idle is None else version.app.min_idle
+        while len(version.idle) + version.starting < minimum and len(self._workers) < self._settings.max_workers:
+            self._start_worker(version)
+
+    def _has_room(self, version: Version) -> bool:
+        if len(self._workers) < self._settings.max_workers:
+            return True
+        # A ready worker that nobody waits for gives way; its end calls `_schedule` again.
+        ending = any(worker.state is WorkerState.ENDING for worker in self._workers.values())
+        if not ending:
+            spare = next((v for v in self._versions.values() if v is not version and v.idle), None)
+            if spare is not None:
+                self._end_idle(spare.idle.pop())
+            else:
+                self._end_unused_shared()
+        return False
+
+    def _end_unused_shared(self) -> None:
+        for version in self._versions.values():
+            worker = version.shared.pop_unused()
+            if worker is not None:
+                worker.end(self._settings.end_grace)
+                return
+
+    def _start_worker(self, version: Version) -> None:
+        worker_id = new_worker_id()
+        directory = WorkerDirectory(self._directory / worker_id)
+        worker = LocalWorker(worker_id, version.app, directory, self._clock, self._gone)
+        self._workers[worker_id] = worker
+        version.starting += 1
+        task = asyncio.get_running_loop().create_task(self._run_start(version, worker))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_start(self, version: Version, worker: LocalWorker) -> None:
+        try:
+            zygote = await self._zygote(version)
+            await worker.start(zygote, self._settings.start_timeout, self._settings.output_rate)
+        except AppStartFailed as error:
+            version.starting -= 1
+            worker.kill()
+            self._start_failed(version, error)
+        except (ZygoteGone, OSError) as error:
+            version.starting -= 1
+            logger.warning("a worker of %s could not be started: %s", version.app.ref, error)
+            worker.kill()
+            self._rest(version)
+        else:
+            version.starting -= 1
+            version.backoff = 0.0
+            self._became_idle(worker)
+        self._schedule()
+
+    def _became_idle(self, worker: LocalWorker) -> None:
+        if worker.exit is not None or self._closing:
+            return
+        worker.state = WorkerState.IDLE
+        worker.idle_since = self._clock.now().monotonic
+        self._version(worker.app).idle.append(worker)
+
+    def _start_failed(self, version: Version, error: AppStartFailed) -> None:
+        logger.warning("%s", error)
+        waiter = next((w for w in self._waiters if w.version is version), None)
+        if waiter is not None:
+            self._waiters.remove(waiter)
+            waiter.worker.set_exception(error)
+        self._rest(version)
+
+    def _rest(self, version: Version) -> None:
+        """Keep nothing ready of this version for a while. Whoever asks for it is still served at once."""
+        version.backoff = min(max(START_BACKOFF_FIRST, version.backoff * 2), START_BACKOFF_MAX)
+        if version.resting is None and not self._closing:
+            version.resting = self._clock.call_later(version.backoff, lambda: self._rested(version))
+
+    def _rested(self, version: Version) -> None:
+        version.resting = None
+        self._schedule()
+
+    async def _zygote(self, version: Version) -> Zygote:
+        task = version.zygote
+        if task is not None and task.done() and (task.exception() is not None or not task.result().alive):
+            with contextlib.suppress(Exception):
+                await task.result().stop()
+            task = version.zygote if version.zygote is not task else None
+        if task is None:
+            task = version.zygote = asyncio.get_running_loop().create_task(self._start_zygote(version.app))
+        return await asyncio.shield(task)
+
+    async def _start_zygote(self, app: AppVersion) -> Zygote:
+        zygote = Zygote(app, self._directory / "lib", self._clock, self._settings.output_rate)
+        await zygote.start(self._settings.start_timeout)
+        return zygote
+
+    async def _stop_zygote(self, version: Version) -> None:
+        task, version.zygote = version.zygote, None
+        if task is not None:
+            with contextlib.suppress(AppStartFailed):
+                await (await task).stop()
+
+    def _gone(self, worker: LocalWorker) -> None:
+        version = self._version(worker.app)
+        version.shared.lost(worker)
+        if worker in version.idle:
+            version.idle.remove(worker)
+        self._removing += 1
+        removal = asyncio.get_running_loop().run_in_executor(None, worker.remove_directory)
+        removal.add_done_callback(lambda _: self._removed(worker))
+
+    def _removed(self, worker: LocalWorker) -> None:
+        self._removing -= 1
+        # Only now is there room for another one: the limit is on all that a worker takes.
+        self._workers.pop(worker.id, None)
+        if not self._workers:
+            self._all_gone.set()
+        self._schedule()
+
+    def _end_idle(self, worker: LocalWorker) -> None:
+        worker.end(self._settings.end_grace)
+
+    async def _wait_until_gone(self) -> None:
+        while self._workers or self._tasks:
+            self._all_gone.clear()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            for worker in list(self._workers.values()):
+                worker.end(self._settings.end_grace)
+            if self._workers:
+                await self._all_gone.wait()
+
+    def _set_tick(self) -> None:
+        interval = max(self._settings.shared_idle / 4, 0.25)
+        self._tick = self._clock.call_later(interval, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._set_tick()
+        unused_since = self._clock.now().monotonic - self._settings.shared_idle
+        for version in self._versions.values():
+            for worker in version.shared.pop_idle(unused_since):
+                worker.end(self._settings.end_grace)
+            if not version.keep_ready and version.last_used < unused_since:
+                self._let_go(version)
+
+    def _let_go(self, version: Version) -> None:
+        while version.idle:
+            self._end_idle(version.idle.pop())
+        in_use = any(worker.app.ref == version.app.ref for worker in self._workers.values())
+        if version.zygote is not None and not in_use:
+            task = asyncio.get_running_loop().create_task(self._stop_zygote(version))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)

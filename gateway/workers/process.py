@@ -1,0 +1,203 @@
+"""One local worker process: its directory, its connection, and how it ends."""
+
+import asyncio
+import contextlib
+import enum
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable
+
+from gateway.clock import Clock, Timer
+from gateway.errors import AppStartFailed, WorkerExit
+from gateway.model import AppVersion
+from gateway.timing import TERM_GRACE
+from gateway.worker.process import WorkerDirectory
+from gateway.workers.base import PendingCall, Worker, WorkerCall
+from gateway.workers.connection import WorkerConnection
+from gateway.workers.output import OutputReader, open_pipe
+from gateway.workers.replies import start_error, start_exit_error
+from gateway.workers.zygote import Zygote
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+logger = logging.getLogger("gateway.workers")
+
+
+class WorkerState(enum.Enum):
+    """What a worker is there for."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    LEASED = "leased"
+    SHARED = "shared"
+    ENDING = "ending"
+    GONE = "gone"
+
+
+class LocalWorker(Worker):
+    """A process that a zygote forked. Made by the pool, which hears of its end through `on_gone`."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        app: AppVersion,
+        directory: WorkerDirectory,
+        clock: Clock,
+        on_gone: Callable[["LocalWorker"], object],
+    ) -> None:
+        self.id = worker_id
+        self.app = app
+        self.state = WorkerState.STARTING
+        self.session_id = ""
+        self.idle_since = clock.now().monotonic
+        self.calls = 0
+        """Calls in flight, for a shared worker."""
+        self._directory = directory
+        self._clock = clock
+        self._on_gone = on_gone
+        self._exit: WorkerExit | None = None
+        self._lost_callbacks: list[Callable[[WorkerExit], object]] = []
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection = WorkerConnection(
+            worker_id, app.ref, on_ready=self._on_ready, on_failed=self._on_failed, on_broken=self._on_broken
+        )
+        self._output: OutputReader | None = None
+        self._pidfd = -1
+        self._zygote: Zygote | None = None
+        self._timer: Timer | None = None
+
+    @property
+    def exit(self) -> WorkerExit | None:
+        return self._exit
+
+    def when_lost(self, callback: Callable[[WorkerExit], object]) -> None:
+        if self._exit is not None:
+            callback(self._exit)
+        else:
+            self._lost_callbacks.append(callback)
+
+    def call(self, call: WorkerCall) -> PendingCall:
+        return self._connection.start(call)
+
+    async def start(self, zygote: Zygote, timeout: float, output_rate: int) -> None:
+        """Fork, connect and wait until the app is set up.
+
+        Raises AppStartFailed or ZygoteGone. However it ends without success, the process and the directory go.
+        """
+        try:
+            self._directory.create()
+            labels = {"app": str(self.app.ref), "session_id": "", "worker_id": self.id}
+            self._output = OutputReader(open_pipe(self._directory.output), self._clock, output_rate, labels)
+            self._zygote = zygote
+            pid = await zygote.fork(self.id, self._directory.root, self._exited)
+            self._watch(pid)
+            loop = asyncio.get_running_loop()
+            await loop.create_unix_connection(lambda: self._connection, str(self._directory.socket))
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            self.kill()
+            raise start_exit_error(self.app.ref, WorkerExit(), f"setup() took more than {timeout:g} s") from None
+        except BaseException:
+            self.kill()
+            raise
+
+    def bind(self, session_id: str, epoch: int) -> None:
+        """Lease the worker to a session, for the rest of its life."""
+        self.state = WorkerState.LEASED
+        self.session_id = session_id
+        if self._output is not None:
+            self._output.labels = {**self._output.labels, "session_id": session_id}
+        self._connection.send(pb.ToWorker(lease=pb.Lease(session_id=session_id, epoch=epoch)))
+
+    def end(self, grace: float) -> None:
+        """Ask it to leave, then make it. Returns at once."""
+        if self.state in (WorkerState.ENDING, WorkerState.GONE):
+            return
+        self.state = WorkerState.ENDING
+        self._lost_callbacks.clear()
+        self._connection.send(pb.ToWorker(shutdown=pb.Shutdown()))
+        self._timer = self._clock.call_later(grace, self._terminate)
+
+    def kill(self) -> None:
+        """End the process with SIGKILL. Its exit is seen as any other."""
+        self._signal(signal.SIGKILL)
+        if self._pidfd < 0 and self._exit is None:
+            self._exited(WorkerExit())  # it never came to be, or cannot be told from others any more
+
+    def _terminate(self) -> None:
+        logger.warning("worker %s outlasts its grace: SIGTERM", self.id, extra={"session_id": self.session_id})
+        self._signal(signal.SIGTERM)
+        self._timer = self._clock.call_later(TERM_GRACE, self.kill)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Through the descriptor: a process id may by now belong to another process.
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def _watch(self, pid: int) -> None:
+        if self._exit is not None:
+            return
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # it has ended, and the zygote is about to say how
+        asyncio.get_running_loop().add_reader(self._pidfd, self._ended_unseen)
+
+    def _ended_unseen(self) -> None:
+        # The zygote, as the parent, knows the exit code and says it. Without a zygote nobody does.
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        if self._zygote is None or not self._zygote.alive:
+            self._exited(WorkerExit())
+
+    def _on_ready(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _on_failed(self, failure: pb.Failure) -> None:
+        self._fail_start(start_error(self.app.ref, failure))
+
+    def _on_broken(self) -> None:
+        # The app closed the socket or wrote to it, or the process is ending: either way nobody can use it any more.
+        if self._exit is None and self.state is not WorkerState.ENDING:
+            self._signal(signal.SIGKILL)
+
+    def _fail_start(self, error: AppStartFailed) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()
+
+    def _exited(self, exit_: WorkerExit) -> None:
+        if self._exit is not None:
+            return
+        self._exit = exit_
+        if self._timer is not None:
+            self._timer.cancel()
+        self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
+        self._connection.worker_exited(exit_)
+        if self._output is not None:
+            self._output.close()
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self.state = WorkerState.GONE
+        callbacks, self._lost_callbacks = self._lost_callbacks, []
+        for callback in callbacks:
+            callback(exit_)
+        self._on_gone(self)
+
+    def remove_directory(self) -> None:
+        """Delete all that the worker left. Blocks: may be many files."""
+        shutil.rmtree(self._directory.root, onerror=_make_writable)
+
+
+def _make_writable(function: Callable[..., object], path: str, _: object) -> None:
+    # An app may take its own permissions away. What cannot be deleted even so is told in the log, not to a caller.
+    try:
+        os.chmod(os.path.dirname(path), 0o700)  # noqa: PTH101, PTH120  # the callback of rmtree deals in strings
+        function(path)
+    except OSError as error:
+        logger.warning("cannot delete %s: %s", path, error)

@@ -1,0 +1,118 @@
+"""The workers of one app version that answer plain calls, warm between them and never leased to a session."""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError
+from gateway.model import AppVersion
+from gateway.workers.process import LocalWorker, WorkerState
+
+
+class SharedWorkers:
+    """Hands out free places, starts another worker when all are taken, and queues callers in order beyond that."""
+
+    def __init__(
+        self,
+        app: AppVersion,
+        limit: int,
+        clock: Clock,
+        obtain: Callable[[AppVersion, float], Awaitable[LocalWorker]],
+        none_available: Callable[[AppVersion], GatewayError],
+    ) -> None:
+        """`obtain` gives a fresh worker within some seconds; `none_available` makes the error of one who waited in vain."""
+        self._app = app
+        self._limit = limit
+        self._clock = clock
+        self._obtain = obtain
+        self._none_available = none_available
+        self._workers: list[LocalWorker] = []
+        self._waiters: deque[asyncio.Future[LocalWorker]] = deque()
+        self._starting: set[asyncio.Task[None]] = set()
+
+    async def acquire(self, timeout: float) -> LocalWorker:
+        """Return a worker with one of its places taken. Raises what `obtain` raises, and the error of a vain wait."""
+        worker = self._free()
+        if worker is not None and not self._waiters:
+            worker.calls += 1
+            return worker
+        waiter: asyncio.Future[LocalWorker] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._start_more(timeout)
+        timer = self._clock.call_later(timeout, lambda: self._give_up(waiter))
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            raise
+        finally:
+            timer.cancel()
+
+    def release(self, worker: LocalWorker) -> None:
+        """Free a place."""
+        worker.calls -= 1
+        worker.idle_since = self._clock.now().monotonic
+        self._serve()
+
+    def lost(self, worker: LocalWorker) -> None:
+        """Forget a worker that has gone; those who wait get another one."""
+        if worker in self._workers:
+            self._workers.remove(worker)
+            if self._waiters:
+                self._start_more(60.0)
+
+    def pop_unused(self) -> LocalWorker | None:
+        """Give up one worker that is doing nothing, if there is one and nobody waits."""
+        unused = [worker for worker in self._workers if worker.calls == 0] if not self._waiters else []
+        if not unused:
+            return None
+        self._workers.remove(unused[0])
+        return unused[0]
+
+    def pop_idle(self, since: float) -> list[LocalWorker]:
+        """Give up the workers that have done nothing since that monotonic time."""
+        idle = [worker for worker in self._workers if worker.calls == 0 and worker.idle_since < since]
+        self._workers = [worker for worker in self._workers if worker not in idle]
+        return idle
+
+    def _free(self) -> LocalWorker | None:
+        free = [worker for worker in self._workers if worker.calls < self._app.concurrency]
+        return min(free, key=lambda worker: worker.calls, default=None)
+
+    def _serve(self) -> None:
+        while self._waiters:
+            worker = self._free()
+            if worker is None:
+                return
+            worker.calls += 1
+            self._waiters.popleft().set_result(worker)
+
+    def _start_more(self, timeout: float) -> None:
+        room = self._limit - len(self._workers) - len(self._starting)
+        missing = len(self._waiters) - len(self._starting) * self._app.concurrency
+        for _ in itertools.repeat(None, max(0, min(room, -(-missing // self._app.concurrency)))):
+            task = asyncio.get_running_loop().create_task(self._start(timeout))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def _start(self, timeout: float) -> None:
+        try:
+            worker = await self._obtain(self._app, timeout)
+        except GatewayError as error:
+            if self._waiters:
+                self._waiters.popleft().set_exception(error)
+            return
+        worker.state = WorkerState.SHARED
+        worker.idle_since = self._clock.now().monotonic
+        self._workers.append(worker)
+        self._serve()
+
+    def _give_up(self, waiter: asyncio.Future[LocalWorker]) -> None:
+        if not waiter.done():
+            self._waiters.remove(waiter)
+            waiter.set_exception(self._none_available(self._app))

@@ -1,0 +1,179 @@
+"""The gateway's end of a zygote: its process, its control socket, and the news of the workers that it forked."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.errors import WorkerExit
+from gateway.model import AppVersion, FunctionDescription
+from gateway.timing import ZYGOTE_STOP
+from gateway.worker.process import scrubbed_environment
+from gateway.workers.frames import FrameReader, encode
+from gateway.workers.output import OutputReader
+from gateway.workers.replies import start_error, start_exit_error
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+
+class ZygoteGone(Exception):
+    """The zygote ended before it answered."""
+
+
+class Zygote:
+    """One process per app version, from which its workers are forked."""
+
+    def __init__(self, app: AppVersion, library: Path, clock: Clock, output_rate: int) -> None:
+        """`library` is what another interpreter than the gateway's own gets on its path."""
+        self.app = app
+        self._library = library
+        self.functions: Sequence[FunctionDescription] = ()
+        self._clock = clock
+        self._output_rate = output_rate
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: asyncio.Transport | None = None
+        self._output: OutputReader | None = None
+        self._loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._forking: dict[str, asyncio.Future[int]] = {}
+        self._exit_callbacks: dict[str, Callable[[WorkerExit], object]] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked for workers."""
+        return self._control is not None
+
+    async def start(self, timeout: float) -> None:
+        """Start the process and wait until it has imported the app. Raises AppStartFailed."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                await self._spawn(theirs.fileno())
+            except OSError as error:
+                ours.close()
+                failure = pb.Failure(
+                    type=type(error).__name__, message=f"the interpreter cannot be run: {error.strerror}"
+                )
+                raise start_error(self.app.ref, failure) from error
+        loop = asyncio.get_running_loop()
+        ours.setblocking(False)
+        self._control, _ = await loop.connect_accepted_socket(lambda: _Control(self), ours)
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(self._loaded)
+        except TimeoutError:
+            await self.stop()
+            raise start_exit_error(self.app.ref, WorkerExit(), f"the import took more than {timeout:g} s") from None
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def fork(self, worker_id: str, directory: Path, on_exit: Callable[[WorkerExit], object]) -> int:
+        """Make a worker and return its process id. `on_exit` hears how it ended.
+
+        Raises ZygoteGone.
+        """
+        if self._control is None:
+            raise ZygoteGone(str(self.app.ref))
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._forking[worker_id] = answer
+        self._exit_callbacks[worker_id] = on_exit
+        fork = pb.Fork(worker_id=worker_id, directory=str(directory))
+        self._control.write(encode(pb.ToZygote(fork=fork)))
+        return await answer
+
+    async def stop(self) -> None:
+        """End the process. Its workers live on until they are told to end, but their exit codes are no longer seen."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is None:
+            return
+        try:
+            async with asyncio.timeout(ZYGOTE_STOP):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        if self._output is not None:
+            self._output.close()
+
+    async def _spawn(self, control_fd: int) -> None:
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            interpreter = self.app.interpreter or sys.executable
+            self._process = await asyncio.create_subprocess_exec(
+                interpreter,
+                *("-m", "gateway.worker.zygote", str(control_fd), self.app.start_method, str(self.app.directory)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                pass_fds=[control_fd],
+                cwd="/",
+                env=self._environment(),
+            )
+        except BaseException:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+        os.set_blocking(read_end, False)
+        labels = {"app": str(self.app.ref), "session_id": "", "worker_id": ""}
+        self._output = OutputReader(read_end, self._clock, self._output_rate, labels)
+
+    def _environment(self) -> dict[str, str]:
+        environment = {**scrubbed_environment(), "HOME": tempfile.gettempdir()}
+        if self.app.interpreter:
+            environment["PYTHONPATH"] = str(self._library)
+        return environment
+
+    def received(self, frame: pb.FromZygote) -> None:
+        """Act on one frame."""
+        kind = frame.WhichOneof("frame")
+        if kind == "forked":
+            answer = self._forking.pop(frame.forked.worker_id, None)
+            if answer is not None and not answer.done():
+                answer.set_result(frame.forked.pid)
+        elif kind == "exited":
+            exited = frame.exited
+            callback = self._exit_callbacks.pop(exited.worker_id, None)
+            if callback is not None:
+                killed = exited.signal > 0
+                callback(WorkerExit(signal=exited.signal) if killed else WorkerExit(exit_code=exited.exit_code))
+        elif kind == "loaded":
+            self.functions = [
+                FunctionDescription(f.name, f.description, f.input_schema, f.output_schema)
+                for f in frame.loaded.functions
+            ]
+            self._loaded.set_result(None)
+        elif kind == "failed" and not self._loaded.done():
+            self._loaded.set_exception(start_error(self.app.ref, frame.failed))
+
+    def closed(self) -> None:
+        """The control socket is closed: the process has ended, or is about to."""
+        self._control = None
+        if not self._loaded.done():
+            self._loaded.set_exception(
+                start_exit_error(self.app.ref, WorkerExit(), "the process ended during the import")
+            )
+        with contextlib.suppress(asyncio.InvalidStateError):
+            self._loaded.exception()
+        for answer in self._forking.values():
+            if not answer.done():
+                answer.set_exception(ZygoteGone(str(self.app.ref)))
+        self._forking.clear()
+
+
+class _Control(asyncio.Protocol):
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+        self._reader = FrameReader()
+
+    def data_received(self, data: bytes) -> None:
+        for body in self._reader.feed(data):
+            self._zygote.received(pb.FromZygote.FromString(body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._zygote.closed()

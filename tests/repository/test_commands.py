@@ -1,0 +1,31 @@
+"""The commands that people and CI type."""
+
+import re
+import subprocess
+
+from tools.paths import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def targets_for_people() -> set[str]:
+    """Return the names under .PHONY, but for the one that only other rules ask for."""
+    declared = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
+    assert declared
+    return set(declared[1].replace("\\\n", " ").split()) - {"moved"}
+
+
+def test_make_without_a_target_lists_every_target() -> None:
+    shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert targets_for_people() == set(re.findall(r"^  ([a-z-]+)  +\S", shown, re.MULTILINE))
+
+
+def test_make_check_runs_every_check() -> None:
+    checks = re.search(r"^check: (.*?) ##", MAKEFILE, re.MULTILINE)
+    assert checks
+    assert set(checks[1].split()) == {target for target in targets_for_people() if target.startswith("check-")}
+
+
+def test_ci_runs_the_checks_and_then_the_tests() -> None:
+    assert re.findall(r"^make (.*)$", CI, re.MULTILINE) == ["check", "test"]

@@ -1,0 +1,37 @@
+"""The files of this tree, for tests that read them as text."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.paths import ROOT
+
+# Not ours, or not kept: environments, caches, what builds write.
+_PRUNED = {"build", "dist", "node_modules", "target", "__pycache__"}
+_HIDDEN_BUT_OURS = {".ci", ".github"}
+_GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
+
+
+def files(*suffixes: str) -> Iterator[Path]:
+    """Yield every file of the tree, or those with one of the suffixes, in order of path."""
+    for folder, subfolders, names in os.walk(ROOT):
+        subfolders[:] = sorted(name for name in subfolders if _is_ours(name))
+        for name in sorted(names):
+            if not suffixes or name.endswith(suffixes):
+                yield Path(folder, name)
+
+
+def handwritten(*suffixes: str) -> Iterator[Path]:
+    """Yield as `files` does, without generated code."""
+    return (path for path in files(*suffixes) if not path.name.endswith(_GENERATED))
+
+
+def name_of(path: Path) -> str:
+    """Return the path from the top of the tree, with slashes."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def _is_ours(folder: str) -> bool:
+    if folder.startswith("."):
+        return folder in _HIDDEN_BUT_OURS
+    return folder not in _PRUNED and not folder.endswith(".egg-info")

@@ -1,0 +1,92 @@
+"""Writes docs/configuration.md from the fields of the settings tree."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from gateway.config import Settings, environment_name, setting_paths
+
+# Defaults that are worked out where the gateway runs, in words; tests/repository compares them with the code.
+COMPUTED_DEFAULTS = {
+    "data_dir": "`$XDG_DATA_HOME/session-gateway`, else `~/.local/share/session-gateway`",
+    "apps": "none",
+}
+
+_HEAD = """\
+<!-- Generated from gateway/config.py by `make docs`; edit the descriptions there. -->
+
+# Configuration
+
+`sgw serve` takes each setting from the first of these that has it: its own flags, the environment, the file named by
+`--config`, the default. The file is TOML: settings without a section stand at its top, each section is a table. All
+mistakes are reported together, and the gateway does not start with any.
+
+```toml
+data_dir = "/var/lib/session-gateway"
+
+[workers]
+max_workers = 64
+```
+
+Clients read `SGW_ADDRESS` (`HOST:PORT` of the gateway) and `SGW_API_KEY`; the gateway itself reads neither.
+"""
+
+
+def setting_schema(path: str) -> dict[str, Any]:
+    """Return the JSON schema of the setting at a dotted path: type, limits, default, description."""
+    model: type[BaseModel] = Settings
+    *sections, leaf = path.split(".")
+    for section in sections:
+        annotation = model.model_fields[section].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    schema: dict[str, Any] = model.model_json_schema()["properties"][leaf]
+    return schema
+
+
+def render() -> str:
+    """Return the whole page."""
+    by_section: dict[str, list[str]] = {}
+    for path in setting_paths():
+        by_section.setdefault(path.rpartition(".")[0], []).append(path)
+    return "\n".join([_HEAD, *(_section(name, paths) for name, paths in by_section.items())])
+
+
+def _section(name: str, paths: list[str]) -> str:
+    if name:
+        annotation = Settings.model_fields[name].annotation
+        title, intro = f"[{name}]", annotation.__doc__ or "" if annotation else ""
+    else:
+        title, intro = "At the top", "Settings without a section."
+    rows = "".join(_row(path, setting_schema(path)) for path in paths)
+    table = f"| Setting | Environment | Value | Default | Meaning |\n|---|---|---|---|---|\n{rows}"
+    return f"## {title}\n\n{intro.strip()}\n\n{table}"
+
+
+def _row(path: str, schema: dict[str, Any]) -> str:
+    leaf = path.rpartition(".")[2]
+    default = COMPUTED_DEFAULTS.get(path) or f"`{_literal(schema['default'])}`"
+    cells = [f"`{leaf}`", f"`{environment_name(path)}`", _value(schema), default, schema["description"]]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _value(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
+    kinds = {"boolean": "`true` or `false`", "integer": "whole number", "number": "number", "object": "table"}
+    kind = "path" if schema.get("format") == "path" else kinds.get(schema["type"], "text")
+    limits = [
+        f"{words} {_literal(schema[key])}"
+        for key, words in (("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum", "at most"))
+        if key in schema
+    ]
+    return ", ".join([kind, *limits])
