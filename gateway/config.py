@@ -19,6 +19,8 @@ ENVIRONMENT_PREFIX = "SGW_"
 CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY"})
 """Variables with the prefix that the clients read and the server does not."""
 
+MAX_PORT = 65535
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -60,7 +62,7 @@ class ServerSettings(_Section):
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
-        if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > MAX_PORT:
             raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:50151 or [::1]:0")
         return value
 
@@ -136,7 +138,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=default_data_dir,
-        description="Directory of the store, the deployed apps and the workers' files. Only one gateway uses it at a time.",
+        description="Directory of the store, the deployed apps and the workers' files, for one gateway at a time.",
     )
     apps: dict[str, Path] = Field(
         default_factory=dict,

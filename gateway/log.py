@@ -12,7 +12,7 @@ _LABELS = ("app", "session_id", "worker_id", "call_id")
 
 
 class TextFormatter(logging.Formatter):
-    """`TIME LEVEL LOGGER TEXT key=value ...`"""
+    """Lines of the form `TIME LEVEL LOGGER TEXT key=value ...`."""
 
     def format(self, record: logging.LogRecord) -> str:
         labels = "".join(f" {key}={value}" for key, value in _labels(record).items())

@@ -94,7 +94,7 @@ def run(settings: Settings) -> int:
     try:
         uvloop.run(_serve(settings))
     except CannotStart as error:
-        print(f"sgw serve: {error}", file=sys.stderr)
+        print(f"sgw serve: {error}", file=sys.stderr)  # for the person at the terminal, not the log
         return EXIT_UNUSABLE
     return 0
 
@@ -104,7 +104,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Gateway(settings, SystemClock()).running() as address:
-        print(f"listening on {address}", flush=True)
+        print(f"listening on {address}", flush=True)  # the contract with whoever starts a gateway
         await stop.wait()
         logger.info("draining")
     logger.info("stopped")

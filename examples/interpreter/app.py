@@ -206,6 +206,7 @@ def _surroundings(directory: Path, main: ModuleType) -> Iterator[None]:
     argv, worker_main, environment = sys.argv, sys.modules["__main__"], os.environ.copy()
     settings = tempfile.mkdtemp(prefix="matplotlib-")
     # Pickle, dataclasses and multiprocessing look classes up there.
+    sys.modules["__main__"] = main
     sys.argv = [""]
     sys.path.insert(0, str(directory))
     os.environ.update(MPLBACKEND="Agg", MPLCONFIGDIR=settings)

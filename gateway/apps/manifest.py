@@ -20,7 +20,7 @@ IGNORED = frozenset(
 """Directories that are no part of an app's content."""
 
 VERSION_LENGTH = 12
-"""Hexadecimal digits of the content's SHA-256 that name a version: 48 bits, far from a collision among one app's versions."""
+"""Hexadecimal digits of the content's SHA-256 that name a version: 48 bits, far from a collision in one app."""
 
 
 class AppDirectoryError(Exception):
@@ -36,7 +36,8 @@ class Manifest(BaseModel):
     default_function: str = Field("", description="The function of a call that names none. Left out: `run`.")
     interpreter: str = Field(
         "",
-        description="Absolute path of the Python that runs the app. It needs protobuf and pydantic. Left out: the gateway's.",
+        description="Absolute path of the Python that runs the app, which needs protobuf and pydantic. Left out: the "
+        "gateway's own.",
     )
     start_method: Literal["fork", "spawn"] = Field(
         "fork",

@@ -1,4 +1,4 @@
-"""How apps and versions are named: `name`, `name@version`, `name@latest`, each with an optional namespace `acme/name`."""
+"""How apps and versions are named: `name`, `name@version`, `name@latest`; a name may have a namespace, `acme/name`."""
 
 import re
 from dataclasses import dataclass

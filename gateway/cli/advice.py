@@ -13,7 +13,7 @@ class Advice:
     """One row."""
 
     meaning: str
-    todo: str
+    do: str
     exit: Exit
 
 
@@ -102,12 +102,12 @@ BY_CODE: dict[str, Advice] = {
     ),
     "APP_ERROR": Advice(
         "The function raised an exception. The session, unless this call was to open it, goes on.",
-        "Read the exception below; the gateway's log has what the app printed.",
+        "Read the exception; the gateway's log has what the app printed.",
         Exit.APP_FAILED,
     ),
     "APP_START_FAILED": Advice(
         "The app could not be imported, constructed or set up.",
-        "Read the exception below and mend the app; try it without a gateway: sgw app test DIR",
+        "Read the exception and mend the app; try it without a gateway: sgw app test DIR",
         Exit.APP_FAILED,
     ),
     "WORKER_LOST": Advice(
@@ -162,7 +162,7 @@ BY_CODE: dict[str, Advice] = {
         Exit.USAGE,
     ),
     "INTERRUPTED": Advice(
-        "It was stopped with Ctrl-C.",
+        "It was stopped with Ctrl-C; a call that ran was cancelled.",
         "",
         Exit.INTERRUPTED,
     ),

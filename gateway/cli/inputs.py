@@ -1,6 +1,7 @@
 """`--input`: a JSON object on the command line, in a file or on standard input."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,10 +36,7 @@ class JsonObject(click.ParamType[dict[str, Any]]):
             return "", value
         source = "standard input" if value in ("-", "@-") else value[1:]
         try:
-            if value in ("-", "@-"):
-                content = click.get_binary_stream("stdin").read()
-            else:
-                content = Path(source).expanduser().read_bytes()
+            content = sys.stdin.buffer.read() if value in ("-", "@-") else Path(source).expanduser().read_bytes()
             return source, content.decode("utf-8-sig")
         except OSError as error:
             self.fail(f"{source}: {error.strerror}", param, ctx)

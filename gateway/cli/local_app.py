@@ -17,7 +17,7 @@ from gateway.clock import SystemClock
 from gateway.config import WorkerSettings
 from gateway.errors import GatewayError
 from gateway.model import AppVersion, FunctionDescription
-from gateway.rpc.error_table import ROWS
+from gateway.rpc.error_table import row_of
 from gateway.workers.local import LocalPool
 
 END_GRACE = 2.0
@@ -45,10 +45,12 @@ def load_app(directory: Path, name: str = "") -> AppVersion:
 async def pool() -> AsyncIterator[LocalPool]:
     """Yield a pool of workers whose files go with it. What apps print goes to standard error."""
     handler = _ToStandardError()
-    logger = logging.getLogger("gateway")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    printed, everything = logging.getLogger("gateway.output"), logging.getLogger("gateway")
+    printed.addHandler(handler)
+    printed.setLevel(logging.INFO)
+    # What the pool reports, the command reports too, as an error of its own.
+    everything.propagate = False
+    everything.addHandler(logging.NullHandler())
     try:
         with tempfile.TemporaryDirectory(prefix="sgw-") as scratch:
             workers = LocalPool(WorkerSettings(min_idle=0, end_grace=END_GRACE), Path(scratch) / "run", SystemClock())
@@ -58,7 +60,7 @@ async def pool() -> AsyncIterator[LocalPool]:
             finally:
                 await workers.close()
     finally:
-        logger.removeHandler(handler)
+        printed.removeHandler(handler)
 
 
 async def describe(app: AppVersion) -> Sequence[FunctionDescription]:
@@ -78,7 +80,7 @@ def of_domain(error: GatewayError) -> Problem:
         how = {"exit_code": error.worker_exit.exit_code, "signal": error.worker_exit.signal}
         facts = {"worker_exit": {name: value for name, value in how.items() if value is not None}}
     return Problem(
-        code=ROWS[type(error)].code,
+        code=row_of(error).code,
         message=error.message,
         run_state=error.run_state.value if error.run_state else None,
         fields=tuple((each.field, each.description) for each in error.violations),
@@ -88,7 +90,7 @@ def of_domain(error: GatewayError) -> Problem:
 
 
 class _ToStandardError(logging.Handler):
-    """What the app prints, and what the pool has to say about it."""
+    """What the app prints."""
 
     def emit(self, record: logging.LogRecord) -> None:
         colour = False if "NO_COLOR" in os.environ else None

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
-
 if TYPE_CHECKING:
     from gateway.cli.terminal import Terminal
 
@@ -45,7 +43,7 @@ def _terminal() -> "Terminal":
 
 def write_json(document: Any, *, to: Literal["stdout", "stderr"] = "stdout", indent: int | None = 2) -> None:
     """Write one JSON document and a line break, in UTF-8 whatever the locale says."""
-    stream = click.get_binary_stream(to)
+    stream = (sys.stdout if to == "stdout" else sys.stderr).buffer
     stream.write(dumps(document, indent=indent).encode("utf-8") + b"\n")
     stream.flush()
 

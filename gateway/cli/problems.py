@@ -43,18 +43,21 @@ class Problem:
         return advice_for(self.code).exit
 
     def document(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return it for programs, with the advice."""
         advice = advice_for(self.code)
-        document: dict[str, Any] = {"code": self.code, "message": self.message, "meaning": advice.meaning}
-        if advice.todo:
-            document["todo"] = advice.todo
+        told = {"code": self.code, "message": self.message, "meaning": advice.meaning, "do": advice.do}
+        return {**told, **self.bare_document(), "exit_code": int(self.exit)}
+
+    def bare_document(self) -> dict[str, Any]:
+        """Return what is known of this failure."""
+        document: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.run_state is not None:
             document["run_state"] = self.run_state
         if self.fields:
             document["fields"] = [{"field": name, "description": what} for name, what in self.fields]
         if self.failure is not None:
             document["app_failure"] = dict(zip(("type", "message", "traceback"), self.failure, strict=True))
-        return {**document, **self.facts, "exit_code": int(self.exit)}
+        return {**document, **self.facts}
 
 
 def of_gateway(error: SessionGatewayError) -> Problem:
@@ -88,14 +91,14 @@ def report(problem: Problem, *, as_json: bool) -> None:
 def _lines(problem: Problem) -> Iterator[str]:
     advice = advice_for(problem.code)
     yield f"{click.style('error:', fg='red', bold=True)} {click.style(problem.code, bold=True)}"
-    if problem.message:
-        yield _indented(problem.message)
     for name, what in problem.fields:
-        yield _indented(f"{name}: {what}", 4)
+        yield _indented(f"{name}: {what}")
+    if problem.message and not problem.fields:
+        yield _indented(problem.message)
     yield ""
     yield _indented(advice.meaning)
-    if advice.todo:
-        yield _indented(advice.todo)
+    if advice.do:
+        yield _indented(advice.do)
     if problem.run_state is not None:
         yield _indented(RUN_STATES.get(problem.run_state, f"Run state: {problem.run_state}."))
     if wait := problem.facts.get("retry_after"):
@@ -114,5 +117,5 @@ def _failure_lines(problem: Problem) -> Iterator[str]:
     yield _indented((traceback or f"{kind}: {message}").rstrip())
 
 
-def _indented(text: str, by: int = 2) -> str:
-    return "\n".join(" " * by + line for line in visible(text).splitlines())
+def _indented(text: str) -> str:
+    return "\n".join("  " + line for line in visible(text).splitlines())

@@ -7,6 +7,8 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
+_SCALARS = ("string", "integer", "number", "boolean")
+
 
 @dataclass(frozen=True, slots=True)
 class Property:
@@ -29,31 +31,26 @@ def type_of(part: Any, root: Schema) -> str:
     """Return a type in the field's usual notation: `integer`, `string[]`, `string | null`, `"a" | "b"`."""
     if not isinstance(part, Mapping):
         return "any"
+    kind = part.get("type", "any")
     if "$ref" in part:
         return _referred(part["$ref"], root)
-    for union in ("anyOf", "oneOf"):
-        if union in part:
-            return " | ".join(dict.fromkeys(type_of(each, root) for each in part[union]))
-    if "enum" in part:
-        return " | ".join(json.dumps(value, ensure_ascii=False) for value in part["enum"])
-    if "const" in part:
-        return json.dumps(part["const"], ensure_ascii=False)
-    kind = part.get("type", "any")
-    if isinstance(kind, list):
-        return " | ".join(kind)
+    if alternatives := part.get("anyOf") or part.get("oneOf"):
+        return " | ".join(dict.fromkeys(type_of(each, root) for each in alternatives))
+    if "enum" in part or "const" in part:
+        return " | ".join(json.dumps(value, ensure_ascii=False) for value in part.get("enum", [part.get("const")]))
     if kind == "array":
         inner = type_of(part.get("items"), root)
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
-    return str(kind)
+    return " | ".join(kind) if isinstance(kind, list) else str(kind)
 
 
 def _referred(reference: str, root: Schema) -> str:
-    # The name, not the content: a schema may refer to itself.
+    # Of what is made of parts the name, not the parts: a schema may refer to itself.
     name = reference.rpartition("/")[2]
-    target = root.get("$defs", {}).get(name)
-    if isinstance(target, Mapping) and target.get("type") not in ("object", None):
-        return type_of(target, root)
-    return name
+    target = root.get("$defs", {}).get(name, name)
+    if not target:
+        return "any"
+    return type_of(target, root) if isinstance(target, Mapping) and target.get("type") in _SCALARS else name
 
 
 def _description(part: Any) -> str:

@@ -125,15 +125,16 @@ class Terminal:
         self._console.print(title)
         if function.description:
             self._console.print(Padding(Text(visible(function.description)), (0, 2)))
-        for heading, schema in (("takes", function.input_schema), ("returns", function.output_schema)):
-            self._console.print(Padding(_schema_table(heading, schema), (0, 2)))
+        grid = _grid()
+        _add_schema(grid, "takes", function.input_schema)
+        _add_schema(grid, "returns", function.output_schema)
+        self._console.print(Padding(grid, (0, 2)))
 
 
-def _schema_table(heading: str, schema: Mapping[str, Any]) -> Table:
-    grid = _grid()
+def _add_schema(grid: Table, heading: str, schema: Mapping[str, Any]) -> None:
     entries = list(properties_of(schema))
     if not entries:
-        grid.add_row(heading, Text("any object", style="dim"))
+        grid.add_row(heading, Text("an object", style="dim"))
     for number, entry in enumerate(entries):
         name = Text(visible(entry.name))
         if not entry.required and heading == "takes":
@@ -141,7 +142,6 @@ def _schema_table(heading: str, schema: Mapping[str, Any]) -> Table:
         grid.add_row(
             heading if number == 0 else "", name, Text(visible(entry.type), style="green"), visible(entry.description)
         )
-    return grid
 
 
 def _session_rows(info: SessionInfo) -> Iterator[tuple[str, str | Text]]:

@@ -11,7 +11,8 @@ from gateway.rpc.details import detail_of, worker_exit
 from gateway.sessions.catalog import AppSummary
 from gateway.sessions.keepalive import KeepaliveOutcome
 from gateway.sessions.requests import RunAnswer
-from sessiongateway.v1 import apps_pb2, errors_pb2, sessions_pb2 as pb
+from sessiongateway.v1 import apps_pb2, errors_pb2
+from sessiongateway.v1 import sessions_pb2 as pb
 
 _STATUSES = {status: pb.SessionStatus.Value(f"SESSION_STATUS_{status.name}") for status in SessionStatus}
 _REASONS = {reason: errors_pb2.EndReason.Value(f"END_REASON_{reason.name}") for reason in EndReason}

@@ -1,5 +1,6 @@
 """From an error of the domain to the details of a gRPC status: google.rpc.ErrorInfo, our ErrorDetail, and where they
-fit BadRequest and RetryInfo. All of them together stay under 4 KiB, whatever an app's exception says."""
+fit BadRequest and RetryInfo. All of them together stay under 4 KiB, whatever an app's exception says.
+"""
 
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
@@ -80,7 +81,11 @@ def detail_of(error: GatewayError) -> pb.ErrorDetail:
 
 def worker_exit(exit_: WorkerExit) -> pb.WorkerExit:
     """Return how a worker ended."""
-    return pb.WorkerExit(exit_code=exit_.exit_code, signal=exit_.signal)  # None leaves the oneof alone
+    if exit_.signal is not None:
+        return pb.WorkerExit(signal=exit_.signal)
+    if exit_.exit_code is not None:
+        return pb.WorkerExit(exit_code=exit_.exit_code)
+    return pb.WorkerExit()
 
 
 def cut(text: str, size: int) -> str:

@@ -48,7 +48,7 @@ def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -
     async def call(data: bytes, context: Context) -> Message:
         try:
             response: Message = await handle(decode(data), caller_of(context, clock))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
         return response
 
@@ -67,7 +67,7 @@ def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) 
             async with aclosing(handle(requests_of(raw), caller_of(context, clock))) as responses:
                 async for response in responses:
                     yield response
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
 
     return grpc.stream_stream_rpc_method_handler(call, response_serializer=_encode)

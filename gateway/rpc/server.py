@@ -44,7 +44,7 @@ class Server:
 
     def bind(self) -> str:
         """Take the address and return it with the port that it became. Raises CannotListen."""
-        host, _, port = self._settings.listen.rpartition(":")
+        host, _, _ = self._settings.listen.rpartition(":")
         if not self._settings.insecure and not is_loopback(host):
             raise CannotListen(
                 f"{self._settings.listen} can be reached from other machines, and nothing would be encrypted or "

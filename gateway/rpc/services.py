@@ -10,7 +10,8 @@ from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.requests import Caller
-from sessiongateway.v1 import apps_pb2, sessions_pb2 as pb
+from sessiongateway.v1 import apps_pb2
+from sessiongateway.v1 import sessions_pb2 as pb
 
 
 class SessionService:

@@ -1,14 +1,18 @@
 """One small object for each kind of call: on a shared worker, in a new session, in an existing one."""
 
 import asyncio
+import math
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import (
+    AppError,
     AppMismatch,
+    Failure,
     FunctionNotFound,
     GatewayError,
     RunState,
@@ -49,70 +53,67 @@ class Functions:
         return wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every kind of call works with."""
+
+    registry: AppRegistry
+    pool: WorkerPool
+    lifecycle: Lifecycle
+    functions: Functions
+    clock: Clock
+    settings: Settings
+
+    def patience(self, caller: Caller) -> float:
+        """Return for how many seconds the caller may be kept waiting for a worker."""
+        return caller.patience(self.clock.now(), self.settings.workers.queue_time)
+
+
 class PlainCall:
     """A call without a session: shared workers, which stay warm between calls."""
 
-    def __init__(
-        self, registry: AppRegistry, pool: WorkerPool, functions: Functions, clock: Clock, settings: Settings
-    ) -> None:
-        self._registry = registry
-        self._pool = pool
-        self._functions = functions
-        self._clock = clock
-        self._queue_time = settings.workers.queue_time
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run the call to its end."""
-        app = self._registry.resolve(request.app)
-        patience = caller.patience(self._clock.now(), self._queue_time)
-        function = await self._functions.named(app, request.function, patience)
-        patience = caller.patience(self._clock.now(), self._queue_time)
-        worker = await self._pool.acquire_shared(app, timeout=patience)
+        app = self._parts.registry.resolve(request.app)
+        function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
+        worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
         progress.started = True
         call = worker.call(WorkerCall(function, request.payload, request.as_struct))
         # Not when the caller leaves: the worker's place is free when the function has ended.
-        call.when_done(lambda: self._pool.release_shared(worker))
+        call.when_done(lambda: self._parts.pool.release_shared(worker))
         try:
-            return RunAnswer(progress.call_id, await call.reply)
+            output = await call.reply
         except asyncio.CancelledError:
             call.cancel()
             raise
+        check_size(output, self._parts.settings.server.max_output_bytes, app.ref, function)
+        return RunAnswer(progress.call_id, output)
 
 
 class SessionCall:
     """A call in an existing session."""
 
-    def __init__(
-        self,
-        registry: AppRegistry,
-        pool: WorkerPool,
-        lifecycle: Lifecycle,
-        functions: Functions,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._registry = registry
-        self._pool = pool
-        self._lifecycle = lifecycle
-        self._functions = functions
-        self._clock = clock
-        self._queue_time = settings.workers.queue_time
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._background: set[asyncio.Task[object]] = set()
 
     async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run the call to its end. What is refused before its admission changes nothing."""
-        live = await self._lifecycle.find(request.session, caller.principal)
+        live = await self._parts.lifecycle.find(request.session, caller.principal)
         self._check_app(live, request)
         self._check_worker(live, request.worker_id)
-        function = await self._functions.named(live.app, request.function, self._queue_time)
+        function = await self._parts.functions.named(live.app, request.function, self._parts.patience(caller))
         live.turns.check_room()
-        await self._lifecycle.admit(live)
+        await self._parts.lifecycle.admit(live)
         # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
-        patience = caller.patience(self._clock.now(), float("inf"))
+        patience = caller.patience(self._parts.clock.now(), math.inf)
         try:
             await live.turns.enter(patience)
         except BaseException:
-            await asyncio.shield(self._lifecycle.settle(live, started=False))
+            await asyncio.shield(self._parts.lifecycle.settle(live, started=False))
             raise
         return await self.perform(live, function, request, progress)
 
@@ -126,6 +127,7 @@ class SessionCall:
         live.calls.add(call)
         try:
             output = await call.reply
+            check_size(output, self._parts.settings.server.max_output_bytes, live.ref, function)
         except asyncio.CancelledError:
             call.cancel()
             call.when_done(lambda: self._in_background(self._done(live, call, started=True)))
@@ -133,7 +135,7 @@ class SessionCall:
         except GatewayError as error:
             session = await self._done(live, call, started=error.run_state is not RunState.NOT_STARTED)
             if isinstance(error, WorkerLost):
-                session = await self._lifecycle.lost(live)
+                session = await self._parts.lifecycle.lost(live)
             _complete(error, live, session)
             raise
         session = await self._done(live, call, started=True)
@@ -142,7 +144,7 @@ class SessionCall:
     async def _done(self, live: LiveSession, call: Any, *, started: bool) -> Session | None:
         live.calls.discard(call)
         live.turns.leave()
-        return await self._lifecycle.settle(live, started=started)
+        return await self._parts.lifecycle.settle(live, started=started)
 
     def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -152,7 +154,7 @@ class SessionCall:
     def _check_worker(self, live: LiveSession, worker_id: str) -> None:
         if not worker_id or worker_id == live.worker.id:
             return
-        raise WorkerLeased.of(worker_id) if self._pool.holder(worker_id) else WorkerNotFound.of(worker_id)
+        raise WorkerLeased.of(worker_id) if self._parts.pool.holder(worker_id) else WorkerNotFound.of(worker_id)
 
     def _check_app(self, live: LiveSession, request: RunRequest) -> None:
         bound, query = live.ref, request.app
@@ -162,7 +164,7 @@ class SessionCall:
                 metadata={"sessionId": live.id, "sessionApp": bound.name, "requestedApp": query.name},
             )
             raise _bound(error, live, (query.name, query.version))
-        version = query.version or self._registry.resolve(query).ref.version
+        version = query.version or self._parts.registry.resolve(query).ref.version
         if version != bound.version:
             error = VersionMismatch(
                 f"session {live.id} belongs to version {bound.version} of {bound.name}, not {version}",
@@ -179,48 +181,50 @@ class SessionCall:
 class NewSessionCall:
     """The first call of a session, which opens it."""
 
-    def __init__(
-        self,
-        registry: AppRegistry,
-        pool: WorkerPool,
-        lifecycle: Lifecycle,
-        functions: Functions,
-        session_call: SessionCall,
-        clock: Clock,
-        settings: Settings,
-    ) -> None:
-        self._registry = registry
-        self._pool = pool
-        self._lifecycle = lifecycle
-        self._functions = functions
-        self._session_call = session_call
-        self._clock = clock
-        self._queue_time = settings.workers.queue_time
+    def __init__(self, parts: Parts, in_session: SessionCall) -> None:
+        self._parts = parts
+        self._in_session = in_session
 
     async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Lease a worker, open the session and run the call.
 
         When that fails or is cancelled, the session is ended: nobody would know its id (contract, rule 9).
         """
-        app = self._registry.resolve(request.app)
-        patience = caller.patience(self._clock.now(), self._queue_time)
-        function = await self._functions.named(app, request.function, patience)
+        app = self._parts.registry.resolve(request.app)
+        function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
         session_id = new_session_id()
-        patience = caller.patience(self._clock.now(), self._queue_time)
-        worker = await self._pool.lease(app, session_id, FIRST_EPOCH, worker_id=request.worker_id, timeout=patience)
+        patience = self._parts.patience(caller)
+        worker = await self._parts.pool.lease(
+            app, session_id, FIRST_EPOCH, worker_id=request.worker_id, timeout=patience
+        )
         timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
-        live = await self._lifecycle.open(session_id, caller.principal, app, FIRST_EPOCH, worker, timeout)
+        live = await self._parts.lifecycle.open(
+            session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
+        )
         await live.turns.enter(0.0)
         try:
-            return await self._session_call.perform(live, function, request, progress)
+            return await self._in_session.perform(live, function, request, progress)
         except GatewayError as error:
-            ended = await self._lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED)
+            ended = await self._parts.lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED)
             _complete(error, live, ended)
             raise
         except BaseException:
             # A task of its own: this one has been cancelled, and may be again before the end is on record.
-            await asyncio.shield(self._lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED))
+            await asyncio.shield(self._parts.lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED))
             raise
+
+
+def check_size(output: bytes, limit: int, app: AppRef, function: str) -> None:
+    """Raise AppError when an answer is larger than the gateway passes on."""
+    if len(output) <= limit:
+        return
+    failure = Failure("OutputTooLarge", f"the answer is {len(output)} bytes; this gateway passes on at most {limit}")
+    raise AppError(
+        f"{function} of {app}: {failure.message}",
+        metadata={"app": app.name, "version": app.version, "function": function, "exceptionType": failure.type},
+        failure=failure,
+        run_state=RunState.COMPLETED,
+    )
 
 
 def _bound(error: AppMismatch | VersionMismatch, live: LiveSession, requested: tuple[str, str]) -> GatewayError:

@@ -70,7 +70,7 @@ class Lifecycle:
             await asyncio.wait(self._tasks)
 
     async def open(
-        self, session_id: str, principal: str, app: AppVersion, epoch: int, worker: Worker, timeout: int
+        self, session_id: str, app: AppVersion, worker: Worker, *, principal: str, epoch: int, timeout: int
     ) -> LiveSession:
         """Begin a session whose first call is admitted. The worker is ended when that fails."""
         now = self._clock.now()

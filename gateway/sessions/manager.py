@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import GatewayDraining, GatewayError, InternalError, RunState
 from gateway.model import Session, new_call_id
-from gateway.sessions.calls import Functions, NewSessionCall, PlainCall, SessionCall
+from gateway.sessions.calls import Functions, NewSessionCall, Parts, PlainCall, SessionCall
 from gateway.sessions.idempotency import Journal
 from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.lifecycle import Lifecycle
@@ -31,10 +31,10 @@ class SessionManager:
         self._store = store
         self._lifecycle = Lifecycle(store, pool, clock, settings)
         self._journal = Journal(settings.sessions, clock)
-        functions = Functions(pool)
-        self._plain = PlainCall(registry, pool, functions, clock, settings)
-        self._in_session = SessionCall(registry, pool, self._lifecycle, functions, clock, settings)
-        self._new = NewSessionCall(registry, pool, self._lifecycle, functions, self._in_session, clock, settings)
+        parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings)
+        self._plain = PlainCall(parts)
+        self._in_session = SessionCall(parts)
+        self._new = NewSessionCall(parts, self._in_session)
         self._calls = 0
         self._draining = False
         self._quiet = asyncio.Event()

@@ -64,7 +64,8 @@ class SessionStore(ABC):
     @abstractmethod
     async def create(self, session: Session, hold_until: float = 0.0) -> None:
         """Add a session, with the calls that it has in flight held. Raises ValueError when the id is taken, and then
-        changes nothing."""
+        changes nothing.
+        """
 
     @abstractmethod
     async def get(self, session_id: str) -> Session | None:

@@ -52,6 +52,9 @@ _COLUMNS = (
     "id, owner, app, version, worker_id, epoch, timeout, created_at, expires_at, deadline, status, end_reason, "
     "exit_code, exit_signal, last_call_at, ended_at, call_count, in_flight"
 )
+_MAX_CURSOR = 18
+"""Digits that are sure to fit a 64-bit integer."""
+
 _DUE = "status = 'active' AND deadline <= :now AND (in_flight = 0 OR hold_until <= :now)"
 _SLIDE = "deadline = :now + timeout, expires_at = :wall + timeout"
 
@@ -194,7 +197,7 @@ def _times(session_id: str, now: Instant) -> dict[str, object]:
 def _position(cursor: str) -> int:
     if not cursor:
         return 0
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= _MAX_CURSOR):
         raise InvalidCursor(cursor)
     return int(cursor)
 

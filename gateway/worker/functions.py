@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
+
 from sessiongateway.app import BaseApp
 
 _ANY_OBJECT = json.dumps({"type": "object"})

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sessiongateway.app import BaseApp
-from sessiongateway.worker.v1 import worker_pb2 as pb
-
 from gateway.worker import payload
 from gateway.worker.failures import raised, refused
 from gateway.worker.functions import AppDefinitionError, Function, functions_of
+from sessiongateway.app import BaseApp
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 MODULE_NAME = "app"
 

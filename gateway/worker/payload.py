@@ -11,9 +11,9 @@ from google.protobuf import json_format, struct_pb2
 from google.protobuf.message import DecodeError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
-from sessiongateway.worker.v1 import worker_pb2 as pb
 
 from gateway.worker.failures import refused
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
 _MAYBE_NOT_JSON = (b"NaN", b"Infinity")

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from sessiongateway.worker.v1 import worker_pb2 as pb
-
 from gateway.worker.failures import CallRefused, format_traceback
 from gateway.worker.host import AppHost, failure_of
 from gateway.workers.frames import FrameError, FrameReader, encode
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 START_FAILED_EXIT = 70
 """Exit code of a worker whose app did not start (EX_SOFTWARE of sysexits.h)."""

@@ -10,10 +10,9 @@ import socket
 import sys
 from pathlib import Path
 
-from sessiongateway.worker.v1 import worker_pb2 as pb
-
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.server import serve
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
 def _describe(app_directory: Path) -> None:

@@ -19,12 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from sessiongateway.worker.v1 import worker_pb2 as pb
-
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.process import WorkerDirectory, enter
 from gateway.worker.server import START_FAILED_EXIT, serve
 from gateway.workers.frames import FrameReader, encode
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
 class Zygote:
@@ -54,12 +53,18 @@ class Zygote:
                     self._fork(pb.ToZygote.FromString(body).fork)
 
     def _fork(self, request: pb.Fork) -> None:
-        directory = WorkerDirectory(Path(request.directory))
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Bound before the fork: when the gateway hears of the worker, it can connect.
-        listener.bind(str(directory.socket))
-        listener.listen(8)
-        pid = os.fork()
+        try:
+            # Bound before the fork: when the gateway hears of the worker, it can connect.
+            listener.bind(str(WorkerDirectory(Path(request.directory)).socket))
+            listener.listen(8)
+            pid = os.fork()
+        except OSError as error:
+            listener.close()
+            print(f"cannot fork a worker: {error}", file=sys.stderr, flush=True)
+            exited = pb.Exited(worker_id=request.worker_id, exit_code=START_FAILED_EXIT)
+            self._send(pb.FromZygote(exited=exited))
+            return
         if pid == 0:
             self._control.close()
             self._become_worker(listener, request)

@@ -32,8 +32,9 @@ class PendingCall(ABC):
     """A call that a worker has been given."""
 
     reply: asyncio.Future[bytes]
-    """The output, or one of AppError, InvalidInput, InvalidRequest, FunctionNotFound, WorkerLeased (fenced), WorkerLost;
-    each with its run_state. Whoever awaits it may be cancelled: the function knows nothing of that until `cancel`."""
+    """The output, or one of AppError, InvalidInput, InvalidRequest, FunctionNotFound, WorkerLeased (fenced) and
+    WorkerLost, each with its run_state. Whoever awaits it may be cancelled: the function knows nothing of that until
+    `cancel`."""
 
     @abstractmethod
     def cancel(self) -> None:
@@ -125,7 +126,7 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def holder(self, worker_id: str) -> str | None:
-        """Return the session that a live worker is leased to, "" when it is not leased, None when there is no such worker."""
+        """Return the session that a worker is leased to, "" when it is not, None when there is no such worker."""
 
     @abstractmethod
     def idle_workers(self, app: AppVersion) -> Sequence[str]:

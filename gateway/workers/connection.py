@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import cast
 
 from google.protobuf.message import DecodeError
-from sessiongateway.worker.v1 import worker_pb2 as pb
 
 from gateway.errors import GatewayError, RunState, WorkerExit
 from gateway.model import AppRef
 from gateway.workers.base import PendingCall, WorkerCall
 from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.replies import call_error, lost_error
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
 class SentCall(PendingCall):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -76,7 +75,7 @@ class LocalPool(WorkerPool):
         library.mkdir()
         for package in (gateway, sessiongateway):
             source = Path(package.__path__[0])
-            os.symlink(source, library / source.name)
+            (library / source.name).symlink_to(source)
         self._set_tick()
 
     async def close(self) -> None:
@@ -91,6 +90,8 @@ class LocalPool(WorkerPool):
                 version.resting.cancel()
         for worker in list(self._workers.values()):
             worker.end(self._settings.end_grace)
+        for task in self._tasks:
+            task.cancel()
         await self._wait_until_gone()
         for version in self._versions.values():
             await self._stop_zygote(version)
@@ -269,6 +270,10 @@ class LocalPool(WorkerPool):
             version.starting -= 1
             worker.kill()
             self._start_failed(version, error)
+        except asyncio.CancelledError:
+            version.starting -= 1
+            worker.kill()
+            raise
         except (ZygoteGone, OSError) as error:
             version.starting -= 1
             logger.warning("a worker of %s could not be started: %s", version.app.ref, error)
@@ -322,9 +327,12 @@ class LocalPool(WorkerPool):
 
     async def _stop_zygote(self, version: Version) -> None:
         task, version.zygote = version.zygote, None
-        if task is not None:
-            with contextlib.suppress(AppStartFailed):
-                await (await task).stop()
+        if task is None:
+            return
+        if not task.done():
+            task.cancel()  # an import may take its time; nobody waits for it any more
+        with contextlib.suppress(AppStartFailed, asyncio.CancelledError):
+            await (await task).stop()
 
     def _gone(self, worker: LocalWorker) -> None:
         version = self._version(worker.app)

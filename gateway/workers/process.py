@@ -115,6 +115,9 @@ class LocalWorker(Worker):
         """Ask it to leave, then make it. Returns at once."""
         if self.state in (WorkerState.ENDING, WorkerState.GONE):
             return
+        if self.state is WorkerState.STARTING:
+            self.kill()  # nobody has used it: there is nothing to unload
+            return
         self.state = WorkerState.ENDING
         self._lost_callbacks.clear()
         self._connection.send(pb.ToWorker(shutdown=pb.Shutdown()))
@@ -138,12 +141,16 @@ class LocalWorker(Worker):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _watch(self, pid: int) -> None:
-        if self._exit is not None:
-            return
         try:
-            self._pidfd = os.pidfd_open(pid)
+            pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
             return  # it has ended, and the zygote is about to say how
+        if self._exit is not None:
+            # Given up while it was being forked.
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+            return
+        self._pidfd = pidfd
         asyncio.get_running_loop().add_reader(self._pidfd, self._ended_unseen)
 
     def _ended_unseen(self) -> None:

@@ -1,7 +1,5 @@
 """From what a worker says of a failure to the error of the contract that it is."""
 
-from sessiongateway.worker.v1 import worker_pb2 as pb
-
 from gateway.errors import (
     AppError,
     AppStartFailed,
@@ -17,6 +15,7 @@ from gateway.errors import (
     WorkerLost,
 )
 from gateway.model import AppRef
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
 def call_error(app: AppRef, function: str, worker_id: str, as_struct: bool, failure: pb.Failure) -> GatewayError:

@@ -18,7 +18,8 @@ _LONGEST_INSIDE = len("/wrk_0123456789abcdef/s")
 
 def runtime_directory(data_dir: Path) -> Path:
     """Return the directory of the workers of this data directory: inside it, or, when its path is too long for the
-    sockets, a directory of this user under the temporary one, named after it."""
+    sockets, a directory of this user under the temporary one, named after it.
+    """
     inside = data_dir.resolve() / "run"
     if len(os.fsencode(inside)) + _LONGEST_INSIDE <= MAX_SOCKET_PATH:
         return inside

@@ -22,7 +22,7 @@ class SharedWorkers:
         obtain: Callable[[AppVersion, float], Awaitable[LocalWorker]],
         none_available: Callable[[AppVersion], GatewayError],
     ) -> None:
-        """`obtain` gives a fresh worker within some seconds; `none_available` makes the error of one who waited in vain."""
+        """`obtain` gives a fresh worker within some seconds; `none_available` makes the error of a vain wait."""
         self._app = app
         self._limit = limit
         self._clock = clock

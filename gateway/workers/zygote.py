@@ -138,6 +138,9 @@ class Zygote:
                 answer.set_result(frame.forked.pid)
         elif kind == "exited":
             exited = frame.exited
+            answer = self._forking.pop(exited.worker_id, None)
+            if answer is not None and not answer.done():
+                answer.set_exception(ZygoteGone(f"the zygote of {self.app.ref} cannot fork"))
             callback = self._exit_callbacks.pop(exited.worker_id, None)
             if callback is not None:
                 killed = exited.signal > 0

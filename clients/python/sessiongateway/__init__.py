@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         WorkerNotFoundError,
     )
     from sessiongateway._keepalive import AsyncKeepaliveStream
+    from sessiongateway._pacing import Pacing
     from sessiongateway._session import AsyncSession
     from sessiongateway._sync import Inference, KeepaliveStream, Session
     from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo
@@ -62,6 +63,7 @@ __all__ = [
     "KeepaliveEvent",
     "KeepaliveStream",
     "NoWorkerAvailableError",
+    "Pacing",
     "PermissionDeniedError",
     "QuotaExceededError",
     "RequestIdReusedError",
@@ -89,6 +91,7 @@ _HOMES = {
     "Inference": "_sync",
     "KeepaliveStream": "_sync",
     "Session": "_sync",
+    "Pacing": "_pacing",
     "AppInfo": "_types",
     "FunctionInfo": "_types",
     "KeepaliveEvent": "_types",

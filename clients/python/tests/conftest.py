@@ -4,11 +4,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.sdk.clock import FakeClock
-from tests.sdk.scripted import KeepaliveScript, ScriptedGateway
 
 from sessiongateway import AsyncInference, Inference
 from sessiongateway._pacing import Pacing
+from tests.sdk.clock import FakeClock
+from tests.sdk.scripted import KeepaliveScript, ScriptedGateway
 
 
 @pytest.fixture

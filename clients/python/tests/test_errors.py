@@ -8,7 +8,6 @@ import grpc
 import pytest
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
-from tests.sdk.scripted import ScriptedGateway
 
 import sessiongateway
 from sessiongateway import (
@@ -28,6 +27,7 @@ from sessiongateway import (
 from sessiongateway._errors import from_detail
 from sessiongateway._exceptions import BY_CODE
 from sessiongateway.v1 import errors_pb2
+from tests.sdk.scripted import ScriptedGateway
 
 Detail = errors_pb2.ErrorDetail
 CODES = {name.removeprefix("ERROR_CODE_"): number for name, number in errors_pb2.ErrorCode.items() if number}

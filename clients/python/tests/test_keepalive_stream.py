@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import grpc
 import pytest
-from tests.sdk.clock import FakeClock
-from tests.sdk.scripted import WAIT, KeepaliveScript, ScriptedGateway
 
 from sessiongateway import (
     AsyncInference,
@@ -18,8 +16,10 @@ from sessiongateway import (
     SessionEndedError,
     SessionExpiredError,
 )
-from sessiongateway._pacing import Backoff
+from sessiongateway._pacing import Backoff, Pacing
 from sessiongateway.v1 import errors_pb2, sessions_pb2
+from tests.sdk.clock import FakeClock
+from tests.sdk.scripted import WAIT, KeepaliveScript, ScriptedGateway
 
 EXPIRED = errors_pb2.ErrorDetail(code=errors_pb2.ERROR_CODE_SESSION_EXPIRED, session_id="dead")
 ENDED = errors_pb2.ErrorDetail(
@@ -30,6 +30,16 @@ ENDED = errors_pb2.ErrorDetail(
 async def within(wait: Callable[[], object]) -> object:
     """Wait for something that blocks a thread."""
     return await asyncio.to_thread(wait)
+
+
+async def asked(keepalives: KeepaliveScript) -> list[str]:
+    return await asyncio.to_thread(keepalives.next_asked)
+
+
+async def sleep_through(clock: FakeClock, seconds: float) -> None:
+    """Wait until the client sleeps for so long, then let the time pass."""
+    await asyncio.to_thread(clock.wait_for_sleep, seconds)
+    clock.advance(seconds)
 
 
 async def news(stream: AsyncKeepaliveStream, count: int) -> dict[str, KeepaliveEvent]:
@@ -49,11 +59,10 @@ async def test_a_dead_session_is_told_and_the_live_ones_go_on(
         assert (events["a"].error, events["b"].error) == (None, None)
         assert events["a"].session is not None
         assert events["a"].session.id == "a"
-        assert sorted(keepalives.next_asked()) == ["a", "b", "dead"]
+        assert sorted(await asked(keepalives)) == ["a", "b", "dead"]
         # A third of the shortest timeout.
-        await within(lambda: clock.wait_for_sleep(8))
-        clock.advance(8)
-        assert sorted(keepalives.next_asked()) == ["a", "b"]
+        await sleep_through(clock, 8)
+        assert sorted(await asked(keepalives)) == ["a", "b"]
         assert set(await news(stream, 2)) == {"a", "b"}
     assert keepalives.opened.qsize() == 1
 
@@ -64,14 +73,13 @@ async def test_a_session_that_ends_meanwhile_is_told_unasked_with_its_reason(
     keepalives.alive |= {"a": 60, "b": 60}
     async with async_client.stream_keepalive(["a", "b"]) as stream:
         await news(stream, 2)
-        await within(keepalives.next_asked)
+        await asked(keepalives)
         keepalives.push(sessions_pb2.StreamKeepaliveResponse(session_id="a", error=ENDED))
         error = (await news(stream, 1))["a"].error
         assert isinstance(error, SessionEndedError)
         assert (error.message, error.end_reason) == ("it died", "worker_lost")
-        await within(lambda: clock.wait_for_sleep(20))
-        clock.advance(20)
-        assert await within(keepalives.next_asked) == ["b"]
+        await sleep_through(clock, 20)
+        assert await asked(keepalives) == ["b"]
 
 
 async def test_iterating_ends_when_all_are_lost(keepalives: KeepaliveScript, async_client: AsyncInference) -> None:
@@ -87,15 +95,13 @@ async def test_renewals_go_on_when_nobody_iterates_and_a_loss_is_not_missed(
     keepalives.alive |= {"a": 60, "b": 60}
     async with async_client.stream_keepalive(["a", "b"]) as stream:
         for _ in range(5):
-            await within(keepalives.next_asked)
-            await within(lambda: clock.wait_for_sleep(20))
-            clock.advance(20)
-        await within(keepalives.next_asked)
+            await asked(keepalives)
+            await sleep_through(clock, 20)
+        await asked(keepalives)
         keepalives.push(sessions_pb2.StreamKeepaliveResponse(session_id="a", error=ENDED))
         keepalives.errors["b"] = EXPIRED
-        await within(lambda: clock.wait_for_sleep(20))
-        clock.advance(20)
-        await within(keepalives.next_asked)
+        await sleep_through(clock, 20)
+        await asked(keepalives)
         events = [event async for event in stream]
     assert [(event.session_id, type(event.error)) for event in events if event.error] == [
         ("a", SessionEndedError),
@@ -110,14 +116,13 @@ async def test_a_broken_stream_is_opened_again_with_growing_pauses(
     keepalives.alive["a"] = 60
     async with async_client.stream_keepalive(["a"]) as stream:
         await news(stream, 1)
-        await within(keepalives.next_asked)
+        await asked(keepalives)
         # Three failures: the first after an answer, so the pauses begin anew.
         keepalives.refusals = [(grpc.StatusCode.UNAVAILABLE, ()), (grpc.StatusCode.INTERNAL, ())]
         keepalives.push(None)
         for pause in (0.05, 0.1, 0.2):
-            await within(lambda pause=pause: clock.wait_for_sleep(pause))  # type: ignore[misc]
-            clock.advance(pause)
-        assert await within(keepalives.next_asked) == ["a"]
+            await sleep_through(clock, pause)
+        assert await asked(keepalives) == ["a"]
         assert (await news(stream, 1))["a"].error is None
         assert keepalives.opened.qsize() == 2
 
@@ -128,7 +133,7 @@ async def test_a_gateway_that_comes_back_finds_its_sessions_asked_about_again(
     keepalives.alive["a"] = 60
     async with async_client.stream_keepalive(["a"]) as stream:
         await news(stream, 1)
-        await within(keepalives.next_asked)
+        await asked(keepalives)
         await within(gateway.stop)
         await within(lambda: clock.wait_for_sleep(0.05))
         await within(gateway.start)
@@ -137,8 +142,7 @@ async def test_a_gateway_that_comes_back_finds_its_sessions_asked_about_again(
         backoff, attempt = Backoff(initial=0.1, maximum=5.0), 0
         while keepalives.asked.empty():
             # gRPC's own pause after a refused connection is in real time, so the number of attempts is not known.
-            await within(lambda: clock.wait_for_sleep(backoff.delay(attempt, 0.0)))
-            clock.advance(backoff.delay(attempt, 0.0))
+            await sleep_through(clock, backoff.delay(attempt, 0.0))
             attempt += 1
             if await within(lambda: _soon(keepalives)):
                 break
@@ -154,13 +158,11 @@ async def test_a_gateway_that_stops_answering_is_left_and_asked_anew(
     keepalives: KeepaliveScript, async_client: AsyncInference, clock: FakeClock
 ) -> None:
     async with async_client.stream_keepalive(["a"]) as stream:
-        assert await within(keepalives.next_asked) == ["a"]
+        assert await asked(keepalives) == ["a"]
         keepalives.alive["a"] = 60
-        await within(lambda: clock.wait_for_sleep(10))
-        clock.advance(10)
-        await within(lambda: clock.wait_for_sleep(0.1))
-        clock.advance(0.1)
-        assert await within(keepalives.next_asked) == ["a"]
+        await sleep_through(clock, 10)
+        await sleep_through(clock, 0.1)
+        assert await asked(keepalives) == ["a"]
         assert (await news(stream, 1))["a"].error is None
     assert keepalives.opened.qsize() == 2
 
@@ -182,7 +184,7 @@ async def test_many_sessions_are_asked_about_in_messages_of_a_thousand(
     ids = [f"s{number}" for number in range(2500)]
     keepalives.alive |= dict.fromkeys(ids, 60)
     async with async_client.stream_keepalive(ids) as stream:
-        sizes = [len(await within(keepalives.next_asked)) for _ in range(3)]  # type: ignore[arg-type]
+        sizes = [len(await asked(keepalives)) for _ in range(3)]
         assert sizes == [1000, 1000, 500]
         assert set(await news(stream, 2500)) == set(ids)
 
@@ -190,12 +192,10 @@ async def test_many_sessions_are_asked_about_in_messages_of_a_thousand(
 async def test_a_single_id_is_one_session(keepalives: KeepaliveScript, async_client: AsyncInference) -> None:
     keepalives.alive["sess_1"] = 60
     async with async_client.stream_keepalive("sess_1"):
-        assert await within(keepalives.next_asked) == ["sess_1"]
+        assert await asked(keepalives) == ["sess_1"]
 
 
-async def test_closing_the_client_closes_its_streams(
-    keepalives: KeepaliveScript, async_client: AsyncInference
-) -> None:
+async def test_closing_the_client_closes_its_streams(keepalives: KeepaliveScript, async_client: AsyncInference) -> None:
     keepalives.alive["a"] = 60
     stream = async_client.stream_keepalive(["a"])
     await news(stream, 1)
@@ -227,12 +227,10 @@ def test_the_sync_stream_iterates_and_can_be_closed_from_another_thread(
 async def test_renewals_are_spread_but_never_come_later_than_a_third(
     gateway: ScriptedGateway, keepalives: KeepaliveScript, clock: FakeClock, random: float, seconds: float
 ) -> None:
-    from sessiongateway._pacing import Pacing
-
     keepalives.alive["a"] = 60
     pacing = Pacing(clock=clock, random=lambda: random)
     async with AsyncInference(address=gateway.address, pacing=pacing) as client, client.stream_keepalive(["a"]):
-        await within(keepalives.next_asked)
+        await asked(keepalives)
         await within(lambda: clock.wait_for_sleep(seconds))
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
-from tests.sdk.scripted import ScriptedGateway, abort
 
 from sessiongateway import AsyncInference, Inference, UnavailableError
 from sessiongateway.v1 import apps_pb2, errors_pb2, sessions_pb2
+from tests.sdk.scripted import ScriptedGateway, abort
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 

@@ -10,8 +10,6 @@ import grpc
 import pytest
 from google.protobuf import duration_pb2, struct_pb2
 from pydantic import BaseModel, RootModel
-from tests.sdk.clock import FakeClock
-from tests.sdk.scripted import WAIT, ScriptedGateway, abort
 
 from sessiongateway import (
     AsyncInference,
@@ -23,6 +21,8 @@ from sessiongateway import (
 )
 from sessiongateway._pacing import Pacing
 from sessiongateway.v1 import errors_pb2, sessions_pb2
+from tests.sdk.clock import FakeClock
+from tests.sdk.scripted import WAIT, ScriptedGateway, abort
 
 DRAINING = errors_pb2.ErrorDetail(
     code=errors_pb2.ERROR_CODE_GATEWAY_DRAINING,
@@ -113,7 +113,7 @@ def test_a_run_without_a_session_has_an_empty_session_id(client: Inference) -> N
         10**300,
         0.1,
         "Grüße, 世界 🎉",
-        "\u2028\x00\\\"",
+        '\u2028\x00\\"',
         "https://example.org/a.png",
         "/etc/passwd",
         "data:image/png;base64,AAAA",

@@ -6,8 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.sdk.clock import FakeClock
-from tests.sdk.scripted import WAIT, KeepaliveScript, ScriptedGateway, abort
 
 from sessiongateway import (
     AppError,
@@ -21,6 +19,8 @@ from sessiongateway import (
     UnavailableError,
 )
 from sessiongateway.v1 import errors_pb2, sessions_pb2
+from tests.sdk.clock import FakeClock
+from tests.sdk.scripted import WAIT, KeepaliveScript, ScriptedGateway, abort
 
 NOT_FOUND = errors_pb2.ErrorDetail(code=errors_pb2.ERROR_CODE_SESSION_NOT_FOUND)
 EXPIRED = errors_pb2.ErrorDetail(
@@ -165,10 +165,8 @@ def test_after_a_first_call_that_failed_the_next_one_is_the_first(
     with client.session("kv") as session:
         with pytest.raises(AppError):
             session.call({})
-        assert session.id is None
         gateway.on("Run", sessions.run)
-        session.call({})
-        assert session.id == "sess_1"
+        assert session.call({}).session_id == session.id == "sess_1"
     assert [request.session for request in gateway.received["Run"]] == ["new", "new"]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +14,10 @@ from gateway.cli.lazy import examples
 from gateway.cli.local_app import describe, directory_argument, load_app
 from gateway.cli.output import Output
 from gateway.cli.settings import load_settings
-from gateway.cli.terminal import Terminal
 from gateway.model import AppVersion, FunctionDescription
+
+if TYPE_CHECKING:
+    from gateway.cli.terminal import Terminal
 
 
 @click.command(
@@ -65,7 +67,7 @@ def _document(app: AppVersion, functions: Sequence[FunctionDescription] | None) 
     }
 
 
-def _draw(terminal: Terminal, document: dict[str, Any]) -> None:
+def _draw(terminal: "Terminal", document: dict[str, Any]) -> None:
     terminal.line(f"deployed {document['app']}@{document['version']}, now the current version")
     if document["functions"]:
         terminal.functions(document["functions"])

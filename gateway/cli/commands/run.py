@@ -8,6 +8,7 @@ from gateway.cli.complete import app_names, session_ids
 from gateway.cli.connection import Target, client_command
 from gateway.cli.inputs import JsonObject
 from gateway.cli.lazy import examples
+from gateway.cli.problems import CommandFailed, Problem
 
 
 @click.command(
@@ -42,4 +43,6 @@ def run(target: Target, /, app: str, **fields: Any) -> None:
             result = client.run(app=app, **fields)
         except (TypeError, ValueError) as error:
             raise click.UsageError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandFailed(Problem("INTERRUPTED", f"the call of {app} was cancelled", "unknown")) from None
     target.output.show(result, lambda terminal: terminal.run_result(result))

@@ -1,8 +1,7 @@
 """`sgw session get`, `list`, `keepalive` and `end`."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,7 +12,7 @@ from gateway.cli.complete import app_names, session_ids
 from gateway.cli.connection import Target, client_command
 from gateway.cli.exits import Exit
 from gateway.cli.lazy import examples
-from sessiongateway import SessionInfo
+from sessiongateway import KeepaliveEvent, SessionInfo
 
 _LARGEST_PAGE = 1000
 
@@ -103,8 +102,9 @@ def _each(
                 documents.append(_document(infos[-1]))
             except sessiongateway.SessionGatewayError as error:
                 failures.append(problems.of_gateway(error))
-                documents.append({"session_id": session_id, "error": failures[-1].document()})
-    target.output.show({"sessions": documents}, lambda terminal: terminal.session_table(infos))
+                documents.append({"session_id": session_id, "error": failures[-1].bare_document()})
+    if infos or not target.output.for_people:
+        target.output.show({"sessions": documents}, lambda terminal: terminal.session_table(infos))
     return _report(target, failures)
 
 
@@ -115,11 +115,15 @@ def _follow(target: Target, session_ids: Sequence[str]) -> int:
             document: dict[str, Any] = {"session_id": event.session_id}
             if event.error is not None:
                 failures.append(problems.of_gateway(event.error))
-                document["error"] = failures[-1].document()
+                document["error"] = failures[-1].bare_document()
             elif event.session is not None:
                 document |= event.session
-            target.output.show_event(document, partial(Terminal.keepalive_event, event=event))
+            _show_event(target, event, document)
     return _report(target, failures)
+
+
+def _show_event(target: Target, event: KeepaliveEvent, document: Mapping[str, Any]) -> None:
+    target.output.show_event(document, lambda terminal: terminal.keepalive_event(event))
 
 
 def _report(target: Target, failures: Sequence[problems.Problem]) -> int:

@@ -118,7 +118,7 @@ def _play(runner: asyncio.Runner, instance: Instance, number: int, text: str) ->
         answer["output"] = runner.run(instance.call(function, payload))
     except CommandFailed as failed:
         problem = failed.problem
-        answer["error"] = problem.document()
+        answer["error"] = problem.bare_document()
     write_json(answer, indent=None)
     sys.stderr.flush()
     return problem

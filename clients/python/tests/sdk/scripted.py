@@ -152,6 +152,8 @@ class KeepaliveScript:
     async def serve(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         if self.refusals:
             status, details = self.refusals.pop(0)
+            # Only then, because grpc.aio replaces the status of a call whose write fails by one of its own.
+            await anext(requests)
             await abort(context, status, "refused", *details)
         answers: asyncio.Queue[Any] = asyncio.Queue()
         self._push = answers.put_nowait

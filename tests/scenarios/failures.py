@@ -1,0 +1,77 @@
+"""What the contract promises of every error, written down once more, apart from the gateway's own table."""
+
+from dataclasses import dataclass
+
+import grpc
+import pytest
+
+from tests.scenarios.client import GatewayRefusal
+
+MAX_STATUS_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Status, HTTP status and the keys of the metadata beside httpStatus."""
+
+    status: grpc.StatusCode
+    http: int
+    keys: frozenset[str]
+
+
+def _promise(status: grpc.StatusCode, http: int, *keys: str) -> Promise:
+    return Promise(status, http, frozenset(keys))
+
+
+PROMISES = {
+    "SESSION_NOT_FOUND": _promise(grpc.StatusCode.NOT_FOUND, 404, "sessionId"),
+    "SESSION_EXPIRED": _promise(grpc.StatusCode.FAILED_PRECONDITION, 410, "sessionId", "endedAt", "sessionTimeout"),
+    "SESSION_ENDED": _promise(grpc.StatusCode.FAILED_PRECONDITION, 410, "sessionId", "endedAt", "endReason"),
+    "WORKER_LEASED": _promise(grpc.StatusCode.ABORTED, 409, "workerId"),
+    "APP_MISMATCH": _promise(grpc.StatusCode.INVALID_ARGUMENT, 400, "sessionId", "sessionApp", "requestedApp"),
+    "VERSION_MISMATCH": _promise(
+        grpc.StatusCode.INVALID_ARGUMENT, 400, "sessionId", "sessionApp", "sessionVersion", "requestedVersion"
+    ),
+    "INVALID_REQUEST": _promise(grpc.StatusCode.INVALID_ARGUMENT, 400, "fields"),
+    "INVALID_INPUT": _promise(grpc.StatusCode.INVALID_ARGUMENT, 400, "app", "version", "function", "fields"),
+    "APP_NOT_FOUND": _promise(grpc.StatusCode.NOT_FOUND, 404, "app"),
+    "VERSION_NOT_FOUND": _promise(grpc.StatusCode.NOT_FOUND, 404, "app", "version"),
+    "FUNCTION_NOT_FOUND": _promise(grpc.StatusCode.NOT_FOUND, 404, "app", "version", "function"),
+    "WORKER_NOT_FOUND": _promise(grpc.StatusCode.NOT_FOUND, 404, "workerId"),
+    "REQUEST_ID_REUSED": _promise(grpc.StatusCode.ALREADY_EXISTS, 409, "requestId"),
+    "SESSION_BUSY": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "sessionId"),
+    "NO_WORKER_AVAILABLE": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "app", "version"),
+    "APP_ERROR": _promise(grpc.StatusCode.UNKNOWN, 500, "app", "version", "function", "exceptionType"),
+    "APP_START_FAILED": _promise(grpc.StatusCode.FAILED_PRECONDITION, 500, "app", "version", "exceptionType"),
+    "WORKER_LOST": _promise(grpc.StatusCode.ABORTED, 500, "workerId", "exit"),
+    "UNAUTHENTICATED": _promise(grpc.StatusCode.UNAUTHENTICATED, 401),
+    "GATEWAY_DRAINING": _promise(grpc.StatusCode.UNAVAILABLE, 503),
+}
+
+WITH_RETRY_INFO = {"SESSION_BUSY", "NO_WORKER_AVAILABLE", "GATEWAY_DRAINING"}
+WITH_BAD_REQUEST = {"INVALID_REQUEST", "INVALID_INPUT"}
+
+
+def check(refusal: GatewayRefusal, code: str, run_state: str) -> None:
+    """Assert everything that an error with this code says, whatever the case."""
+    promise = PROMISES[code]
+    assert (refusal.code, refusal.status, refusal.run_state) == (code, promise.status, run_state), refusal.message
+    assert refusal.info.reason == code
+    assert refusal.info.domain == "sessiongateway"
+    assert set(refusal.info.metadata) == promise.keys | {"httpStatus"}
+    assert all(refusal.info.metadata.values())
+    assert refusal.info.metadata["httpStatus"] == str(promise.http)
+    assert refusal.detail.http_status == promise.http
+    assert refusal.rpc_status.code == promise.status.value[0]
+    assert refusal.rpc_status.message == refusal.detail.message == refusal.message
+    assert (refusal.retry_delay is not None) is (code in WITH_RETRY_INFO)
+    assert bool(refusal.fields) is (code in WITH_BAD_REQUEST)
+    assert len(refusal.raw) <= MAX_STATUS_BYTES
+
+
+async def refused(answer: "object", code: str, run_state: str = "UNSPECIFIED") -> GatewayRefusal:
+    """Await what must fail with this code, check all that its error says, and return it."""
+    with pytest.raises(GatewayRefusal) as caught:
+        await answer  # type: ignore[misc]
+    check(caught.value, code, run_state)
+    return caught.value
