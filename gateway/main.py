@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -91,12 +92,19 @@ class Gateway:
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Prints `listening on HOST:PORT`. Returns the exit code."""
     configure(settings.log)
+    _raise_file_limit()
     try:
         uvloop.run(_serve(settings))
     except CannotStart as error:
         print(f"sgw serve: {error}", file=sys.stderr)  # for the person at the terminal, not the log
         return EXIT_UNUSABLE
     return 0
+
+
+def _raise_file_limit() -> None:
+    # Three descriptors for each worker: the usual soft limit of 1024 would end at some three hundred sessions.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(settings: Settings) -> None:

@@ -154,6 +154,8 @@ class App(BaseApp):
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([query])
+            # Marks how it ended as seen: nobody waits for that any more.
+            query.exception()
             raise
 
     def _query_problem(self, error: Exception) -> Problem:

@@ -15,7 +15,6 @@ class Exit(IntEnum):
     BUSY = 6
     NOT_ALLOWED = 7
     INTERRUPTED = 130
-    BROKEN_PIPE = 141
 
 
 MEANINGS = {
@@ -28,5 +27,4 @@ MEANINGS = {
     Exit.BUSY: "busy: no free worker, a full queue, a quota, a leased worker",
     Exit.NOT_ALLOWED: "not authenticated, or not permitted",
     Exit.INTERRUPTED: "interrupted with Ctrl-C",
-    Exit.BROKEN_PIPE: "whoever read the output went away",
 }

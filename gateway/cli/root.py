@@ -84,8 +84,9 @@ def run(arguments: Sequence[str]) -> int:
         code: Any = sgw.main(list(arguments), prog_name="sgw", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
+        # As click does for what it writes itself: whoever read the output went away, and wants no message.
         _silence_stdout()
-        return Exit.BROKEN_PIPE
+        return Exit.OTHER
     except click.Abort:
         problems.report(Problem("INTERRUPTED", ""), as_json=as_json)
         return Exit.INTERRUPTED

@@ -101,7 +101,9 @@ async def _abort(method: MethodDescriptor, context: Context, error: Exception) -
         answer = error
     if isinstance(answer, InternalError):
         logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__)
-    if method.name in _CALLS and answer.run_state is None:
+    if method.name not in _CALLS:
+        answer.run_state = None
+    elif answer.run_state is None:
         answer.run_state = RunState.NOT_STARTED
     status = status_of(answer)
     trailers = ((DETAILS_KEY, status.SerializeToString()),)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -318,7 +319,11 @@ class LocalPool(WorkerPool):
             task = version.zygote if version.zygote is not task else None
         if task is None:
             task = version.zygote = asyncio.get_running_loop().create_task(self._start_zygote(version.app))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except AppStartFailed as error:
+            # All who wait share the task. Each error is completed with the call that it answers, so none is shared.
+            raise copy.copy(error) from None
 
     async def _start_zygote(self, app: AppVersion) -> Zygote:
         zygote = Zygote(app, self._directory / "lib", self._clock, self._settings.output_rate)

@@ -198,7 +198,8 @@ class LocalWorker(Worker):
 
     def remove_directory(self) -> None:
         """Delete all that the worker left. Blocks: may be many files."""
-        shutil.rmtree(self._directory.root, onerror=_make_writable)
+        if self._directory.root.exists():  # it never came to be when the app could not be imported
+            shutil.rmtree(self._directory.root, onerror=_make_writable)
 
 
 def _make_writable(function: Callable[..., object], path: str, _: object) -> None:

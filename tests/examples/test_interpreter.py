@@ -126,6 +126,34 @@ class TestResults:
             code = "import asyncio\nasync def main():\n    return 5\nasyncio.run(main())"
             assert (await run(app, code))["result_json"] == 5
             assert (await run(app, "await main()"))["result_json"] == 5
+            assert (await run(app, "asyncio.get_event_loop().run_until_complete(main())"))["result_json"] == 5
+
+    async def test_tasks_go_on_in_later_calls_and_are_cancelled_at_the_end(
+        self, start_app: StartApp, tmp_path: Path
+    ) -> None:
+        code = (
+            "import asyncio, pathlib\nresult, go_on = [], asyncio.Event()\nasync def work():\n"
+            "    await go_on.wait()\n    result.append(1)\n"
+            "    try:\n        await asyncio.Event().wait()\n"
+            "    finally:\n        pathlib.Path('end').touch()\n"
+            "task = asyncio.create_task(work())\nawait asyncio.sleep(0)"
+        )
+        async with start_app("interpreter") as app:
+            await run(app, code)
+            assert (await run(app, "go_on.set()\nresult"))["result_json"] == []
+            assert (await run(app, "await asyncio.sleep(0.01)\nresult"))["result_json"] == [1]
+            assert not (tmp_path / "end").exists()
+        assert (tmp_path / "end").exists()
+
+    async def test_a_call_that_another_task_has_broken_off_does_not_go_on_later(self, start_app: StartApp) -> None:
+        code = (
+            "import asyncio\nasync def leave():\n    raise SystemExit\n"
+            "task = asyncio.create_task(leave())\nawait asyncio.Event().wait()"
+        )
+        async with start_app("interpreter") as app:
+            assert (await run(app, code))["error"]["type"] == "SystemExit"
+            answer = await run(app, "await asyncio.sleep(0.01)\nlen(asyncio.all_tasks())")
+        assert answer["result_json"] == 1
 
 
 class TestExceptions:
@@ -149,6 +177,15 @@ class TestExceptions:
         assert "JSONDecodeError" in traceback
         assert "direct cause" in traceback
         assert traceback.count("  File ") == traceback.count('  File "<cell 1>"') == 2
+
+    async def test_the_exceptions_of_a_group_are_shown_with_their_own_frames(self, start_app: StartApp) -> None:
+        code = (
+            "import json\ntry:\n    json.loads('{')\nexcept Exception as error:\n    caught = error\n"
+            "caught.__context__ = None\nraise ExceptionGroup('all', [caught])"
+        )
+        async with start_app("interpreter") as app:
+            traceback = (await run(app, code))["error"]["traceback"]
+        assert traceback.count('File "') == traceback.count('File "<cell 1>"') == 2
 
     @pytest.mark.parametrize(
         ("code", "type", "message"),
@@ -223,12 +260,15 @@ class TestFigures:
         plot = (
             "import matplotlib\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\nmatplotlib.get_backend()"
         )
-        with warnings.catch_warnings():
+        backend = "import os\nos.environ['MPLBACKEND']"
+        with warnings.catch_warnings(record=True) as warned:
             async with start_app("interpreter") as app:
                 first = await run(app, plot)
                 assert (await run(app, "1"))["files"] == []
                 two = await run(app, "figure, axes = plt.subplots()\nplt.figure();")
                 picture = await app.call("read_file", {"path": "figure-1.png"})
+                assert (await run(app, backend))["result_json"] == "Agg"
+        assert warned == []
         assert first["error"] is None
         assert (first["stderr"], first["result_json"]) == ("", "agg")
         assert [file["path"] for file in first["files"]] == ["figure-1.png"]

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ class TestPrinting:
             answer = await run(app, code)
         assert answer["stdout"].split() == ["python", "child", "again", "descriptor", "bytes", "libc"]
         assert capfd.readouterr() == ("", "")
+
+    async def test_what_was_fetched_takes_no_room_on_the_disk(self, start_app: StartApp) -> None:
+        async with start_app("interpreter") as app:
+            await run(app, "import os\nos.system('seq 100000');")
+            assert (await run(app, "os.system('echo next');"))["stdout"] == "next\n"
+            file = app.instance._capture.stdout._file  # type: ignore[attr-defined]
+            assert os.fstat(file.fileno()).st_size == len("next\n")
 
     async def test_output_of_other_code_of_the_process_is_not_taken(
         self, start_app: StartApp, capfd: pytest.CaptureFixture[str]

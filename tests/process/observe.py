@@ -91,8 +91,8 @@ async def eventually(what: str, condition: Callable[[], object], deadline: float
     """Wait for something of which the operating system gives no notice. Fails the test after the deadline."""
     try:
         async with asyncio.timeout(deadline):
-            while not condition():
-                await asyncio.sleep(_LOOK_AGAIN)  # noqa: ASYNC110 - there is no event to wait for
+            while not condition():  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(_LOOK_AGAIN)
     except TimeoutError:
         pytest.fail(f"not within {deadline:g} s: {what}")
 

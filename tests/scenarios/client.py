@@ -1,133 +1,191 @@
-"""A client on bare generated stubs, which shows what the gateway says and adds nothing to it."""
+"""A small client on the bare generated stubs, whose errors are decoded into one object."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from sessiongateway.v1 import apps_pb2_grpc, errors_pb2, sessions_pb2 as pb, sessions_pb2_grpc
 
-MessageT = TypeVar("MessageT", bound=Message)
-
-DETAILS_KEY = "grpc-status-details-bin"
-MAX_ANSWER = 16 * 1024 * 1024
+DEADLINE = 20.0
+"""Seconds after which a call of a test has failed, whatever it waits for."""
 
 
-class GatewayRefusal(Exception):
-    """An error of the gateway with all its details, each decoded; `detail` is the typed one."""
+class CallFailed(Exception):
+    """An error of the gateway with all its details.
+
+    `code` is ErrorInfo.reason and `run_state` the enum's name without its prefix ("" when there is none).
+    `bad_request` has (field, description) pairs, `retry_delay` seconds or None.
+    """
 
     def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        super().__init__(f"{error.code().name}: {error.details()}")
         self.status = error.code()
         self.message = error.details() or ""
-        self.raw = next((value for key, value in error.trailing_metadata() or () if key == DETAILS_KEY), b"")
-        self.rpc_status = status_pb2.Status.FromString(self.raw)
-        self.detail = self._unpack(errors_pb2.ErrorDetail) or errors_pb2.ErrorDetail()
-        self.info = self._unpack(error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
-        self.bad_request = self._unpack(error_details_pb2.BadRequest)
-        self.retry_info = self._unpack(error_details_pb2.RetryInfo)
+        self.metadata = dict(error.trailing_metadata() or ())
+        self.raw = self.metadata.get("grpc-status-details-bin", b"")
+        self.details = status_pb2.Status.FromString(self.raw)
+        self.detail = self._unpacked(errors_pb2.ErrorDetail) or errors_pb2.ErrorDetail()
+        self.info = self._unpacked(error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
+        self.code: str = self.info.reason
+        self.run_state = _short(errors_pb2.RunState.Name(self.detail.run_state), "RUN_STATE_")
+        self.end_reason = _short(errors_pb2.EndReason.Name(self.detail.end_reason), "END_REASON_")
+        bad_request = self._unpacked(error_details_pb2.BadRequest)
+        self.bad_request = [(v.field, v.description) for v in bad_request.field_violations] if bad_request else []
+        retry = self._unpacked(error_details_pb2.RetryInfo)
+        self.retry_delay: float | None = retry.retry_delay.ToMilliseconds() / 1000 if retry else None
+        super().__init__(f"{self.status.name} {self.code}: {self.message}")
+
+    def _unpacked(self, kind: Any) -> Any:
+        found = [kind.FromString(packed.value) for packed in self.details.details if packed.Is(kind.DESCRIPTOR)]
+        assert len(found) <= 1, f"{kind.DESCRIPTOR.full_name} is there twice"
+        return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a call, its output as a dict."""
+
+    response: pb.RunResponse
 
     @property
-    def code(self) -> str:
-        """Name of the code, such as "SESSION_EXPIRED"."""
-        return errors_pb2.ErrorCode.Name(self.detail.code).removeprefix("ERROR_CODE_")
+    def output(self) -> dict[str, Any]:
+        return dict(json.loads(self.response.output_json))
 
     @property
-    def run_state(self) -> str:
-        """"NOT_STARTED", "UNKNOWN", "COMPLETED", or "UNSPECIFIED" for what was no Run."""
-        return errors_pb2.RunState.Name(self.detail.run_state).removeprefix("RUN_STATE_")
+    def session(self) -> pb.Session:
+        return self.response.session
 
     @property
-    def end_reason(self) -> str:
-        """Name of the session's end reason, "UNSPECIFIED" while it is active."""
-        return errors_pb2.EndReason.Name(self.detail.end_reason).removeprefix("END_REASON_")
+    def id(self) -> str:
+        """The session's id, "" for a plain call."""
+        return self.response.session_id
 
-    @property
-    def retry_delay(self) -> float | None:
-        """Seconds of RetryInfo; None without one."""
-        if self.retry_info is None:
-            return None
-        return float(self.retry_info.retry_delay.ToTimedelta().total_seconds())
 
-    @property
-    def fields(self) -> list[str]:
-        """The fields that BadRequest names, in its order."""
-        return [violation.field for violation in self.bad_request.field_violations] if self.bad_request else []
+class KeepaliveStream:
+    """One open StreamKeepalive."""
 
-    def _unpack(self, kind: type[MessageT]) -> MessageT | None:
-        for packed in self.rpc_status.details:
-            message = kind()
-            if packed.Unpack(message):
-                return message
-        return None
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def send(self, *session_ids: str) -> None:
+        await self._call.write(pb.StreamKeepaliveRequest(session_ids=session_ids))
+
+    async def receive(self) -> pb.StreamKeepaliveResponse:
+        """Return the next message. Raises CallFailed, and EOFError at the end of the stream."""
+        async with asyncio.timeout(DEADLINE):
+            message = await _decoded(self._call.read())
+        if message is grpc.aio.EOF:
+            raise EOFError
+        assert isinstance(message, pb.StreamKeepaliveResponse)
+        return message
+
+    async def renew(self, *session_ids: str) -> Sequence[pb.StreamKeepaliveResponse]:
+        """Send ids in one message and return as many answers."""
+        await self.send(*session_ids)
+        return [await self.receive() for _ in session_ids]
+
+    async def done(self) -> None:
+        """Close this side."""
+        await self._call.done_writing()
 
 
 class Client:
-    """One channel to a gateway. Every error of a call is raised as GatewayRefusal."""
+    """One caller: every call carries its API key, if it has one."""
 
-    def __init__(self, channel: grpc.aio.Channel, api_key: str | None = None) -> None:
+    def __init__(self, channel: grpc.aio.Channel, key: str = "", app: str = "probe") -> None:
         self.channel = channel
-        self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
-        self.sessions: sessions_pb2_grpc.SessionServiceAsyncStub = sessions_pb2_grpc.SessionServiceStub(channel)
-        self.apps: apps_pb2_grpc.AppServiceAsyncStub = apps_pb2_grpc.AppServiceStub(channel)
+        self.app = app
+        self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        self.sessions = sessions_pb2_grpc.SessionServiceStub(channel)
+        self.apps = apps_pb2_grpc.AppServiceStub(channel)
+
+    def as_caller(self, key: str) -> "Client":
+        """Return a client of the same gateway with another API key."""
+        return Client(self.channel, key, self.app)
 
     async def run(
-        self, app: str, input: Mapping[str, Any] | None = None, *, timeout: float | None = None, **fields: Any
-    ) -> pb.RunResponse:
-        """Run with the input as JSON text. `fields` are further fields of the request."""
-        if input is not None:
-            fields["input_json"] = json.dumps(input).encode()
-        return await self.send("Run", pb.RunRequest(app=app, **fields), timeout=timeout)
+        self,
+        function: str = "",
+        input: dict[str, Any] | None = None,
+        *,
+        session: str = "",
+        app: str = "",
+        deadline: float | None = DEADLINE,
+        **fields: Any,
+    ) -> Answer:
+        """Run a function of the app. Raises CallFailed."""
+        request = pb.RunRequest(
+            app=app or self.app,
+            function=function,
+            input_json=json.dumps(input or {}).encode(),
+            session=session,
+            **fields,
+        )
+        return Answer(await self.unary(self.sessions.Run, request, deadline))
 
-    async def output(self, app: str, input: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-        """Run as `run` does, and return the decoded output."""
-        return output_of(await self.run(app, {} if input is None else input, **fields))
-
-    async def open(self, app: str, input: Mapping[str, Any] | None = None, **fields: Any) -> pb.Session:
-        """Open a session with a first call, and return it."""
-        return (await self.run(app, {} if input is None else input, session="new", **fields)).session
+    async def new(self, function: str = "", input: dict[str, Any] | None = None, **fields: Any) -> Answer:
+        """Open a session with its first call. Raises CallFailed."""
+        return await self.run(function, input, session="new", **fields)
 
     async def get(self, session_id: str) -> pb.Session:
-        """GetSession."""
-        return (await self.send("GetSession", pb.GetSessionRequest(session_id=session_id))).session
-
-    async def list(self, **fields: Any) -> pb.ListSessionsResponse:
-        """ListSessions, one page."""
-        return await self.send("ListSessions", pb.ListSessionsRequest(**fields))
+        response = await self.unary(self.sessions.GetSession, pb.GetSessionRequest(session_id=session_id))
+        return response.session  # type: ignore[no-any-return]
 
     async def keepalive(self, session_id: str) -> pb.Session:
-        """Keepalive."""
-        return (await self.send("Keepalive", pb.KeepaliveRequest(session_id=session_id))).session
+        response = await self.unary(self.sessions.Keepalive, pb.KeepaliveRequest(session_id=session_id))
+        return response.session  # type: ignore[no-any-return]
 
     async def end(self, session_id: str) -> pb.Session:
-        """EndSession."""
-        return (await self.send("EndSession", pb.EndSessionRequest(session_id=session_id))).session
+        response = await self.unary(self.sessions.EndSession, pb.EndSessionRequest(session_id=session_id))
+        return response.session  # type: ignore[no-any-return]
 
-    def stream(self) -> "grpc.aio.StreamStreamCall[pb.StreamKeepaliveRequest, pb.StreamKeepaliveResponse]":
-        """StreamKeepalive, to be written to and read from."""
-        return self.sessions.StreamKeepalive(metadata=self.metadata)
+    async def list(self, **fields: Any) -> pb.ListSessionsResponse:
+        return await self.unary(self.sessions.ListSessions, pb.ListSessionsRequest(**fields))  # type: ignore[no-any-return]
 
-    async def send(self, method: str, request: Message, *, timeout: float | None = None) -> Any:
-        """Call a unary method of SessionService."""
+    async def unary(self, method: Any, request: Any, deadline: float | None = DEADLINE) -> Any:
+        """Call any unary method. Raises CallFailed."""
+        return await _decoded(method(request, timeout=deadline, metadata=self.metadata))
+
+    @asynccontextmanager
+    async def keepalive_stream(self) -> AsyncIterator[KeepaliveStream]:
+        """Open a stream, and cancel it at the end unless it has ended."""
+        call = self.sessions.StreamKeepalive(metadata=self.metadata)
         try:
-            return await getattr(self.sessions, method)(request, timeout=timeout, metadata=self.metadata)
-        except grpc.aio.AioRpcError as error:
-            raise GatewayRefusal(error) from None
+            yield KeepaliveStream(call)
+        finally:
+            call.cancel()
 
 
 @asynccontextmanager
-async def connected(address: str, api_key: str | None = None) -> AsyncIterator[Client]:
-    """Connect to a gateway, and close the connection in the end."""
-    options = [("grpc.max_receive_message_length", MAX_ANSWER)]
+async def connected(address: str, key: str = "", app: str = "probe") -> AsyncIterator[Client]:
+    """Connect to a gateway for as long as the context lasts."""
+    # A connection of its own, or all clients of a process to one address share one.
+    options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
-        yield Client(channel, api_key)
+        yield Client(channel, key, app)
 
 
-def output_of(response: pb.RunResponse) -> dict[str, Any]:
-    """Return the decoded output of a Run that was sent as JSON text."""
-    output: dict[str, Any] = json.loads(response.output_json)
-    return output
+async def failure(call: Awaitable[object]) -> CallFailed:
+    """Return the error of a call that must fail."""
+    try:
+        answer = await call
+    except CallFailed as error:
+        return error
+    raise AssertionError(f"the call did not fail, but answered {answer}")
+
+
+async def _decoded(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise CallFailed(error) from None
+
+
+def _short(name: str, prefix: str) -> str:
+    name = name.removeprefix(prefix)
+    return "" if name == "UNSPECIFIED" else name

@@ -1,11 +1,12 @@
 """What the contract promises of every error, written down once more, apart from the gateway's own table."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import grpc
 import pytest
 
-from tests.scenarios.client import GatewayRefusal
+from tests.scenarios.client import CallFailed
 
 MAX_STATUS_BYTES = 4096
 
@@ -52,7 +53,7 @@ WITH_RETRY_INFO = {"SESSION_BUSY", "NO_WORKER_AVAILABLE", "GATEWAY_DRAINING"}
 WITH_BAD_REQUEST = {"INVALID_REQUEST", "INVALID_INPUT"}
 
 
-def check(refusal: GatewayRefusal, code: str, run_state: str) -> None:
+def check(refusal: CallFailed, code: str, run_state: str) -> None:
     """Assert everything that an error with this code says, whatever the case."""
     promise = PROMISES[code]
     assert (refusal.code, refusal.status, refusal.run_state) == (code, promise.status, run_state), refusal.message
@@ -62,16 +63,21 @@ def check(refusal: GatewayRefusal, code: str, run_state: str) -> None:
     assert all(refusal.info.metadata.values())
     assert refusal.info.metadata["httpStatus"] == str(promise.http)
     assert refusal.detail.http_status == promise.http
-    assert refusal.rpc_status.code == promise.status.value[0]
-    assert refusal.rpc_status.message == refusal.detail.message == refusal.message
+    assert refusal.details.code == promise.status.value[0]
+    assert refusal.details.message == refusal.detail.message == refusal.message
     assert (refusal.retry_delay is not None) is (code in WITH_RETRY_INFO)
-    assert bool(refusal.fields) is (code in WITH_BAD_REQUEST)
+    assert bool(refusal.bad_request) is (code in WITH_BAD_REQUEST)
     assert len(refusal.raw) <= MAX_STATUS_BYTES
 
 
-async def refused(answer: "object", code: str, run_state: str = "UNSPECIFIED") -> GatewayRefusal:
+async def refused(answer: Awaitable[object], code: str, run_state: str = "") -> CallFailed:
     """Await what must fail with this code, check all that its error says, and return it."""
-    with pytest.raises(GatewayRefusal) as caught:
-        await answer  # type: ignore[misc]
+    with pytest.raises(CallFailed) as caught:
+        await answer
     check(caught.value, code, run_state)
     return caught.value
+
+
+def fields_of(refusal: CallFailed) -> list[str]:
+    """Return the fields that BadRequest names, in its order."""
+    return [field for field, _ in refusal.bad_request]

@@ -109,7 +109,7 @@ class Renewer:
                 _log.exception("keepalive failed")
                 self._lose_all(SessionGatewayError(f"keepalive failed: {error!r}", code="KEEPALIVE_FAILED"))
             if self._live:
-                attempt = 0
+                attempt = 0 if self._answered else attempt + 1
                 await self._clock.sleep(max(pause, self._pacing.reconnect.delay(attempt, self._pacing.random())))
 
     async def _converse(self) -> None:

@@ -110,6 +110,28 @@ async def test_renewals_go_on_when_nobody_iterates_and_a_loss_is_not_missed(
     assert len(events) <= 3
 
 
+async def test_a_session_with_fresh_news_goes_behind_those_whose_news_waits(
+    keepalives: KeepaliveScript, async_client: AsyncInference, clock: FakeClock
+) -> None:
+    keepalives.alive |= {"a": 60, "b": 60}
+    async with async_client.stream_keepalive(["a", "b"]) as stream:
+        ids = await asked(keepalives)
+        again = sessions_pb2.Session(id=ids[0], session_timeout=60)
+        keepalives.push(sessions_pb2.StreamKeepaliveResponse(session_id=ids[0], session=again))
+        keepalives.push(None)
+        # By now the client has read all of it.
+        await within(lambda: clock.wait_for_sleep(0.05))
+        assert list(await news(stream, 2)) == [ids[1], ids[0]]
+
+
+async def test_a_closed_stream_is_forgotten_by_its_client(
+    keepalives: KeepaliveScript, async_client: AsyncInference
+) -> None:
+    async with async_client.stream_keepalive(["a"]) as stream:
+        assert async_client._streams == {stream}
+    assert async_client._streams == set()
+
+
 async def test_a_broken_stream_is_opened_again_with_growing_pauses(
     gateway: ScriptedGateway, keepalives: KeepaliveScript, async_client: AsyncInference, clock: FakeClock
 ) -> None:

@@ -282,6 +282,20 @@ def test_a_lost_session_is_told_at_once_and_by_the_next_call(
     assert len(gateway.received["Run"]) == 1
 
 
+async def test_closing_the_client_ends_the_renewals_and_is_not_told_as_a_loss(
+    keepalives: KeepaliveScript, async_client: AsyncInference, caplog: pytest.LogCaptureFixture
+) -> None:
+    keepalives.alive["sess_1"] = 60
+    told: list[SessionGatewayError] = []
+    session = async_client.session("kv", keepalive=True, on_lost=told.append)
+    await session.call({})
+    await asyncio.to_thread(keepalives.next_asked)
+    await async_client.close()
+    assert await asyncio.to_thread(keepalives.closed.get, timeout=WAIT) == 1
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "sessiongateway-keepalive"] == []
+    assert (told, caplog.records) == ([], [])
+
+
 def test_a_callback_that_fails_harms_nobody(
     keepalives: KeepaliveScript, client: Inference, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,14 @@ from sessiongateway import Inference, SessionGatewayError
 from sessiongateway._portal import Portal
 from sessiongateway.v1 import sessions_pb2
 from tests.sdk.scripted import WAIT, ScriptedGateway
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, also where the test run itself was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def portal_threads() -> list[threading.Thread]:
@@ -30,6 +39,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_cancels_the_run_and_reaches_the_caller(gateway: ScriptedGateway, client: Inference) -> None:
     begun, cancelled = gateway.hang("Run")
     main = threading.main_thread().ident
@@ -49,6 +59,7 @@ def test_an_interrupt_cancels_the_run_and_reaches_the_caller(gateway: ScriptedGa
     assert client.run({"app": "kv"}).call_id == "next"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_in_a_session_block_ends_the_session(gateway: ScriptedGateway, client: Inference) -> None:
     gateway.answer("Run", sessions_pb2.RunResponse(session_id="sess_1"))
     gateway.answer("EndSession", sessions_pb2.EndSessionResponse())
@@ -131,8 +142,9 @@ def test_a_program_ends_cleanly_however_it_treats_its_client(gateway: ScriptedGa
 def test_a_program_that_is_interrupted_ends_like_any_other(gateway: ScriptedGateway) -> None:
     begun, cancelled = gateway.hang("Run")
     code = """
-        import sys
+        import signal, sys
         from sessiongateway import Inference
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         Inference(address=sys.argv[1]).run({"app": "kv"})
     """
     command = [sys.executable, "-c", textwrap.dedent(code), gateway.address]

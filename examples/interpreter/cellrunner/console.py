@@ -157,12 +157,22 @@ class Console:
         # As in a notebook, a semicolon at the end says that the value is not wanted.
         if tree.body and isinstance(tree.body[-1], ast.Expr) and not source.rstrip().endswith(";"):
             last = ast.Expression(tree.body.pop().value)
-        self._run(compile(tree, filename, "exec", _FLAGS, dont_inherit=True))
-        return None if last is None else self._run(compile(last, filename, "eval", _FLAGS, dont_inherit=True))
+        codes = [compile(tree, filename, "exec", _FLAGS, dont_inherit=True)]
+        if last is not None:
+            codes.append(compile(last, filename, "eval", _FLAGS, dont_inherit=True))
+        # Code that awaits anywhere runs on the event loop as a whole, so that all of it can make tasks. Other code
+        # does not, so that it can use asyncio.run().
+        if any(map(_awaits, codes)):
+            return self._await(self._run_on_loop(codes))
+        return [eval(code, self.module.__dict__) for code in codes][-1]
 
-    def _run(self, code: types.CodeType) -> object:
-        result = eval(code, self.module.__dict__)
-        return self._await(result) if code.co_flags & inspect.CO_COROUTINE else result
+    async def _run_on_loop(self, codes: list[types.CodeType]) -> object:
+        result = None
+        for code in codes:
+            result = eval(code, self.module.__dict__)
+            if _awaits(code):
+                result = await result
+        return result
 
     def _await(self, coroutine: Coroutine[Any, Any, object]) -> object:
         task = self._task = self._loop.create_task(coroutine)
@@ -190,3 +200,7 @@ class Console:
         path = Path(filename)
         in_directory = path.is_relative_to(self._directory) and not path.is_relative_to(_OWN_FILES)
         return filename.startswith("<cell ") or in_directory
+
+
+def _awaits(code: types.CodeType) -> bool:
+    return bool(code.co_flags & inspect.CO_COROUTINE)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from typing import Any
 
 from sessiongateway.app import BaseApp
@@ -13,7 +14,7 @@ class App(BaseApp):
 
     def boom(self) -> None:
         """Raise, with an escape sequence in the text."""
-        print("before the boom")
+        sys.stdout.write("before the boom\n")
         raise ValueError("no \x1b[31mred")
 
     def die(self) -> None:
@@ -22,11 +23,11 @@ class App(BaseApp):
 
     async def linger(self) -> None:
         """Take an hour."""
-        print("lingering", flush=True)
+        sys.stdout.write("lingering\n")
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
-            print("cancelled", flush=True)
+            sys.stdout.write("cancelled\n")
             raise
 
     def where(self) -> dict[str, Any]:
