@@ -66,12 +66,13 @@ class Gateway:
             except (CannotListen, StoreUnusable) as error:
                 raise CannotStart(str(error)) from error
             stack.push_async_callback(self.store.close)
+            # The server stops when sessions and workers have ended: until then it tells their callers so.
+            stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
             await self.pool.start()
             stack.push_async_callback(self.pool.close)
             await self.manager.start()
             stack.push_async_callback(self.manager.close)
             await self.server.start()
-            stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
             watching = asyncio.create_task(self._keep_current_ready())
             stack.callback(watching.cancel)
             await self.server.set_serving(True)

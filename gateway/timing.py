@@ -32,6 +32,11 @@ set to write a last line, not enough to hold up a caller that waits for the capa
 ZYGOTE_STOP = 2.0
 """Between closing a zygote's control socket, on which it exits at once, and SIGKILL."""
 
+ORPHAN_GRACE = 5.0
+"""For how long the workers of a gateway that died may unload, on which they decide themselves, before their zygote
+kills them. One that is in the middle of a blocking function does not notice that the gateway is gone. As long as
+`workers.end_grace` is by default: nobody is left to read the setting."""
+
 START_BACKOFF_FIRST = 0.5
 """The pause before a warm worker is tried again after the first failed start. A start that fails costs a process; a
 pool that tries again at once is a busy loop."""

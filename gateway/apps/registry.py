@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.apps import names
 from gateway.apps.deploy import CURRENT, app_directory
-from gateway.apps.manifest import AppDirectoryError, app_version, content_version
+from gateway.apps.manifest import AppDirectoryError, app_version, content_version, read_manifest
 from gateway.apps.names import AppQuery
 from gateway.errors import AppNotFound, VersionNotFound
 from gateway.model import AppVersion
@@ -76,6 +76,7 @@ class AppRegistry:
         if not directory.is_dir():
             raise AppDirectoryError(f"--app {text}: {directory} is not a directory")
         directory = directory.resolve()
+        read_manifest(directory)  # before every file of what may be no app at all is read
         version = query.version or content_version(directory)
         served = self._served.setdefault(query.name, _Served(deployed_before=self._pointer_state(query.name)))
         served.versions.pop(version, None)

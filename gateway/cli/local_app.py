@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ import click
 
 from gateway.apps.manifest import AppDirectoryError, app_version, content_version, read_manifest
 from gateway.apps.names import check_name
-from gateway.cli.output import visible
 from gateway.cli.problems import CommandFailed, Problem
+from gateway.cli.text import colour, visible
 from gateway.clock import SystemClock
 from gateway.config import WorkerSettings
 from gateway.errors import GatewayError
@@ -93,5 +92,4 @@ class _ToStandardError(logging.Handler):
     """What the app prints."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        colour = False if "NO_COLOR" in os.environ else None
-        click.echo(click.style(visible(record.getMessage()), dim=True), err=True, color=colour)
+        click.echo(click.style(visible(record.getMessage()), dim=True), err=True, color=colour())

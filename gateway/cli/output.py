@@ -2,7 +2,6 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,13 +69,3 @@ def _plain(value: object) -> object:
 def rfc3339(moment: datetime) -> str:
     """Return an aware time as in 2025-01-31T12:00:00.250Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def visible(text: str) -> str:
-    """Return text of somebody else in a form in which it cannot steer the terminal."""
-    return "".join(
-        character
-        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs")
-        else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )

@@ -1,6 +1,5 @@
 """Everything that can go wrong in `sgw`, in one shape, for people and for programs."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +8,8 @@ import click
 
 from gateway.cli.advice import RUN_STATES, advice_for
 from gateway.cli.exits import Exit
-from gateway.cli.output import visible, write_json
+from gateway.cli.output import write_json
+from gateway.cli.text import colour, visible
 from sessiongateway import AppError, AppStartFailedError, SessionGatewayError
 
 _FACTS = ("session_id", "call_id", "end_reason", "worker_exit", "session_app", "requested_app", "retry_after")
@@ -83,9 +83,8 @@ def report(problem: Problem, *, as_json: bool) -> None:
     if as_json:
         write_json({"error": problem.document()}, to="stderr")
         return
-    colour = False if "NO_COLOR" in os.environ else None
     for line in _lines(problem):
-        click.echo(line, err=True, color=colour)
+        click.echo(line, err=True, color=colour())
 
 
 def _lines(problem: Problem) -> Iterator[str]:

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.output import visible
 from gateway.cli.schemas import properties_of
+from gateway.cli.text import visible
 from sessiongateway import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo
 
 _TENTHS_BELOW = 10
@@ -41,7 +41,7 @@ class Terminal:
         """Draw a function's output and, below it, the session."""
         self.json(result.output)
         if result.session is not None:
-            self._console.print(_one_line(result.session))
+            self._console.print(_one_line(result.session), soft_wrap=True)
 
     def json(self, value: Any) -> None:
         """Draw JSON in colours, wrapped nowhere, so that it can be copied."""
@@ -194,7 +194,8 @@ def _duration(duration: timedelta) -> str:
         return f"{seconds:.1f} s"
     if seconds < _MINUTES_FROM:
         return f"{seconds:.0f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
 
 
 def _grid() -> Table:

@@ -17,6 +17,7 @@ from gateway.errors import (
     GatewayError,
     RunState,
     VersionMismatch,
+    WorkerExit,
     WorkerLeased,
     WorkerLost,
     WorkerNotFound,
@@ -25,7 +26,7 @@ from gateway.model import DEFAULT_SESSION_TIMEOUT, AppRef, AppVersion, EndReason
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession
 from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
-from gateway.workers.base import WorkerCall, WorkerPool
+from gateway.workers.base import PendingCall, Worker, WorkerCall, WorkerPool
 
 DEFAULT_FUNCTION = "run"
 FIRST_EPOCH = 1
@@ -74,6 +75,19 @@ class PlainCall:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._running: dict[PendingCall, Worker] = {}
+
+    def close(self) -> None:
+        """Answer the calls that still run: their workers end with the gateway."""
+        for call, worker in list(self._running.items()):
+            call.abandon(
+                WorkerLost(
+                    f"worker {worker.id} was ended with the gateway while the call was in flight",
+                    metadata={"workerId": worker.id, "exit": str(WorkerExit())},
+                    worker_exit=WorkerExit(),
+                    run_state=RunState.UNKNOWN,
+                )
+            )
 
     async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run the call to its end."""
@@ -82,8 +96,9 @@ class PlainCall:
         worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
         progress.started = True
         call = worker.call(WorkerCall(function, request.payload, request.as_struct))
+        self._running[call] = worker
         # Not when the caller leaves: the worker's place is free when the function has ended.
-        call.when_done(lambda: self._parts.pool.release_shared(worker))
+        call.when_done(lambda: self._done(call))
         try:
             output = await call.reply
         except asyncio.CancelledError:
@@ -91,6 +106,9 @@ class PlainCall:
             raise
         check_size(output, self._parts.settings.server.max_output_bytes, app.ref, function)
         return RunAnswer(progress.call_id, output)
+
+    def _done(self, call: PendingCall) -> None:
+        self._parts.pool.release_shared(self._running.pop(call))
 
 
 class SessionCall:
@@ -115,7 +133,13 @@ class SessionCall:
         except BaseException:
             await asyncio.shield(self._parts.lifecycle.settle(live, started=False))
             raise
-        return await self.perform(live, function, request, progress)
+        try:
+            return await self.perform(live, function, request, progress)
+        except WorkerLost as error:
+            if error.run_state is RunState.NOT_STARTED:
+                # It died before this call came, which is the session's end and no loss of this call.
+                await self._parts.lifecycle.find(live.id, live.owner)
+            raise
 
     async def perform(self, live: LiveSession, function: str, request: RunRequest, progress: CallProgress) -> RunAnswer:
         """Give the worker a call that is admitted and whose turn it is, and answer it.
@@ -133,9 +157,10 @@ class SessionCall:
             call.when_done(lambda: self._in_background(self._done(live, call, started=True)))
             raise
         except GatewayError as error:
-            session = await self._done(live, call, started=error.run_state is not RunState.NOT_STARTED)
             if isinstance(error, WorkerLost):
-                session = await self._parts.lifecycle.lost(live)
+                # Before the turn is given on: whoever waits hears that the session has ended.
+                await self._parts.lifecycle.lost(live)
+            session = await self._done(live, call, started=error.run_state is not RunState.NOT_STARTED)
             _complete(error, live, session)
             raise
         session = await self._done(live, call, started=True)

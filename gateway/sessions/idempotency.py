@@ -66,6 +66,7 @@ class Journal:
         except asyncio.CancelledError:
             if entry.waiting == 1 and not entry.progress.started:
                 entry.task.cancel()
+                self._drop(key, entry)  # a repeat that comes now is a new call
             raise
         finally:
             entry.waiting -= 1
@@ -86,13 +87,17 @@ class Journal:
         error = None if entry.task.cancelled() else entry.task.exception()
         not_started = isinstance(error, GatewayError) and error.run_state is RunState.NOT_STARTED
         if entry.task.cancelled() or not_started:
-            del self._entries[key]
+            self._drop(key, entry)
             return
         entry.size = _ENTRY_OVERHEAD + (0 if error else len(entry.task.result().output))
         entry.done_at = self._clock.now().monotonic
         self._bytes += entry.size
         self._finished.append((key, entry))
         self._forget_old()
+
+    def _drop(self, key: tuple[str, str], entry: _Entry) -> None:
+        if self._entries.get(key) is entry:
+            del self._entries[key]
 
     def _forget_old(self) -> None:
         oldest = self._clock.now().monotonic - self._settings.journal_window

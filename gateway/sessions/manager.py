@@ -54,8 +54,9 @@ class SessionManager:
             logger.warning("%d calls did not end within the %g s of the drain", self._calls, grace)
 
     async def close(self) -> None:
-        """End all sessions of this gateway."""
+        """End all sessions of this gateway, and answer the calls that still run."""
         self._draining = True
+        self._plain.close()
         await self._lifecycle.close()
 
     async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:
@@ -67,17 +68,14 @@ class SessionManager:
             if self._draining:
                 raise GatewayDraining("the gateway is shutting down and takes no new calls", retry_after=RETRY_HINT)
             if not request.request_id:
-                return await self._run(request, caller, progress)
+                return await self._answered(request, caller, progress)
             key = (caller.principal, request.request_id)
             return await self._journal.once(
-                key, _fingerprint(request), progress, lambda progress: self._run(request, caller, progress)
+                key, _fingerprint(request), progress, lambda progress: self._answered(request, caller, progress)
             )
         except GatewayError as error:
-            error.call_id = error.call_id or progress.call_id
-            error.run_state = error.run_state or RunState.NOT_STARTED
+            _tell_progress(error, progress)
             raise
-        except Exception as error:
-            raise InternalError(RunState.UNKNOWN if progress.started else RunState.NOT_STARTED) from error
         finally:
             self._calls -= 1
             if self._calls == 0:
@@ -108,12 +106,27 @@ class SessionManager:
         """Return a stream, which whoever asked for it closes."""
         return KeepaliveStream(self._lifecycle, caller.principal)
 
+    async def _answered(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
+        """Run a call whose errors, the unforeseen too, all say whether it ran: the journal keeps them by that."""
+        try:
+            return await self._run(request, caller, progress)
+        except GatewayError as error:
+            _tell_progress(error, progress)
+            raise
+        except Exception as error:
+            raise InternalError(RunState.UNKNOWN if progress.started else RunState.NOT_STARTED) from error
+
     async def _run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         if not request.session:
             return await self._plain.run(request, caller, progress)
         if request.session == NEW:
             return await self._new.run(request, caller, progress)
         return await self._in_session.run(request, caller, progress)
+
+
+def _tell_progress(error: GatewayError, progress: CallProgress) -> None:
+    error.call_id = error.call_id or progress.call_id
+    error.run_state = error.run_state or RunState.NOT_STARTED
 
 
 def _fingerprint(request: RunRequest) -> bytes:

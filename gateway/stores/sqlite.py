@@ -110,8 +110,7 @@ class SqliteStore(SessionStore):
         return self._one(_GET, (session_id,))
 
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
-        admitted = self._one(_ADMIT, {**_times(session_id, now), "hold": hold_until})
-        return admitted or await self.expire_if_due(session_id, now)
+        return await self._unless_due(_ADMIT, {**_times(session_id, now), "hold": hold_until}, session_id, now)
 
     async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
         return self._one(_FINISH, {**_times(session_id, now), "taken_back": 0 if started else 1})
@@ -120,7 +119,7 @@ class SqliteStore(SessionStore):
         self._connection.executemany(_HOLD, [(hold_until, session_id) for session_id in session_ids])
 
     async def renew(self, session_id: str, now: Instant) -> Session | None:
-        return self._one(_RENEW, _times(session_id, now)) or await self.expire_if_due(session_id, now)
+        return await self._unless_due(_RENEW, _times(session_id, now), session_id, now)
 
     async def end(
         self, session_id: str, reason: EndReason, now: Instant, worker_exit: WorkerExit | None = None
@@ -164,6 +163,19 @@ class SqliteStore(SessionStore):
         if self._db is None:
             raise RuntimeError("the store is not open")
         return self._db
+
+    async def _unless_due(
+        self, statement: str, values: dict[str, object], session_id: str, now: Instant
+    ) -> Session | None:
+        while True:
+            slid = self._one(statement, values)
+            if slid is not None:
+                return slid
+            session = await self.expire_if_due(session_id, now)
+            # Active: it was due for the one statement and for the other no more, as another process has just ended or
+            # held a call of it.
+            if session is None or session.status is not SessionStatus.ACTIVE:
+                return session
 
     def _one(self, statement: str, values: Sequence[object] | dict[str, object]) -> Session | None:
         # fetchall: a RETURNING statement only commits once all its rows are fetched.

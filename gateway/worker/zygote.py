@@ -1,12 +1,14 @@
 """The zygote: one process per app version that has imported the app and forks workers from there.
 
-`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY`. Talks frames over the control socket; when that
-closes, the gateway is gone, and so is the zygote. It never constructs the app. A fork takes about 2.5 ms where a fresh
-interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not import the app either, and each worker is a
-fresh interpreter: for apps whose imports start threads or hold a device, which a fork does not survive.
+`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY ORPHAN_GRACE`. Talks frames over the control
+socket; when that closes, the gateway is gone, and so is the zygote as soon as its workers are. It never constructs the
+app. A fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not
+import the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a device,
+which a fork does not survive.
 """
 
 import contextlib
+import fcntl
 import gc
 import os
 import select
@@ -15,7 +17,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,11 +37,15 @@ class Zygote:
         self._become_worker = become_worker
         self._workers: dict[int, str] = {}
 
-    def run(self) -> None:
-        """Serve until the gateway closes the control socket."""
+    def run(self, orphan_grace: float) -> None:
+        """Serve until the gateway closes the control socket, and then until the last worker has ended."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._serve(wake_read)
+        self._end_orphans(wake_read, orphan_grace)
+
+    def _serve(self, wake_read: int) -> None:
         reader = FrameReader()
         while True:
             readable, _, _ = select.select([self._control.fileno(), wake_read], [], [])
@@ -46,11 +53,27 @@ class Zygote:
                 os.read(wake_read, 4096)
                 self._reap()
             if self._control.fileno() in readable:
-                data = self._control.recv(65536)
+                data = b""
+                with contextlib.suppress(ConnectionResetError):  # the gateway died with something yet to read
+                    data = self._control.recv(65536)
                 if not data:
                     return
                 for body in reader.feed(data):
                     self._fork(pb.ToZygote.FromString(body).fork)
+
+    def _end_orphans(self, wake_read: int, grace: float) -> None:
+        """Give the workers, who see for themselves that the gateway is gone, this many seconds. Then kill them."""
+        until = time.monotonic() + grace
+        while self._workers:
+            left = until - time.monotonic()
+            if left <= 0:
+                for pid in self._workers:
+                    os.kill(pid, signal.SIGKILL)  # ours, and not reaped yet: it is no other process
+                left = grace
+                until += grace
+            if select.select([wake_read], [], [], left)[0]:
+                os.read(wake_read, 4096)
+            self._reap()
 
     def _fork(self, request: pb.Fork) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -128,8 +151,28 @@ def _exit(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _prepare_fork(app_directory: Path) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
-    host = AppHost(import_app(app_directory))
+@contextlib.contextmanager
+def _dying_with_gateway(control: socket.socket) -> Iterator[None]:
+    """End this process when the gateway is gone, also in the middle of an import that never ends.
+
+    The gateway writes nothing before it has heard that the app is loaded: whatever there is to read is its end.
+    """
+    flags = fcntl.fcntl(control, fcntl.F_GETFL)
+    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC)  # the kernel sends SIGIO, which nobody handles
+    if select.select([control], [], [], 0)[0]:
+        os._exit(START_FAILED_EXIT)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(control, fcntl.F_SETFL, flags)
+
+
+def _prepare_fork(
+    app_directory: Path, control: socket.socket
+) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+    with _dying_with_gateway(control):
+        host = AppHost(import_app(app_directory))
     if threading.active_count() > 1:
         print("the app's imports started threads, which a fork does not keep: set start_method = 'spawn'", flush=True)
     # What is there now is shared with every worker until it is written to; the collector would write to all of it.
@@ -138,14 +181,29 @@ def _prepare_fork(app_directory: Path) -> tuple[pb.Loaded, Callable[[socket.sock
     return describe(host), _worker_by_fork(host)
 
 
-def _prepare_spawn(app_directory: Path) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
-    asked = subprocess.run(
-        [sys.executable, "-m", "gateway.worker.spawned", "describe", str(app_directory)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        check=False,
-    )
-    answer = pb.FromZygote.FromString(asked.stdout)
+def _description(app_directory: Path, control: socket.socket) -> bytes:
+    """Return what a fresh interpreter writes about the app. Its end, and this one's, when the gateway is gone."""
+    command = [sys.executable, "-m", "gateway.worker.spawned", "describe", str(app_directory)]
+    answer = b""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        source, gateway = process.stdout.fileno(), control.fileno()
+        while True:
+            readable, _, _ = select.select([source, gateway], [], [])
+            if gateway in readable:
+                process.kill()
+                process.wait()
+                os._exit(START_FAILED_EXIT)
+            piece = os.read(source, 65536)
+            if not piece:
+                return answer
+            answer += piece
+
+
+def _prepare_spawn(
+    app_directory: Path, control: socket.socket
+) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+    answer = pb.FromZygote.FromString(_description(app_directory, control))
     if answer.WhichOneof("frame") == "loaded":
         return answer.loaded, _worker_by_spawn(app_directory)
     failure = answer.failed if answer.HasField("failed") else pb.Failure(type="SystemExit", message="the import exited")
@@ -157,21 +215,21 @@ class _DescribedFailureError(Exception):
         self.failure = failure
 
 
-def main(control_fd: int, start_method: str, app_directory: Path) -> int:
+def main(control_fd: int, start_method: str, app_directory: Path, orphan_grace: float) -> int:
     """Import the app, tell the gateway, and fork workers until it is gone. Returns the exit code."""
     control = socket.socket(fileno=control_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the gateway decides
     prepare = _prepare_spawn if start_method == "spawn" else _prepare_fork
     try:
-        loaded, become_worker = prepare(app_directory)
+        loaded, become_worker = prepare(app_directory, control)
     except BaseException as error:
         failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
         control.sendall(encode(pb.FromZygote(failed=failure)))
         return START_FAILED_EXIT
     control.sendall(encode(pb.FromZygote(loaded=loaded)))
-    Zygote(control, become_worker).run()
+    Zygote(control, become_worker).run(orphan_grace)
     return 0
 
 
 if __name__ == "__main__":
-    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])))

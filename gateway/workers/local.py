@@ -19,7 +19,7 @@ from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import Worker, WorkerPool
 from gateway.workers.process import LocalWorker, WorkerState
-from gateway.workers.runtime import clear_leftovers
+from gateway.workers.runtime import clear_leftovers, remove
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.zygote import Zygote, ZygoteGone
 
@@ -96,7 +96,7 @@ class LocalPool(WorkerPool):
         await self._wait_until_gone()
         for version in self._versions.values():
             await self._stop_zygote(version)
-        await asyncio.to_thread(clear_leftovers, self._directory)
+        await asyncio.to_thread(remove, self._directory)
 
     def keep_ready(self, apps: Sequence[AppVersion]) -> None:
         wanted = {app.ref for app in apps}
@@ -156,6 +156,8 @@ class LocalPool(WorkerPool):
 
     async def obtain(self, app: AppVersion, timeout: float) -> LocalWorker:
         """Return a fresh worker that is nobody's yet. Raises NoWorkerAvailable and AppStartFailed."""
+        if self._closing:
+            raise self._none_available(app)
         version = self._version(app)
         version.last_used = self._clock.now().monotonic
         waiter = Waiter(version, asyncio.get_running_loop().create_future())

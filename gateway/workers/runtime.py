@@ -32,13 +32,22 @@ def clear_leftovers(directory: Path) -> None:
 
     Raises PermissionError when the directory is somebody else's.
     """
-    if directory.exists():
-        if directory.stat().st_uid != os.getuid():
-            raise PermissionError(f"{directory} belongs to another user")
-        for entry in directory.iterdir():
-            kill_recorded(WorkerDirectory(entry))
-        shutil.rmtree(directory, ignore_errors=True)
+    remove(directory)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def remove(directory: Path) -> None:
+    """End the workers that are recorded in the directory and delete it, if it is there.
+
+    Raises PermissionError when it is somebody else's.
+    """
+    if not directory.exists():
+        return
+    if directory.stat().st_uid != os.getuid():
+        raise PermissionError(f"{directory} belongs to another user")
+    for entry in directory.iterdir():
+        kill_recorded(WorkerDirectory(entry))
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def kill_recorded(directory: WorkerDirectory) -> None:

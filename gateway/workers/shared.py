@@ -81,7 +81,8 @@ class SharedWorkers:
         return idle
 
     def _free(self) -> LocalWorker | None:
-        free = [worker for worker in self._workers if worker.calls < self._app.concurrency]
+        # One that has died is told of its last call before it is taken off the list.
+        free = [worker for worker in self._workers if worker.exit is None and worker.calls < self._app.concurrency]
         return min(free, key=lambda worker: worker.calls, default=None)
 
     def _serve(self) -> None:
@@ -98,15 +99,23 @@ class SharedWorkers:
         for _ in itertools.repeat(None, max(0, min(room, -(-missing // self._app.concurrency)))):
             task = asyncio.get_running_loop().create_task(self._start(timeout))
             self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
+            task.add_done_callback(lambda task: self._started(task, timeout))
+
+    def _started(self, task: asyncio.Task[None], timeout: float) -> None:
+        self._starting.discard(task)
+        if self._waiters:
+            self._start_more(timeout)
 
     async def _start(self, timeout: float) -> None:
         try:
             worker = await self._obtain(self._app, timeout)
         except GatewayError as error:
+            # Whoever came first hears of it. The others get a start of their own, which may go better.
             if self._waiters:
                 self._waiters.popleft().set_exception(error)
             return
+        if worker.exit is not None:
+            return  # died before it came here
         worker.state = WorkerState.SHARED
         worker.idle_since = self._clock.now().monotonic
         self._workers.append(worker)

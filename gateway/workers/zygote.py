@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.clock import Clock
 from gateway.errors import WorkerExit
 from gateway.model import AppVersion, FunctionDescription
-from gateway.timing import ZYGOTE_STOP
+from gateway.timing import ORPHAN_GRACE, ZYGOTE_STOP
 from gateway.worker.process import scrubbed_environment
 from gateway.workers.frames import FrameReader, encode
 from gateway.workers.output import OutputReader
@@ -103,10 +103,10 @@ class Zygote:
     async def _spawn(self, control_fd: int) -> None:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            interpreter = self.app.interpreter or sys.executable
+            arguments = (str(control_fd), self.app.start_method, str(self.app.directory), str(ORPHAN_GRACE))
             self._process = await asyncio.create_subprocess_exec(
-                interpreter,
-                *("-m", "gateway.worker.zygote", str(control_fd), self.app.start_method, str(self.app.directory)),
+                self.app.interpreter or sys.executable,
+                *("-m", "gateway.worker.zygote", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,

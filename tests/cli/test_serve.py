@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.testing.process import GatewayProcess
-from tests.cli.conftest import EXAMPLES, Sgw, command
+from tests.cli.conftest import EXAMPLES, Sgw, command, completed
 
 KV = EXAMPLES / "kv"
 
@@ -30,20 +30,23 @@ def test_the_last_version_given_is_the_current_one(sgw: Sgw, tmp_path: Path) -> 
         (["--config", "no/such.toml"], "No such file"),
     ],
 )
-def test_a_wrong_flag_is_told_before_anything_starts(sgw: Sgw, arguments: list[str], complaint: str) -> None:
-    result = sgw("serve", *arguments)
-    assert result.code == 2
-    assert complaint in result.err
-    assert result.out == b""
+def test_a_wrong_flag_is_told_before_anything_starts(
+    environment: None, tmp_path: Path, arguments: list[str], complaint: str
+) -> None:
+    result = completed("serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path), *arguments)
+    assert result.returncode == 2
+    assert complaint in result.stderr.decode()
+    assert result.stdout == b""
 
 
-def test_all_settings_that_are_wrong_are_told_at_once(sgw: Sgw, tmp_path: Path) -> None:
+def test_all_settings_that_are_wrong_are_told_at_once(environment: None, tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text("[workers]\nmin_idle = -1\nnonsense = 1\n")
-    result = sgw("serve", "--config", str(file), "--max-workers", "many", "--log-level", "loud", "--drain-grace", "-1")
-    assert result.code == 2
+    flags = ("--max-workers", "many", "--log-level", "loud", "--drain-grace", "-1")
+    result = completed("serve", "--config", str(file), *flags)
+    assert result.returncode == 2
     for setting in ("workers.min_idle", "workers.nonsense", "workers.max_workers", "log.level", "server.drain_grace"):
-        assert setting in result.err
+        assert setting in result.stderr.decode()
 
 
 def test_flags_win_over_the_file(sgw: Sgw, tmp_path: Path) -> None:

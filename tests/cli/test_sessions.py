@@ -69,6 +69,8 @@ def test_list_is_filtered_cut_and_has_the_newest_first(sgw: Sgw, new_session: Ne
     cut = sgw("session", "list", "--limit", "2").json
     assert ([each["session_id"] for each in cut["sessions"]], cut["more"]) == ([ended, newer], True)
     everything = sgw("session", "list", "--all").json
+    exactly = sgw("session", "list", "--limit", str(len(everything["sessions"]))).json
+    assert exactly == everything | {"sessions": exactly["sessions"]}
     assert {older, newer, ended} <= {each["session_id"] for each in everything["sessions"]}
     assert not everything["more"]
 

@@ -255,7 +255,9 @@ class TestInput:
 
 
 class TestFigures:
-    async def test_open_figures_are_saved_once_each(self, start_app: StartApp) -> None:
+    async def test_open_figures_are_saved_once_each(self, start_app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+        # With a display matplotlib would choose a window, or warn that there is none.
+        monkeypatch.setenv("DISPLAY", ":99")
         pytest.importorskip("matplotlib", reason="matplotlib (dependency group `examples`) is not installed")
         plot = (
             "import matplotlib\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\nmatplotlib.get_backend()"

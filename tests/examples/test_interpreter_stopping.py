@@ -47,6 +47,13 @@ async def test_an_exception_whose_text_takes_for_ever_is_told_without_it(start_a
     assert error["type"] == "E"
 
 
+async def test_only_the_call_that_was_stopped_is_said_to_be(start_app: StartApp) -> None:
+    async with start_app("interpreter") as app:
+        assert (await run(app, "while True: pass", timeout_seconds=0.05))["error"]["type"] == "TimeoutError"
+        error = (await run(app, "import asyncio\nraise asyncio.CancelledError"))["error"]
+    assert error["type"] == "asyncio.exceptions.CancelledError"
+
+
 async def test_stopped_code_can_clean_up(start_app: StartApp) -> None:
     waiting = (
         "import asyncio\ntry:\n    await asyncio.sleep(1000)\nfinally:\n    await asyncio.sleep(0)\n    print('clean')"

@@ -1,7 +1,6 @@
 """The SQL example."""
 
 import asyncio
-import gc
 import itertools
 import math
 import os
@@ -298,9 +297,7 @@ class TestQueries:
             assert (await query(app, "SELECT 1"))["rows"] == [[1]]
         assert answer["error"]["kind"] == "too_slow"
 
-    async def test_a_cancelled_query_stops_and_the_database_goes_on(
-        self, start_app: StartApp, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    async def test_a_cancelled_query_stops_and_the_database_goes_on(self, start_app: StartApp) -> None:
         computing = threading.Event()
         looks, enough = itertools.count(), 100_000
 
@@ -322,9 +319,6 @@ class TestQueries:
             with pytest.raises(asyncio.CancelledError):
                 await running
             assert next(looks) < enough
-            del running
-            gc.collect()
-            assert caplog.messages == []
             assert (await query(app, "SELECT count(*) FROM people"))["rows"] == [[3]]
 
 

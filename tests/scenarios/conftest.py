@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from tests.scenarios.client import Client, connected
-from tests.scenarios.gate import Gate, listening_gate
+
 
 from gateway.clock import SystemClock
 from gateway.main import Gateway
 from gateway.testing.clock import FakeClock
+from gateway.testing.gate import Gate, listening_gate
 from gateway.testing.process import GatewayProcess
 from gateway.testing.server import in_process_gateway
 from gateway.workers.local import LocalPool

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.testing.process import GatewayProcess
-from sessiongateway.v1 import apps_pb2, sessions_pb2 as pb
+from sessiongateway.v1 import apps_pb2
+from sessiongateway.v1 import sessions_pb2 as pb
 from tests.process.observe import eventually
 from tests.scenarios.client import Answer
-from tests.scenarios.failures import check, refused
-from tests.scenarios.witness import APPS, STEADY, Witness, witness
+from tests.scenarios.failures import refused
+from tests.scenarios.witness import APPS, Witness, witness
 
 MEBIBYTE = 1024 * 1024
 MISBEHAVES = "misbehaves"
@@ -192,7 +193,7 @@ async def test_an_answer_that_is_not_a_json_object_is_an_error_of_the_app(
 ) -> None:
     async with witness(gateway) as own:
         opened = await own.open(MISBEHAVES)
-        input = None if as_struct else {}
+        input: dict[str, int] | None = None if as_struct else {}
         failing = own.run(MISBEHAVES, input, session=opened.id, function=function)
         refusal = await refused(failing, "APP_ERROR", "COMPLETED")
         assert refusal.detail.app_failure.type == "TypeError"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.scenarios.client import Answer, Client, failure
 from tests.scenarios.conftest import StartVirtual, VirtualGateway
-from tests.scenarios.gate import Gate
+from gateway.testing.gate import Gate
 
 from gateway.model import AppRef, Session
 from gateway.stores.sqlite import SqliteStore

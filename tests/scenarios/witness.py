@@ -53,7 +53,8 @@ class Witness:
         assert now == self.session
         active = await self.client.list(status=pb.SESSION_STATUS_ACTIVE)
         assert [session.id for session in active.sessions] == [self.session.id]
-        await eventually("no other worker is left", lambda: len(worker_directories(self.gateway.data_dir)) == self._workers)
+        directory, workers = self.gateway.data_dir, self._workers
+        await eventually("no other worker is left", lambda: len(worker_directories(directory)) == workers)
         answer = await self.run(self.app, {}, session=self.session.id)
         assert json.loads(answer.output_json)["calls"] == self.session.call_count + 1
 

@@ -71,7 +71,10 @@ def keepalive(target: Target, session_ids: tuple[str, ...], follow: bool) -> int
 
 
 @click.command(
-    "end", epilog=examples("sgw session end sess_...", "sgw session end $(sgw session list --json | jq -r '...')")
+    "end",
+    epilog=examples(
+        "sgw session end sess_...", "sgw session end $(sgw session list --json | jq -r '.sessions[].session_id')"
+    ),
 )
 @some_sessions
 @client_command

@@ -1,4 +1,7 @@
-"""A gate between a test and the functions of the app `probe`: a test knows when one runs, and decides when it goes on."""
+"""A gate between a test and an app's functions: the test knows when one runs, and decides when it goes on.
+
+A function stands at it by connecting to the Unix socket `Gate.path`, sending one line, its word, and waiting for a line.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,13 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 DEADLINE = 20.0
+"""Seconds after which a test that waits has failed."""
 
 
 class Gate:
-    """Listens on a Unix socket. A function that holds at the gate connects, says a word, and waits for a line."""
+    """One gate, at which any number may stand, told apart by their words. Made by `listening_gate`."""
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
+        """Where it listens."""
         self._arrivals: asyncio.Queue[str] = asyncio.Queue()
         self._departures: asyncio.Queue[str] = asyncio.Queue()
         self._waiting: dict[str, asyncio.StreamWriter] = {}
@@ -37,6 +42,7 @@ class Gate:
         self._waiting.pop(word).write(b"go\n")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Look after one who stands at the gate."""
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
@@ -54,6 +60,7 @@ class Gate:
             self._serving.discard(task)
 
     async def close(self) -> None:
+        """Let everyone go."""
         for task in list(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
@@ -61,7 +68,7 @@ class Gate:
 
 @asynccontextmanager
 async def listening_gate(path: Path) -> AsyncIterator[Gate]:
-    """Keep a gate for as long as the context lasts."""
+    """Keep a gate for as long as the context lasts. The path must be short enough for a socket."""
     gate = Gate(path)
     server = await asyncio.start_unix_server(gate.serve, gate.path)
     try:

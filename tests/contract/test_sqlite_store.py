@@ -1,0 +1,165 @@
+"""The SQLite store keeps the contract of stores, and what is its own: files, schemas, several processes."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.clock import Instant
+from gateway.model import Session, SessionStatus
+from gateway.stores.base import SessionStore, StoreUnusable
+from gateway.stores.sqlite import SCHEMA_VERSION, SqliteStore
+from gateway.testing.store_suite import START, TIMEOUT, Reopen, SessionStoreSuite, added, at
+
+RACES = 200
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "sessions.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SessionStore]:
+    store = SqliteStore(path)
+    await store.open()
+    yield store
+    await store.close()
+
+
+class TestSqliteStore(SessionStoreSuite):
+    @pytest.fixture
+    async def reopen(self, store: SessionStore, path: Path) -> AsyncIterator[Reopen]:
+        opened = []
+
+        async def again() -> SessionStore:
+            await store.close()
+            opened.append(SqliteStore(path))
+            await opened[0].open()
+            return opened[0]
+
+        yield again
+        for other in opened:
+            await other.close()
+
+
+async def test_what_was_written_is_there_although_nobody_closed_the_store(store: SessionStore, path: Path) -> None:
+    session = await added(store)
+    await store.admit(session.id, at(1), START + 100)
+    other = SqliteStore(path)
+    await other.open()
+    assert await other.get(session.id) == await store.get(session.id)
+    await other.close()
+
+
+async def test_a_store_of_a_newer_release_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as newer:
+        newer.execute("CREATE TABLE sessions (of_the_future)")
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer.close()
+    with pytest.raises(StoreUnusable, match="newer release"):
+        await SqliteStore(path).open()
+    with sqlite3.connect(path) as newer:
+        assert newer.execute("SELECT sql FROM sqlite_master").fetchall() == [
+            ("CREATE TABLE sessions (of_the_future)",)
+        ]
+    newer.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0 and then nonsense" * 100])
+async def test_a_file_that_is_no_database_is_refused_with_its_path(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(StoreUnusable, match=r"sessions\.db"):
+        await SqliteStore(path).open()
+    assert path.read_bytes() == content
+
+
+async def test_a_path_under_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnusable, match="file"):
+        await SqliteStore(tmp_path / "file" / "sessions.db").open()
+
+
+async def test_a_path_that_is_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="cannot open"):
+        await SqliteStore(tmp_path).open()
+
+
+async def test_a_closed_store_says_so(store: SessionStore) -> None:
+    await store.close()
+    with pytest.raises(RuntimeError, match="not open"):
+        await store.get("sess_x")
+
+
+async def test_values_with_quotes_and_nul_do_no_harm(store: SessionStore) -> None:
+    session = await added(store, owner="'; DROP TABLE sessions; --", worker_id="a\0b")
+    assert await store.get(session.id) == session
+    assert await store.get("' OR '1'='1") is None
+
+
+class InterruptedStore(SqliteStore):
+    """Another gateway ends its call of a session between the two statements of an admission: the window slides."""
+
+    def __init__(self, path: Path, other: SessionStore) -> None:
+        super().__init__(path)
+        self._other = other
+
+    async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
+        await self._other.finish(session_id, now, started=True)
+        return await super().expire_if_due(session_id, now)
+
+
+async def test_a_session_that_another_gateway_saves_in_the_last_moment_is_admitted_or_renewed(
+    store: SessionStore, path: Path
+) -> None:
+    interrupted = InterruptedStore(path, store)
+    await interrupted.open()
+    for renew in (False, True):
+        session = await added(store, hold_until=START + 10, in_flight=1, call_count=1)
+        if renew:
+            saved = await interrupted.renew(session.id, at(TIMEOUT))
+        else:
+            saved = await interrupted.admit(session.id, at(TIMEOUT), START + 1000)
+        assert saved is not None
+        assert saved.status is SessionStatus.ACTIVE
+        assert (saved.in_flight, saved.call_count) == ((0, 1) if renew else (1, 2))
+    await interrupted.close()
+
+
+async def test_two_gateways_that_race_admission_and_expiry_agree_on_every_session(
+    store: SessionStore, path: Path
+) -> None:
+    ids = [(await added(store)).id for _ in range(RACES)]
+    together = threading.Barrier(2, timeout=10)
+
+    def race(step: Callable[[SessionStore, str], Awaitable[Session | None]]) -> list[tuple[SessionStatus, int]]:
+        async def run() -> list[tuple[SessionStatus, int]]:
+            own = SqliteStore(path)
+            await own.open()
+            seen = []
+            for id in ids:
+                together.wait()
+                session = await step(own, id)
+                assert session is not None
+                seen.append((session.status, session.call_count))
+            await own.close()
+            return seen
+
+        return asyncio.run(run())
+
+    by_admission, by_expiry = await asyncio.gather(
+        asyncio.to_thread(race, lambda own, id: own.admit(id, at(TIMEOUT - 0.001), START + 1000)),
+        asyncio.to_thread(race, lambda own, id: own.expire_if_due(id, at(TIMEOUT))),
+    )
+    # Admitted and alive, or expired and never counted: both gateways see the same one of the two.
+    assert by_admission == by_expiry
+    assert set(by_admission) <= {(SessionStatus.ACTIVE, 1), (SessionStatus.EXPIRED, 0)}
+    for id, outcome in zip(ids, by_admission, strict=True):
+        final = await store.get(id)
+        assert final is not None
+        assert (final.status, final.call_count) == outcome
