@@ -56,6 +56,11 @@ class ServerSettings(_Section):
         description="Largest output of one call, in bytes. A larger one is APP_ERROR. gRPC clients refuse more than "
         "4 MiB unless they are told otherwise.",
     )
+    drain: Literal["keep", "end"] = Field(
+        "keep",
+        description="What becomes of sessions when the gateway is stopped. `keep`: their workers live on, and the next "
+        "gateway on the data directory takes them over. `end`: they are ended.",
+    )
     drain_grace: Seconds = Field(30.0, description="Seconds that calls in flight get to finish after SIGTERM.")
 
     @field_validator("listen")

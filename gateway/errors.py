@@ -186,6 +186,14 @@ class SessionBusy(GatewayError):
 class RequestIdReused(GatewayError):
     """The request_id belongs to a request with another content."""
 
+    @classmethod
+    def of(cls, request_id: str) -> "RequestIdReused":
+        return cls(
+            f"request_id {request_id} was used for another request",
+            metadata={"requestId": request_id},
+            run_state=RunState.NOT_STARTED,
+        )
+
 
 class QuotaExceeded(GatewayError):
     """A limit of this caller is reached."""

@@ -66,10 +66,10 @@ class Gateway:
             except (CannotListen, StoreUnusable) as error:
                 raise CannotStart(str(error)) from error
             stack.push_async_callback(self.store.close)
-            await self.pool.start()
-            stack.push_async_callback(self.pool.close)
+            end = self._settings.server.drain == "end"
+            stack.push_async_callback(self.pool.close, keep_leased=not end)
             await self.manager.start()
-            stack.push_async_callback(self.manager.close)
+            stack.push_async_callback(self.manager.close, end_sessions=end)
             await self.server.start()
             stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
             watching = asyncio.create_task(self._keep_current_ready())

@@ -168,8 +168,11 @@ def main(control_fd: int, start_method: str, app_directory: Path) -> int:
         failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
         control.sendall(encode(pb.FromZygote(failed=failure)))
         return START_FAILED_EXIT
-    control.sendall(encode(pb.FromZygote(loaded=loaded)))
-    Zygote(control, become_worker).run()
+    try:
+        control.sendall(encode(pb.FromZygote(loaded=loaded)))
+        Zygote(control, become_worker).run()
+    except ConnectionError:
+        return 0  # the gateway is gone
     return 0
 
 

@@ -5,7 +5,7 @@ import contextlib
 import copy
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from gateway.clock import Clock, Timer
 from gateway.config import WorkerSettings
 from gateway.errors import AppStartFailed, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
-from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
+from gateway.timing import ORPHAN_GRACE, RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
-from gateway.workers.base import Worker, WorkerPool
+from gateway.workers.base import Worker, WorkerLease, WorkerPool
 from gateway.workers.process import LocalWorker, WorkerState
-from gateway.workers.runtime import clear_leftovers
+from gateway.workers.records import read_app
+from gateway.workers.runtime import clear_leftovers, prepare_directory
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.zygote import Zygote, ZygoteGone
 
@@ -70,16 +71,23 @@ class LocalPool(WorkerPool):
         self._closing = False
         self._all_gone = asyncio.Event()
 
-    async def start(self) -> None:
-        await asyncio.to_thread(clear_leftovers, self._directory)
+    async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
+        await asyncio.to_thread(prepare_directory, self._directory)
+        adopted = {}
+        for lease in leases:
+            worker = await self._adopt(lease)
+            if worker is not None:
+                adopted[lease.session_id] = worker
+        await asyncio.to_thread(clear_leftovers, self._directory, list(self._workers))
         library = self._directory / "lib"
         library.mkdir()
         for package in (gateway, sessiongateway):
             source = Path(package.__path__[0])
             (library / source.name).symlink_to(source)
         self._set_tick()
+        return adopted
 
-    async def close(self) -> None:
+    async def close(self, *, keep_leased: bool = False) -> None:
         self._closing = True
         if self._tick is not None:
             self._tick.cancel()
@@ -89,6 +97,10 @@ class LocalPool(WorkerPool):
         for version in self._versions.values():
             if version.resting is not None:
                 version.resting.cancel()
+        kept = [w for w in self._workers.values() if w.state is WorkerState.LEASED] if keep_leased else []
+        for worker in kept:
+            worker.detach()
+            del self._workers[worker.id]
         for worker in list(self._workers.values()):
             worker.end(self._settings.end_grace)
         for task in self._tasks:
@@ -96,7 +108,7 @@ class LocalPool(WorkerPool):
         await self._wait_until_gone()
         for version in self._versions.values():
             await self._stop_zygote(version)
-        await asyncio.to_thread(clear_leftovers, self._directory)
+        await asyncio.to_thread(clear_leftovers, self._directory, [worker.id for worker in kept])
 
     def keep_ready(self, apps: Sequence[AppVersion]) -> None:
         wanted = {app.ref for app in apps}
@@ -126,10 +138,10 @@ class LocalPool(WorkerPool):
             loading.cancel()  # the import itself goes on, for whoever asks next
 
     async def lease(
-        self, app: AppVersion, session_id: str, epoch: int, *, worker_id: str = "", timeout: float
+        self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
     ) -> Worker:
         worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout)
-        worker.bind(session_id, epoch)
+        worker.bind(session_id, epoch, outlive + ORPHAN_GRACE if outlive else 0)
         self._schedule()
         return worker
 
@@ -142,9 +154,9 @@ class LocalPool(WorkerPool):
         assert isinstance(worker, LocalWorker)
         self._version(worker.app).shared.release(worker)
 
-    def end(self, worker: Worker) -> None:
+    def end(self, worker: Worker, reason: str = "") -> None:
         assert isinstance(worker, LocalWorker)
-        worker.end(self._settings.end_grace)
+        worker.end(self._settings.end_grace, reason)
 
     def holder(self, worker_id: str) -> str | None:
         worker = self._workers.get(worker_id)
@@ -169,6 +181,18 @@ class LocalPool(WorkerPool):
             raise
         finally:
             timer.cancel()
+
+    async def _adopt(self, lease: WorkerLease) -> LocalWorker | None:
+        directory = WorkerDirectory(self._directory / lease.worker_id)
+        recorded = read_app(directory.app)
+        if recorded is None or recorded[0].ref != lease.app:
+            return None
+        worker = LocalWorker(lease.worker_id, recorded[0], directory, self._clock, self._gone)
+        worker.functions = recorded[1]
+        if not await worker.adopt(lease, self._settings.output_rate):
+            return None
+        self._workers[worker.id] = worker
+        return worker
 
     def _take(self, app: AppVersion, worker_id: str) -> LocalWorker:
         worker = self._workers.get(worker_id)

@@ -8,6 +8,7 @@ from gateway.errors import (
     GatewayError,
     InvalidInput,
     InvalidRequest,
+    RequestIdReused,
     RunState,
     Violation,
     WorkerExit,
@@ -15,21 +16,23 @@ from gateway.errors import (
     WorkerLost,
 )
 from gateway.model import AppRef
+from gateway.workers.base import WorkerCall
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
-def call_error(app: AppRef, function: str, worker_id: str, as_struct: bool, failure: pb.Failure) -> GatewayError:
+def call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failure) -> GatewayError:
     """Return the error of a call that a worker answered with a failure."""
-    error = _call_error(app, function, worker_id, as_struct, failure)
+    error = _call_error(app, worker_id, call, failure)
     if error.run_state is None:
         error.run_state = RunState.NOT_STARTED
     return error
 
 
-def _call_error(app: AppRef, function: str, worker_id: str, as_struct: bool, failure: pb.Failure) -> GatewayError:
+def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failure) -> GatewayError:
+    function = call.function
     place = {"app": app.name, "version": app.version, "function": function}
     if failure.kind == pb.FAILURE_KIND_MALFORMED:
-        field = "input" if as_struct else "input_json"
+        field = "input" if call.as_struct else "input_json"
         return InvalidRequest.of([Violation(field, failure.message)])
     if failure.kind == pb.FAILURE_KIND_INVALID_INPUT:
         violations = [Violation(v.field, v.description) for v in failure.violations]
@@ -41,6 +44,8 @@ def _call_error(app: AppRef, function: str, worker_id: str, as_struct: bool, fai
         )
     if failure.kind == pb.FAILURE_KIND_FENCED:
         return WorkerLeased.of(worker_id)
+    if failure.kind == pb.FAILURE_KIND_REQUEST_ID_REUSED:
+        return RequestIdReused.of(call.request_id)
     if failure.kind == pb.FAILURE_KIND_NO_FUNCTION:
         return FunctionNotFound(f"{app} has no function {function}", metadata=place)
     return AppError(
