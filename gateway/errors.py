@@ -7,7 +7,7 @@
     ├── AppMismatch, VersionMismatch
     ├── AppNotFound, VersionNotFound, FunctionNotFound, WorkerNotFound
     ├── WorkerLeased, WorkerLost, NoWorkerAvailable, SessionBusy
-    ├── RequestIdReused, QuotaExceeded
+    ├── RequestIdReused, CallCountMismatch, QuotaExceeded
     ├── AppError, AppStartFailed
     ├── Unauthenticated, PermissionDenied
     ├── GatewayDraining
@@ -193,6 +193,10 @@ class RequestIdReused(GatewayError):
             metadata={"requestId": request_id},
             run_state=RunState.NOT_STARTED,
         )
+
+
+class CallCountMismatch(GatewayError):
+    """The session has had another number of calls than the caller expected."""
 
 
 class QuotaExceeded(GatewayError):

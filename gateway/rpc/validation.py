@@ -51,6 +51,11 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
     timeout = _session_timeout(request, problems)
     if request.worker_id and not request.session:
         problems.add("worker_id", "goes only with a session")
+    if request.HasField("expected_call_count"):
+        if request.session in ("", NEW):
+            problems.add("expected_call_count", "goes only with a session id")
+        if request.expected_call_count < 0:
+            problems.add("expected_call_count", "must not be negative")
     for field in ("function", "worker_id", "request_id"):
         _length(field, getattr(request, field), problems)
     if not all("!" <= letter <= "~" for letter in request.request_id):
@@ -65,6 +70,7 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
         session_timeout=timeout,
         worker_id=request.worker_id,
         request_id=request.request_id,
+        expected_call_count=request.expected_call_count if request.HasField("expected_call_count") else None,
     )
 
 

@@ -138,6 +138,7 @@ class SessionCall:
                 request.request_id,
                 progress.fingerprint,
                 progress.deadline,
+                request.expected_call_count,
             )
         )
         live.calls.add(call)

@@ -122,5 +122,6 @@ class SessionManager:
 def _fingerprint(request: RunRequest) -> bytes:
     timeout = "" if request.session_timeout is None else str(request.session_timeout)
     form = "struct" if request.as_struct else "json"
-    words = (str(request.app), request.function, form, request.session, timeout, request.worker_id)
+    expected = "" if request.expected_call_count is None else str(request.expected_call_count)
+    words = (str(request.app), request.function, form, request.session, timeout, request.worker_id, expected)
     return hashlib.sha256("\0".join(words).encode() + b"\0" + request.payload).digest()

@@ -43,6 +43,7 @@ class RunRequest:
     session_timeout: int | None = None
     worker_id: str = ""
     request_id: str = ""
+    expected_call_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,10 @@ class WorkerServer:
         if first is not None:
             first.add_done_callback(partial(self._repeat, connection, call.id))
             return
+        if self._has_moved_on(call):
+            refusal = pb.Failure(kind=pb.FAILURE_KIND_MOVED_ON)
+            connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
+            return
         task = asyncio.get_running_loop().create_task(self._answer(call))
         self._journal.record(call, task)
         self._calls[call.id] = _Running(task, connection)
@@ -126,6 +130,9 @@ class WorkerServer:
         except ValueError:
             return pb.Failure(kind=pb.FAILURE_KIND_REQUEST_ID_REUSED)
         return None
+
+    def _has_moved_on(self, call: pb.Call) -> bool:
+        return call.HasField("expected_calls") and call.expected_calls != self._started
 
     async def _answer(self, call: pb.Call) -> pb.Result:
         assert self._host is not None

@@ -33,6 +33,8 @@ class WorkerCall:
     fingerprint: bytes = b""
     deadline: float | None = None
     """When the caller stops waiting, on the monotonic clock. For the app to know; nothing is cut off at it."""
+    expected_calls: int | None = None
+    """Refused as CallCountMismatch unless this many calls of the session have been started before. A repeat is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ class WorkerConnection(asyncio.Protocol):
             request_id=call.request_id,
             fingerprint=call.fingerprint,
             deadline=call.deadline or 0.0,
+            expected_calls=call.expected_calls,
         )
         self.send(pb.ToWorker(call=frame))
         return sent

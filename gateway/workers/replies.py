@@ -3,6 +3,7 @@
 from gateway.errors import (
     AppError,
     AppStartFailed,
+    CallCountMismatch,
     Failure,
     FunctionNotFound,
     GatewayError,
@@ -46,6 +47,11 @@ def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failu
         return WorkerLeased.of(worker_id)
     if failure.kind == pb.FAILURE_KIND_REQUEST_ID_REUSED:
         return RequestIdReused.of(call.request_id)
+    if failure.kind == pb.FAILURE_KIND_MOVED_ON:
+        return CallCountMismatch(
+            f"session {call.session_id} has not had exactly {call.expected_calls} calls: it has moved on",
+            metadata={"sessionId": call.session_id, "expectedCallCount": str(call.expected_calls)},
+        )
     if failure.kind == pb.FAILURE_KIND_NO_FUNCTION:
         return FunctionNotFound(f"{app} has no function {function}", metadata=place)
     return AppError(

@@ -65,6 +65,8 @@ class _FailureKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """There is no such function. Nothing was run."""
     FAILURE_KIND_REQUEST_ID_REUSED: _FailureKind.ValueType  # 6
     """The request_id stands for another content. Nothing was run."""
+    FAILURE_KIND_MOVED_ON: _FailureKind.ValueType  # 7
+    """The session has had another number of calls than expected. Nothing was run."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
     """The kinds of failures, each of which the gateway maps to one error of the contract."""
@@ -83,6 +85,8 @@ FAILURE_KIND_NO_FUNCTION: FailureKind.ValueType  # 5
 """There is no such function. Nothing was run."""
 FAILURE_KIND_REQUEST_ID_REUSED: FailureKind.ValueType  # 6
 """The request_id stands for another content. Nothing was run."""
+FAILURE_KIND_MOVED_ON: FailureKind.ValueType  # 7
+"""The session has had another number of calls than expected. Nothing was run."""
 Global___FailureKind: typing_extensions.TypeAlias = FailureKind
 
 @typing.final
@@ -382,6 +386,7 @@ class Call(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     FINGERPRINT_FIELD_NUMBER: builtins.int
     DEADLINE_FIELD_NUMBER: builtins.int
+    EXPECTED_CALLS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The call's id, unique for all time: another gateway may ask for its end."""
     session_id: builtins.str
@@ -400,6 +405,8 @@ class Call(google.protobuf.message.Message):
     """A digest of all that the caller asked for; a repeat with another one is refused."""
     deadline: builtins.float
     """When the caller stops waiting, in seconds on the machine's clock since boot; 0 for never."""
+    expected_calls: builtins.int
+    """How many calls of the session must have been started before this one; otherwise it is refused."""
     def __init__(
         self,
         *,
@@ -412,8 +419,11 @@ class Call(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         fingerprint: builtins.bytes = ...,
         deadline: builtins.float = ...,
+        expected_calls: builtins.int | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["deadline", b"deadline", "epoch", b"epoch", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "expected_calls", b"expected_calls"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_expected_calls", b"_expected_calls"]) -> typing.Literal["expected_calls"] | None: ...
 
 Global___Call: typing_extensions.TypeAlias = Call
 
