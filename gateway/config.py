@@ -112,6 +112,11 @@ class WorkerSettings(_Section):
         description="Seconds that an app's import, or its constructor and setup(), may take. Then APP_START_FAILED.",
     )
     end_grace: Seconds = Field(5.0, description="Seconds that unload() gets before the worker is sent SIGTERM.")
+    orphan_grace: Seconds = Field(
+        30.0,
+        description="Seconds beyond its session's timeout for which a leased worker waits for a gateway to come back, "
+        "when its own was stopped or died. Then it ends itself.",
+    )
     output_rate: Positive = Field(
         256 * 1024, description="Bytes of one worker's output that are logged per second. What is more is dropped."
     )

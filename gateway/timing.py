@@ -50,10 +50,6 @@ DEPLOYMENT_POLL = 1.0
 decides whether its worker is warm."""
 
 
-ORPHAN_GRACE = 30.0
-"""For how much longer than its session's timeout a leased worker waits for a gateway to adopt it. A session whose
-gateway came back within its timeout must find its worker, also when that gateway takes a while to start."""
-
 ADOPTION_PATIENCE = 1.0
 """How long a starting gateway waits for adopted workers to say whether they are busy, before it takes those that are
 silent for busy. Only an app that blocks its event loop keeps a worker from answering at once."""

@@ -12,7 +12,7 @@ from gateway.sessions.calls import Functions
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession
 from gateway.stores.base import SessionFilter, SessionStore
-from gateway.timing import ADOPTION_PATIENCE, CALL_LEASE
+from gateway.timing import CALL_LEASE
 from gateway.workers.base import PendingCall, Standing, WorkerLease, WorkerPool
 
 logger = logging.getLogger("gateway.sessions")
@@ -35,15 +35,12 @@ class Adoption:
         self._clock = clock
         self._lifecycle = lifecycle
         self._functions = functions
-        self._silent: set[str] = set()
-        self._all_answered = asyncio.Event()
 
     async def run(self) -> None:
-        """Start the pool and take over. Returns when it is known of each session that answers how it stands."""
+        """Start the pool and take over. Returns when what the workers have said of themselves is on record."""
         sessions = [session async for session in self._active()]
         leases = [WorkerLease(s.id, s.epoch, s.worker_id, s.app, s.timeout) for s in sessions]
         workers = await self._pool.start(leases)
-        self._silent = set(workers)
         taken: list[LiveSession] = []
         for session in sessions:
             worker = workers.get(session.id)
@@ -54,7 +51,7 @@ class Adoption:
             live = self._lifecycle.hold(await self._held(session), worker)
             taken.append(live)
             worker.when_standing(partial(self._answered, live))
-        await self._wait_for_answers()
+        await self._lifecycle.settled()
         if sessions:
             logger.info("%d sessions adopted, %d lost", len(taken), len(sessions) - len(taken))
 
@@ -74,15 +71,6 @@ class Adoption:
         held = await self._store.adopt(session.id, in_flight=1, call_count=None, hold_until=hold_until)
         return held or session
 
-    async def _wait_for_answers(self) -> None:
-        if not self._silent:
-            return
-        timer = self._clock.call_later(ADOPTION_PATIENCE, self._all_answered.set)
-        await self._all_answered.wait()
-        timer.cancel()
-        # What has been answered is to be on record before the first request is.
-        await self._lifecycle.settled()
-
     def _answered(self, live: LiveSession, standing: Standing) -> None:
         self._lifecycle.spawn(self._set_right(live, standing))
 
@@ -95,9 +83,6 @@ class Adoption:
             await self._resume(live, call)
         if not running:
             await self._lifecycle.check_expiry(live)
-        self._silent.discard(live.id)
-        if not self._silent:
-            self._all_answered.set()
 
     async def _resume(self, live: LiveSession, call: PendingCall) -> None:
         """Have the next call wait until this one, which an earlier gateway gave, has ended."""

@@ -15,7 +15,7 @@ from gateway.clock import Clock, Timer
 from gateway.config import WorkerSettings
 from gateway.errors import AppStartFailed, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
-from gateway.timing import ORPHAN_GRACE, RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
+from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import Worker, WorkerLease, WorkerPool
 from gateway.workers.process import LocalWorker, WorkerState
@@ -73,11 +73,8 @@ class LocalPool(WorkerPool):
 
     async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
         await asyncio.to_thread(prepare_directory, self._directory)
-        adopted = {}
-        for lease in leases:
-            worker = await self._adopt(lease)
-            if worker is not None:
-                adopted[lease.session_id] = worker
+        workers = await asyncio.gather(*map(self._adopt, leases))
+        adopted = {lease.session_id: worker for lease, worker in zip(leases, workers, strict=True) if worker}
         await asyncio.to_thread(clear_leftovers, self._directory, list(self._workers))
         library = self._directory / "lib"
         library.mkdir()
@@ -141,7 +138,7 @@ class LocalPool(WorkerPool):
         self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
     ) -> Worker:
         worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout)
-        worker.bind(session_id, epoch, outlive + ORPHAN_GRACE if outlive else 0)
+        worker.bind(session_id, epoch, outlive + self._settings.orphan_grace if outlive else 0)
         self._schedule()
         return worker
 
@@ -191,8 +188,7 @@ class LocalPool(WorkerPool):
         worker.functions = recorded[1]
         if not await worker.adopt(lease, self._settings.output_rate):
             return None
-        self._workers[worker.id] = worker
-        return worker
+        return self._workers.setdefault(worker.id, worker)
 
     def _take(self, app: AppVersion, worker_id: str) -> LocalWorker:
         worker = self._workers.get(worker_id)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gateway.clock import Clock, Timer
 from gateway.errors import AppStartFailed, WorkerExit
 from gateway.model import AppVersion
-from gateway.timing import TERM_GRACE
+from gateway.timing import ADOPTION_PATIENCE, TERM_GRACE
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall, WorkerLease
 from gateway.workers.connection import WorkerConnection
@@ -120,24 +120,30 @@ class LocalWorker(Worker):
             raise
 
     async def adopt(self, lease: WorkerLease, output_rate: int) -> bool:
-        """Take over a worker that another gateway left; False when it is not there any more.
+        """Take over a worker that another gateway left; False when it is gone, or is not the one of that lease.
 
-        Whether it is the worker of that lease shows when it answers, which an app that blocks its loop may delay; until
-        then it refuses every call that carries another session or epoch.
+        A worker whose app blocks its loop is taken without an answer: until it says who it is, it refuses every call
+        that carries another session or epoch.
         """
         pid = recorded_process(self._directory)
         if pid is None:
             return False
         self._watch(pid)
+        # Before the connection is there: the worker speaks first.
+        self._adopting = lease
+        self.session_id = lease.session_id
+        self.state = WorkerState.LEASED
         try:
             loop = asyncio.get_running_loop()
             await loop.create_unix_connection(lambda: self._connection, str(self._directory.socket))
         except OSError:
-            self._close_descriptors()
+            self.detach()
             return False
-        self.state = WorkerState.LEASED
-        self.session_id = lease.session_id
-        self._adopting = lease
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADOPTION_PATIENCE):
+                await asyncio.shield(self._ready)
+        if self.state is not WorkerState.LEASED:
+            return False
         labels = {"app": str(self.app.ref), "session_id": lease.session_id, "worker_id": self.id}
         self._output = OutputReader(open_pipe(self._directory.output), self._clock, output_rate, labels)
         return True
@@ -145,7 +151,7 @@ class LocalWorker(Worker):
     def detach(self) -> None:
         """Let go of the process and leave it running."""
         self.state = WorkerState.DETACHED
-        self._lost_callbacks.clear()
+        self._lost_callbacks = []
         self._connection.abort()
         self._close_descriptors()
 
@@ -212,18 +218,28 @@ class LocalWorker(Worker):
     def _on_ready(self, ready: pb.Ready) -> None:
         if self._adopting is not None:
             self._on_standing(self._adopting, ready)
-        elif not self._ready.done():
-            self._ready.set_result(None)
+        else:
+            self._resolve_ready()
 
     def _on_standing(self, lease: WorkerLease, ready: pb.Ready) -> None:
         if (ready.session_id, ready.epoch) != (lease.session_id, lease.epoch):
-            logger.error("worker %s is not the one of its record", self.id, extra={"session_id": lease.session_id})
-            self.kill()
+            # It is somebody else's: let go of it, and leave it alone.
+            logger.error("worker %s is not the one of the record", self.id, extra={"session_id": lease.session_id})
+            callbacks = self._lost_callbacks
+            self.detach()
+            for lost in callbacks:
+                lost(WorkerExit())
+            self._resolve_ready()
             return
         running = [self._connection.resume(call_id) for call_id in ready.running]
         self._standing = Standing(running, ready.started)
+        self._resolve_ready()
         for callback in self._standing_callbacks:
             callback(self._standing)
+
+    def _resolve_ready(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
 
     def _on_failed(self, failure: pb.Failure) -> None:
         self._fail_start(start_error(self.app.ref, failure))
