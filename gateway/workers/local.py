@@ -1,12 +1,10 @@
 """The pool of worker processes on this machine."""
 
 import asyncio
-import contextlib
-import copy
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import gateway
@@ -22,6 +20,7 @@ from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
 from gateway.workers.runtime import clear_leftovers, prepare_directory
 from gateway.workers.shared import SharedWorkers
+from gateway.workers.version import Version
 from gateway.workers.zygote import Zygote, ZygoteGone
 
 logger = logging.getLogger("gateway.workers")
@@ -33,21 +32,6 @@ class Waiter:
 
     version: "Version"
     worker: asyncio.Future[LocalWorker]
-
-
-@dataclass(eq=False)
-class Version:
-    """What the pool has of one app version."""
-
-    app: AppVersion
-    shared: SharedWorkers
-    zygote: asyncio.Task[Zygote] | None = None
-    idle: deque[LocalWorker] = field(default_factory=deque)
-    starting: int = 0
-    keep_ready: bool = False
-    backoff: float = 0.0
-    resting: Timer | None = None
-    last_used: float = 0.0
 
 
 class LocalPool(WorkerPool):
@@ -104,7 +88,7 @@ class LocalPool(WorkerPool):
             task.cancel()
         await self._wait_until_gone()
         for version in self._versions.values():
-            await self._stop_zygote(version)
+            await version.stop_zygote()
         await asyncio.to_thread(clear_leftovers, self._directory, [worker.id for worker in kept])
 
     def keep_ready(self, apps: Sequence[AppVersion]) -> None:
@@ -117,22 +101,11 @@ class LocalPool(WorkerPool):
 
     async def describe(self, app: AppVersion, *, timeout: float) -> Sequence[FunctionDescription]:
         version = self._version(app)
-        if version.zygote is not None and version.zygote.done() and version.zygote.exception() is None:
-            return version.zygote.result().functions
         version.last_used = self._clock.now().monotonic
-        gave_up = asyncio.Event()
-        timer = self._clock.call_later(timeout, gave_up.set)
-        loading = asyncio.ensure_future(self._zygote(version))
-        waiting = asyncio.ensure_future(gave_up.wait())
-        try:
-            await asyncio.wait((loading, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if not loading.done():
-                raise self._none_available(app)
-            return loading.result().functions
-        finally:
-            timer.cancel()
-            waiting.cancel()
-            loading.cancel()  # the import itself goes on, for whoever asks next
+        functions = await version.functions(timeout)
+        if functions is None:
+            raise self._none_available(app)
+        return functions
 
     async def lease(
         self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
@@ -225,8 +198,13 @@ class LocalPool(WorkerPool):
         version = self._versions.get(app.ref)
         if version is None:
             shared = SharedWorkers(app, self._settings.max_shared, self._clock, self.obtain, self._none_available)
-            version = self._versions[app.ref] = Version(app, shared)
+            version = self._versions[app.ref] = Version(app, shared, self._new_zygote, self._clock)
         return version
+
+    async def _new_zygote(self, app: AppVersion) -> Zygote:
+        zygote = Zygote(app, self._directory / "lib", self._clock, self._settings.output_rate)
+        await zygote.start(self._settings.start_timeout)
+        return zygote
 
     def _schedule(self) -> None:
         """Serve those who wait, in their order; then fill up what is to be kept ready."""
@@ -285,7 +263,7 @@ class LocalPool(WorkerPool):
 
     async def _run_start(self, version: Version, worker: LocalWorker) -> None:
         try:
-            zygote = await self._zygote(version)
+            zygote = await version.zygote()
             await worker.start(zygote, self._settings.start_timeout, self._settings.output_rate)
         except AppStartFailed as error:
             version.starting -= 1
@@ -330,34 +308,6 @@ class LocalPool(WorkerPool):
     def _rested(self, version: Version) -> None:
         version.resting = None
         self._schedule()
-
-    async def _zygote(self, version: Version) -> Zygote:
-        task = version.zygote
-        if task is not None and task.done() and (task.exception() is not None or not task.result().alive):
-            with contextlib.suppress(Exception):
-                await task.result().stop()
-            task = version.zygote if version.zygote is not task else None
-        if task is None:
-            task = version.zygote = asyncio.get_running_loop().create_task(self._start_zygote(version.app))
-        try:
-            return await asyncio.shield(task)
-        except AppStartFailed as error:
-            # All who wait share the task. Each error is completed with the call that it answers, so none is shared.
-            raise copy.copy(error) from None
-
-    async def _start_zygote(self, app: AppVersion) -> Zygote:
-        zygote = Zygote(app, self._directory / "lib", self._clock, self._settings.output_rate)
-        await zygote.start(self._settings.start_timeout)
-        return zygote
-
-    async def _stop_zygote(self, version: Version) -> None:
-        task, version.zygote = version.zygote, None
-        if task is None:
-            return
-        if not task.done():
-            task.cancel()  # an import may take its time; nobody waits for it any more
-        with contextlib.suppress(AppStartFailed, asyncio.CancelledError):
-            await (await task).stop()
 
     def _gone(self, worker: LocalWorker) -> None:
         version = self._version(worker.app)
@@ -406,7 +356,7 @@ class LocalPool(WorkerPool):
         while version.idle:
             self._end_idle(version.idle.pop())
         in_use = any(worker.app.ref == version.app.ref for worker in self._workers.values())
-        if version.zygote is not None and not in_use:
-            task = asyncio.get_running_loop().create_task(self._stop_zygote(version))
+        if not in_use:
+            task = asyncio.get_running_loop().create_task(version.stop_zygote())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

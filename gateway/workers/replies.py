@@ -30,35 +30,41 @@ def call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failur
 
 
 def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failure) -> GatewayError:
-    function = call.function
-    place = {"app": app.name, "version": app.version, "function": function}
-    if failure.kind == pb.FAILURE_KIND_MALFORMED:
-        field = "input" if call.as_struct else "input_json"
-        return InvalidRequest.of([Violation(field, failure.message)])
-    if failure.kind == pb.FAILURE_KIND_INVALID_INPUT:
-        violations = [Violation(v.field, v.description) for v in failure.violations]
-        fields = ", ".join(v.field for v in violations)
-        return InvalidInput(
-            f"{app} refuses the input of {function}: " + "; ".join(f"{v.field}: {v.description}" for v in violations),
-            metadata={**place, "fields": fields},
-            violations=violations,
-        )
-    if failure.kind == pb.FAILURE_KIND_FENCED:
-        return WorkerLeased.of(worker_id)
-    if failure.kind == pb.FAILURE_KIND_REQUEST_ID_REUSED:
-        return RequestIdReused.of(call.request_id)
-    if failure.kind == pb.FAILURE_KIND_MOVED_ON:
-        return CallCountMismatch(
-            f"session {call.session_id} has not had exactly {call.expected_calls} calls: it has moved on",
-            metadata={"sessionId": call.session_id, "expectedCallCount": str(call.expected_calls)},
-        )
-    if failure.kind == pb.FAILURE_KIND_NO_FUNCTION:
-        return FunctionNotFound(f"{app} has no function {function}", metadata=place)
-    return AppError(
-        f"{function} of {app} raised {failure.type}: {failure.message}",
-        metadata={**place, "exceptionType": failure.type},
-        failure=Failure(failure.type, failure.message, failure.traceback),
-        run_state=RunState.COMPLETED,
+    place = {"app": app.name, "version": app.version, "function": call.function}
+    match failure.kind:
+        case pb.FAILURE_KIND_MALFORMED:
+            field = "input" if call.as_struct else "input_json"
+            error: GatewayError = InvalidRequest.of([Violation(field, failure.message)])
+        case pb.FAILURE_KIND_INVALID_INPUT:
+            error = _invalid_input(app, place, failure)
+        case pb.FAILURE_KIND_FENCED:
+            error = WorkerLeased.of(worker_id)
+        case pb.FAILURE_KIND_REQUEST_ID_REUSED:
+            error = RequestIdReused.of(call.request_id)
+        case pb.FAILURE_KIND_MOVED_ON:
+            error = CallCountMismatch(
+                f"session {call.session_id} has not had exactly {call.expected_calls} calls: it has moved on",
+                metadata={"sessionId": call.session_id, "expectedCallCount": str(call.expected_calls)},
+            )
+        case pb.FAILURE_KIND_NO_FUNCTION:
+            error = FunctionNotFound(f"{app} has no function {call.function}", metadata=place)
+        case _:
+            error = AppError(
+                f"{call.function} of {app} raised {failure.type}: {failure.message}",
+                metadata={**place, "exceptionType": failure.type},
+                failure=Failure(failure.type, failure.message, failure.traceback),
+                run_state=RunState.COMPLETED,
+            )
+    return error
+
+
+def _invalid_input(app: AppRef, place: dict[str, str], failure: pb.Failure) -> InvalidInput:
+    violations = [Violation(v.field, v.description) for v in failure.violations]
+    listed = "; ".join(f"{v.field}: {v.description}" for v in violations)
+    return InvalidInput(
+        f"{app} refuses the input of {place['function']}: {listed}",
+        metadata={**place, "fields": ", ".join(v.field for v in violations)},
+        violations=violations,
     )
 
 
