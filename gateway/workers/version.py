@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -47,7 +48,11 @@ class Version:
                 await task.result().stop()
         if self._zygote is None:
             self._zygote = asyncio.ensure_future(self._new_zygote(self.app))
-        return await asyncio.shield(self._zygote)
+        try:
+            return await asyncio.shield(self._zygote)
+        except AppStartFailed as error:
+            # All who wait share the task. Each error is completed with the call that it answers, so none is shared.
+            raise copy.copy(error) from None
 
     async def functions(self, timeout: float) -> Sequence[FunctionDescription] | None:
         """Return the app's functions; None when its import takes longer than that. Raises AppStartFailed."""
