@@ -122,7 +122,7 @@ async def _serve(settings: Settings) -> None:
 def _only_one(data_dir: Path) -> Iterator[None]:
     """Hold the data directory: a second gateway on it would end the sessions of the first."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotStart(f"cannot use the data directory {data_dir}: {error.strerror}") from error

@@ -139,7 +139,8 @@ def _payload(request: pb.RunRequest, limit: int, problems: Problems) -> tuple[by
     if request.WhichOneof("payload") == "input_json":
         field, payload, as_struct = "input_json", request.input_json, False
     else:
-        field, payload, as_struct = "input", request.input.SerializeToString(), True
+        # Deterministic: the order of a map is free on the wire, and a repeat must look the same as the first call.
+        field, payload, as_struct = "input", request.input.SerializeToString(deterministic=True), True
     if len(payload) > limit:
         problems.add(field, f"is {len(payload)} bytes; this gateway takes at most {limit}")
     return payload, as_struct

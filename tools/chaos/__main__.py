@@ -40,12 +40,14 @@ class Killer:
             await asyncio.to_thread(strike)
 
     def _kill_gateway(self) -> None:
+        self._tally.last_stop = time.time()
         self._gateway.kill()
         self._tally.gateway_kills += 1
         time.sleep(random.uniform(0.0, 0.7))
         self._start()
 
     def _upgrade_gateway(self) -> None:
+        self._tally.last_stop = time.time()
         self._gateway.terminate()
         self._gateway.wait()
         self._tally.gateway_upgrades += 1
@@ -54,6 +56,7 @@ class Killer:
     def _start(self) -> None:
         began = time.monotonic()
         self._gateway.start()
+        self._tally.last_start, self._tally.last_stop = time.time(), float("inf")
         self._tally.slowest_adoption = max(self._tally.slowest_adoption, time.monotonic() - began)
 
     def _kill_worker(self) -> None:
@@ -63,7 +66,7 @@ class Killer:
         victim = random.choice(directories)
         try:
             pid = int((victim / "pid").read_text().split()[0])
-            self._killed[victim.name] = time.monotonic()
+            self._killed[victim.name] = time.time()
             os.kill(pid, signal.SIGKILL)
         except (OSError, ValueError):
             return  # it has just ended by itself

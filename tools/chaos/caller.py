@@ -80,6 +80,7 @@ class Caller:
             await self._repeat_until_answered(lambda client: client.sessions.end(known.id))
         except SessionGatewayError as error:
             self._judge_end(known, error)
+            await self._measure_detection(known)
 
     async def _open(self, timeout: int) -> Known | None:
         token = uuid.uuid4().hex
@@ -88,7 +89,7 @@ class Caller:
             client = await self._connected()
             fields = {"app": "chaos", "function": "add", "input": self._input(token), "session": "new"}
             answer = await client.run(fields, session_timeout=timeout, timeout=PATIENCE)
-        except _AGAIN + (WorkerLostError, SessionEndedError, SessionGatewayError):
+        except SessionGatewayError:
             await asyncio.sleep(0.1)
             return None
         self._tally.calls += 1
@@ -158,6 +159,16 @@ class Caller:
         killed_at = self._killed.get(known.worker_id)
         if reason != "worker_lost" or killed_at is None:
             self._tally.wrong("lost_without_reason", f"{known.id}: {reason}, and nobody killed {known.worker_id}")
+
+    async def _measure_detection(self, known: Known) -> None:
+        """Note how long the gateway took to see that a worker was killed, if it was there all the while."""
+        killed_at = self._killed.get(known.worker_id)
+        if killed_at is None or killed_at < self._tally.last_start or killed_at > self._tally.last_stop:
+            return
+        info = await self._repeat_until_answered(lambda client: client.sessions.get(known.id))
+        if info.end_reason == "worker_lost" and info.ended_at is not None:
+            took = info.ended_at.timestamp() - killed_at
+            self._tally.slowest_detection = max(self._tally.slowest_detection, took)
 
     async def _connected(self) -> AsyncInference:
         if self._client is None or self._client_address != self._address():

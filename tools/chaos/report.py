@@ -24,6 +24,9 @@ class Tally:
     latest_expiry: float = 0.0
     slowest_detection: float = 0.0
     slowest_adoption: float = 0.0
+    last_start: float = 0.0
+    last_stop: float = float("inf")
+    """When the present gateway began, and when it was told to stop, in wall-clock seconds."""
     remarks: list[str] = field(default_factory=list)
     """What went wrong, a line each."""
 
@@ -35,7 +38,7 @@ class Tally:
 
 _MUST_BE_ZERO = ("wrong_answers", "lost_without_reason", "early_expiries", "run_twice", "orphans")
 _MUST_HAPPEN = ("gateway_kills", "gateway_upgrades", "worker_kills", "sessions", "calls")
-_SECONDS = {"latest_expiry": 1.0, "slowest_detection": 1.0, "slowest_adoption": 10.0}
+_SECONDS = {"latest_expiry": 3.0, "slowest_detection": 1.0, "slowest_adoption": 10.0}
 
 
 def figures(tally: Tally) -> list[dict[str, object]]:
