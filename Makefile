@@ -50,6 +50,9 @@ serve: $(INSTALLED) ## run the gateway in the foreground with the example apps
 test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (180), and check every answer
+	@$(BIN)/python -m tools.chaos
+
 check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
 
 check-format: $(INSTALLED) ## formatting of Python

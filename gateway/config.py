@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 ENVIRONMENT_PREFIX = "SGW_"
 
@@ -55,6 +61,11 @@ class ServerSettings(_Section):
         4 * 1024 * 1024,
         description="Largest output of one call, in bytes. A larger one is APP_ERROR. gRPC clients refuse more than "
         "4 MiB unless they are told otherwise.",
+    )
+    drain: Literal["keep", "end"] = Field(
+        "keep",
+        description="What becomes of sessions when the gateway is stopped. `keep`: their workers live on, and the next "
+        "gateway on the data directory takes them over. `end`: they are ended.",
     )
     drain_grace: Seconds = Field(30.0, description="Seconds that calls in flight get to finish after SIGTERM.")
 
@@ -107,6 +118,11 @@ class WorkerSettings(_Section):
         description="Seconds that an app's import, or its constructor and setup(), may take. Then APP_START_FAILED.",
     )
     end_grace: Seconds = Field(5.0, description="Seconds that unload() gets before the worker is sent SIGTERM.")
+    orphan_grace: Seconds = Field(
+        30.0,
+        description="Seconds beyond its session's timeout for which a leased worker waits for a gateway to come back, "
+        "when its own was stopped or died. Then it ends itself.",
+    )
     output_rate: Positive = Field(
         256 * 1024, description="Bytes of one worker's output that are logged per second. What is more is dropped."
     )
@@ -171,8 +187,7 @@ def load(flags: Mapping[str, Any] | None = None, config_file: Path | None = None
     tree: dict[str, Any] = {}
     if config_file is not None:
         tree = _read_file(config_file, problems)
-    environment = EnvSettingsSource(Settings)
-    tree = _merged(_merged(tree, environment()), flags or {})
+    tree = _merged(_merged(tree, _read_environment(problems)), flags or {})
     try:
         settings = Settings(**tree)
     except ValidationError as error:
@@ -206,6 +221,15 @@ def _unknown_variables() -> list[str]:
         for name in sorted(os.environ)
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known
     ]
+
+
+def _read_environment(problems: list[str]) -> dict[str, Any]:
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        # A whole section, or `apps`, must be JSON.
+        problems.append(f"{ENVIRONMENT_PREFIX}...: {error}: {error.__cause__}")
+        return {}
 
 
 def _read_file(path: Path, problems: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     ├── AppMismatch, VersionMismatch
     ├── AppNotFound, VersionNotFound, FunctionNotFound, WorkerNotFound
     ├── WorkerLeased, WorkerLost, NoWorkerAvailable, SessionBusy
-    ├── RequestIdReused, QuotaExceeded
+    ├── RequestIdReused, CallCountMismatch, QuotaExceeded
     ├── AppError, AppStartFailed
     ├── Unauthenticated, PermissionDenied
     ├── GatewayDraining
@@ -185,6 +185,18 @@ class SessionBusy(GatewayError):
 
 class RequestIdReused(GatewayError):
     """The request_id belongs to a request with another content."""
+
+    @classmethod
+    def of(cls, request_id: str) -> "RequestIdReused":
+        return cls(
+            f"request_id {request_id} was used for another request",
+            metadata={"requestId": request_id},
+            run_state=RunState.NOT_STARTED,
+        )
+
+
+class CallCountMismatch(GatewayError):
+    """The session has had another number of calls than the caller expected."""
 
 
 class QuotaExceeded(GatewayError):

@@ -68,10 +68,10 @@ class Gateway:
             stack.push_async_callback(self.store.close)
             # The server stops when sessions and workers have ended: until then it tells their callers so.
             stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
-            await self.pool.start()
-            stack.push_async_callback(self.pool.close)
+            end = self._settings.server.drain == "end"
+            stack.push_async_callback(self.pool.close, keep_leased=not end)
             await self.manager.start()
-            stack.push_async_callback(self.manager.close)
+            stack.push_async_callback(self.manager.close, end_sessions=end)
             await self.server.start()
             watching = asyncio.create_task(self._keep_current_ready())
             stack.callback(watching.cancel)
@@ -123,7 +123,7 @@ async def _serve(settings: Settings) -> None:
 def _only_one(data_dir: Path) -> Iterator[None]:
     """Hold the data directory: a second gateway on it would end the sessions of the first."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotStart(f"cannot use the data directory {data_dir}: {error.strerror}") from error

@@ -32,11 +32,6 @@ set to write a last line, not enough to hold up a caller that waits for the capa
 ZYGOTE_STOP = 2.0
 """Between closing a zygote's control socket, on which it exits at once, and SIGKILL."""
 
-ORPHAN_GRACE = 5.0
-"""For how long the workers of a gateway that died may unload, on which they decide themselves, before their zygote
-kills them. One that is in the middle of a blocking function does not notice that the gateway is gone. As long as
-`workers.end_grace` is by default: nobody is left to read the setting."""
-
 START_BACKOFF_FIRST = 0.5
 """The pause before a warm worker is tried again after the first failed start. A start that fails costs a process; a
 pool that tries again at once is a busy loop."""
@@ -53,3 +48,8 @@ SHUTDOWN_REPLY = 1.0
 DEPLOYMENT_POLL = 1.0
 """How often the deployed apps are looked at to have workers of a new version ready. A call looks for itself: this only
 decides whether its worker is warm."""
+
+
+ADOPTION_PATIENCE = 1.0
+"""How long a starting gateway waits for adopted workers to say whether they are busy, before it takes those that are
+silent for busy. Only an app that blocks its event loop keeps a worker from answering at once."""

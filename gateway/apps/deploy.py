@@ -69,4 +69,5 @@ def _replace(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    Path(scratch).chmod(0o644)  # the gateway may run as another user than whoever deploys
     Path(scratch).replace(path)

@@ -85,6 +85,11 @@ BY_CODE: dict[str, Advice] = {
         "Use a fresh one for each new call, such as the output of `uuidgen`.",
         Exit.USAGE,
     ),
+    "CALL_COUNT_MISMATCH": Advice(
+        "The session has had another number of calls than expected: somebody else used it.",
+        "Look at it with `sgw session get`, and decide anew.",
+        Exit.OTHER,
+    ),
     "SESSION_BUSY": Advice(
         "Calls of a session run one after another, and too many are waiting for this one.",
         "Wait until they are through and send it again.",

@@ -1,7 +1,5 @@
 """The command tree, and the one place where what went wrong becomes a message and an exit code."""
 
-import os
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -78,15 +76,13 @@ def session() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code. Writes messages, raises nothing but SystemExit."""
+    """Run one command line and return its exit code. Writes messages.
+
+    Raises nothing but SystemExit, as click does without a word when whoever read the output went away.
+    """
     as_json = "--json" in arguments
     try:
         code: Any = sgw.main(list(arguments), prog_name="sgw", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # As click does for what it writes itself: whoever read the output went away, and wants no message.
-        _silence_stdout()
-        return Exit.OTHER
     except click.Abort:
         problems.report(Problem("INTERRUPTED", ""), as_json=as_json)
         return Exit.INTERRUPTED
@@ -108,8 +104,3 @@ def _fail(error: Exception, *, as_json: bool) -> int:
         problem = problems.of_gateway(error)
     problems.report(problem, as_json=as_json)
     return problem.exit
-
-
-def _silence_stdout() -> None:
-    # What is still buffered would be written when the interpreter exits, and fail a second time, loudly.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

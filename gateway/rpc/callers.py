@@ -29,7 +29,8 @@ def caller_of(context: "grpc.aio.ServicerContext[Any, Any]", clock: Clock) -> Ca
 
 
 def _principal(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
-    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    metadata = context.invocation_metadata()
+    values = [] if metadata is None else [value for key, value in metadata if key == "authorization"]
     if not values:
         return ANONYMOUS
     value = values[0]

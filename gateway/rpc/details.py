@@ -33,20 +33,16 @@ _RUN_STATES = {
 
 def status_of(error: GatewayError) -> status_pb2.Status:
     """Return the whole status, details included, under MAX_STATUS_BYTES."""
-    row = row_of(error)
     detail = detail_of(error)
-    others: list[Message] = [_error_info(error, row)]
-    if error.violations:
-        others.append(_bad_request(error))
-    if error.retry_after is not None:
-        others.append(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_after)))
-    status = _status(row, detail, others)
+    status = _status(error, detail, _MAX_VIOLATIONS)
     excess = status.ByteSize() - MAX_STATUS_BYTES
-    if excess > 0:
-        # Only the traceback has no fixed bound. Its end is what tells; 8 bytes are for the mark of the cut.
+    if excess > 0 and detail.app_failure.traceback:
+        # Its end is what tells; 8 bytes are for the mark of the cut.
         kept = max(0, len(detail.app_failure.traceback.encode()) - excess - 8)
         detail.app_failure.traceback = _end(detail.app_failure.traceback, kept)
-        status = _status(row, detail, others)
+    shown = _MAX_VIOLATIONS
+    while shown and (status := _status(error, detail, shown)).ByteSize() > MAX_STATUS_BYTES:
+        shown -= 1
     return status
 
 
@@ -100,9 +96,15 @@ def _end(text: str, size: int) -> str:
     return "…" + text.encode()[-size:].decode(errors="ignore") if size else ""
 
 
-def _status(row: Row, detail: pb.ErrorDetail, others: list[Message]) -> status_pb2.Status:
+def _status(error: GatewayError, detail: pb.ErrorDetail, violations: int) -> status_pb2.Status:
+    row = row_of(error)
+    details: list[Message] = [_error_info(error, row), detail]
+    if error.violations:
+        details.append(_bad_request(error, violations))
+    if error.retry_after is not None:
+        details.append(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_after)))
     status = status_pb2.Status(code=row.status.value[0], message=detail.message)
-    for message in (*others[:1], detail, *others[1:]):
+    for message in details:
         packed = any_pb2.Any()
         packed.Pack(message)
         status.details.append(packed)
@@ -116,12 +118,12 @@ def _error_info(error: GatewayError, row: Row) -> error_details_pb2.ErrorInfo:
     )
 
 
-def _bad_request(error: GatewayError) -> error_details_pb2.BadRequest:
+def _bad_request(error: GatewayError, at_most: int) -> error_details_pb2.BadRequest:
     shown = [
         error_details_pb2.BadRequest.FieldViolation(
             field=cut(violation.field, _MAX_VIOLATION), description=cut(violation.description, _MAX_VIOLATION)
         )
-        for violation in error.violations[:_MAX_VIOLATIONS]
+        for violation in error.violations[:at_most]
     ]
     rest = len(error.violations) - len(shown)
     if rest:

@@ -26,6 +26,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 _CALLS = frozenset({"Run"})
 """Methods whose errors say whether a call ran."""
 
+_OUR_SIDE = 500
+"""From this HTTP status on it was not the caller's doing, and whoever runs the gateway may want to find the call."""
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -99,8 +102,11 @@ async def _abort(method: MethodDescriptor, context: Context, error: Exception) -
         answer.__cause__ = error
     else:
         answer = error
+    labels = {"call_id": answer.call_id, "session_id": answer.session_id}
     if isinstance(answer, InternalError):
-        logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__)
+        logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__, extra=labels)
+    elif row_of(answer).http >= _OUR_SIDE:
+        logger.info("%s failed: %s", method.full_name, answer.message, extra=labels)
     if method.name not in _CALLS:
         answer.run_state = None
     elif answer.run_state is None:

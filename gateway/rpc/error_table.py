@@ -52,6 +52,9 @@ ROWS: Mapping[type[errors.GatewayError], Row] = {
     errors.RequestIdReused: Row("REQUEST_ID_REUSED", grpc.StatusCode.ALREADY_EXISTS, 409, ("requestId",)),
     errors.SessionBusy: Row("SESSION_BUSY", grpc.StatusCode.RESOURCE_EXHAUSTED, 429, ("sessionId",)),
     errors.NoWorkerAvailable: Row("NO_WORKER_AVAILABLE", grpc.StatusCode.RESOURCE_EXHAUSTED, 429, ("app", "version")),
+    errors.CallCountMismatch: Row(
+        "CALL_COUNT_MISMATCH", grpc.StatusCode.ABORTED, 409, ("sessionId", "expectedCallCount")
+    ),
     errors.QuotaExceeded: Row("QUOTA_EXCEEDED", grpc.StatusCode.RESOURCE_EXHAUSTED, 429, ("quota", "limit")),
     errors.AppError: Row("APP_ERROR", grpc.StatusCode.UNKNOWN, 500, ("app", "version", "function", "exceptionType")),
     errors.AppStartFailed: Row(

@@ -51,6 +51,11 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
     timeout = _session_timeout(request, problems)
     if request.worker_id and not request.session:
         problems.add("worker_id", "goes only with a session")
+    if request.HasField("expected_call_count"):
+        if request.session in ("", NEW):
+            problems.add("expected_call_count", "goes only with a session id")
+        if request.expected_call_count < 0:
+            problems.add("expected_call_count", "must not be negative")
     for field in ("function", "worker_id", "request_id"):
         _length(field, getattr(request, field), problems)
     if not all("!" <= letter <= "~" for letter in request.request_id):
@@ -65,6 +70,7 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
         session_timeout=timeout,
         worker_id=request.worker_id,
         request_id=request.request_id,
+        expected_call_count=request.expected_call_count if request.HasField("expected_call_count") else None,
     )
 
 
@@ -133,7 +139,8 @@ def _payload(request: pb.RunRequest, limit: int, problems: Problems) -> tuple[by
     if request.WhichOneof("payload") == "input_json":
         field, payload, as_struct = "input_json", request.input_json, False
     else:
-        field, payload, as_struct = "input", request.input.SerializeToString(), True
+        # Deterministic: the order of a map is free on the wire, and a repeat must look the same as the first call.
+        field, payload, as_struct = "input", request.input.SerializeToString(deterministic=True), True
     if len(payload) > limit:
         problems.add(field, f"is {len(payload)} bytes; this gateway takes at most {limit}")
     return payload, as_struct

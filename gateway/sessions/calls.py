@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ class Functions:
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
         self._names: dict[AppRef, frozenset[str]] = {}
+
+    def learn(self, app: AppRef, names: Collection[str]) -> None:
+        """Take the names from a worker that was adopted: its version may no longer be deployed."""
+        self._names.setdefault(app, frozenset(names))
 
     async def named(self, app: AppVersion, name: str, patience: float) -> str:
         """Return the function's name. Raises FunctionNotFound, AppStartFailed, NoWorkerAvailable."""
@@ -95,7 +99,7 @@ class PlainCall:
         function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
         worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
         progress.started = True
-        call = worker.call(WorkerCall(function, request.payload, request.as_struct))
+        call = worker.call(WorkerCall(function, request.payload, request.as_struct, deadline=progress.deadline))
         self._running[call] = worker
         # Not when the caller leaves: the worker's place is free when the function has ended.
         call.when_done(lambda: self._done(call))
@@ -147,7 +151,20 @@ class SessionCall:
         A caller that goes away does not end the call: the next one's turn comes when the function has ended.
         """
         progress.started = True
-        call = live.worker.call(WorkerCall(function, request.payload, request.as_struct, live.id, live.epoch))
+        call = live.worker.call(
+            WorkerCall(
+                function,
+                request.payload,
+                request.as_struct,
+                live.id,
+                live.epoch,
+                progress.call_id,
+                request.request_id,
+                progress.fingerprint,
+                progress.deadline,
+                request.expected_call_count,
+            )
+        )
         live.calls.add(call)
         try:
             output = await call.reply
@@ -160,10 +177,11 @@ class SessionCall:
             if isinstance(error, WorkerLost):
                 # Before the turn is given on: whoever waits hears that the session has ended.
                 await self._parts.lifecycle.lost(live)
-            session = await self._done(live, call, started=error.run_state is not RunState.NOT_STARTED)
+            ran = error.run_state is not RunState.NOT_STARTED and not call.repeated
+            session = await self._done(live, call, started=ran)
             _complete(error, live, session)
             raise
-        session = await self._done(live, call, started=True)
+        session = await self._done(live, call, started=not call.repeated)
         return RunAnswer(progress.call_id, output, session)
 
     async def _done(self, live: LiveSession, call: Any, *, started: bool) -> Session | None:
@@ -218,11 +236,11 @@ class NewSessionCall:
         app = self._parts.registry.resolve(request.app)
         function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
         session_id = new_session_id()
+        timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
         patience = self._parts.patience(caller)
         worker = await self._parts.pool.lease(
-            app, session_id, FIRST_EPOCH, worker_id=request.worker_id, timeout=patience
+            app, session_id, FIRST_EPOCH, outlive=timeout, worker_id=request.worker_id, timeout=patience
         )
-        timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
         live = await self._parts.lifecycle.open(
             session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
         )

@@ -55,11 +55,7 @@ class Journal:
         if entry is None:
             entry = self._begin(key, fingerprint, progress, run)
         elif entry.fingerprint != fingerprint:
-            raise RequestIdReused(
-                f"request_id {key[1]} was used for another request",
-                metadata={"requestId": key[1]},
-                run_state=RunState.NOT_STARTED,
-            )
+            raise RequestIdReused.of(key[1])
         entry.waiting += 1
         try:
             return await asyncio.shield(entry.task)

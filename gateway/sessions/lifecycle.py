@@ -15,14 +15,13 @@ from gateway.model import AppVersion, EndReason, Session, SessionStatus
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
-from gateway.stores.base import SessionFilter, SessionStore
+from gateway.stores.base import SessionStore
 from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SLACK, EXPIRY_SWEEP, PURGE_INTERVAL
 from gateway.workers.base import Worker, WorkerPool
 
 logger = logging.getLogger("gateway.sessions")
 
 _SWEEP_BATCH = 100
-_RECOVERY_PAGE = 500
 
 Watcher = Callable[[Session], object]
 """Called with a session that has just ended or expired."""
@@ -44,28 +43,21 @@ class Lifecycle:
         self._closed = False
 
     async def start(self) -> None:
-        """End what a former gateway left active (its workers are gone), and begin the periodic duties."""
-        cursor = ""
-        while True:
-            page = await self._store.page(SessionFilter(status=SessionStatus.ACTIVE), _RECOVERY_PAGE, cursor)
-            for session in page.sessions:
-                now = self._clock.now()
-                await self._store.expire_if_due(session.id, now)
-                await self._store.end(session.id, EndReason.GATEWAY_RESTARTED, now)
-            if not page.next_cursor:
-                break
-            cursor = page.next_cursor
+        """Begin the periodic duties."""
         self._every(CALL_LEASE_RENEWAL, "hold", self._renew_holds)
         self._every(EXPIRY_SWEEP, "sweep", self.expire_overdue)
         self._every(PURGE_INTERVAL, "purge", self._purge)
 
-    async def close(self) -> None:
-        """End every session of this gateway."""
+    async def close(self, *, end_sessions: bool) -> None:
+        """Stop; end every session of this gateway, or leave them as they are for the next one."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
-        for session_id in list(self.live):
-            await self._finish(session_id, EndReason.GATEWAY_RESTARTED)
+        for live in list(self.live.values()):
+            if end_sessions:
+                await self._finish(live.id, EndReason.GATEWAY_RESTARTED)
+            elif live.expiry is not None:
+                live.expiry.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -93,10 +85,16 @@ class Lifecycle:
         except BaseException:
             self._pool.end(worker)
             raise
-        turns = Turns(session_id, app.concurrency, self._settings.queue_size, self._clock)
-        live = LiveSession(session_id, principal, app, epoch, worker, turns, in_flight=1)
-        self.live[session_id] = live
-        self._check_expiry_in(live, timeout)
+        return self.hold(session, worker)
+
+    def hold(self, session: Session, worker: Worker) -> LiveSession:
+        """Take an active session and its worker into this gateway's hands."""
+        turns = Turns(session.id, worker.app.concurrency, self._settings.queue_size, self._clock)
+        live = LiveSession(
+            session.id, session.owner, worker.app, session.epoch, worker, turns, in_flight=session.in_flight
+        )
+        self.live[session.id] = live
+        self._check_expiry_in(live, max(0.0, session.deadline - self._clock.now().monotonic))
         worker.when_lost(lambda exit_: self._worker_lost(live, exit_))
         return live
 
@@ -159,6 +157,11 @@ class Lifecycle:
             return session
         return await self._finish(session_id, reason) or session
 
+    async def end_lost(self, session_id: str) -> None:
+        """End a session whose worker is not there any more; or expire it, if it was due before that was known."""
+        await self._store.expire_if_due(session_id, self._clock.now())
+        await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit())
+
     async def lost(self, live: LiveSession) -> Session | None:
         """Return the session of a worker that has died, once its end is on record."""
         exit_ = live.worker.exit
@@ -198,20 +201,22 @@ class Lifecycle:
         if self.live.pop(live.id, None) is None:
             return
         live.close(lambda run_state: finished_error(session, run_state))
-        self._pool.end(live.worker)
         assert session.end_reason is not None
+        self._pool.end(live.worker, session.end_reason.value)
         logger.info("session %s: %s", session.id, session.end_reason.value, extra={"session_id": session.id})
         for watcher in list(self._watchers.pop(session.id, ())):
             watcher(session)
 
     def _worker_lost(self, live: LiveSession, exit_: WorkerExit) -> None:
         logger.warning("worker %s died (%s)", live.worker.id, exit_, extra={"session_id": live.id})
-        self._spawn(self._finish(live.id, EndReason.WORKER_LOST, exit_))
+        self.spawn(self._finish(live.id, EndReason.WORKER_LOST, exit_))
 
     def _check_expiry_in(self, live: LiveSession, delay: float) -> None:
-        live.expiry = self._clock.call_later(delay + EXPIRY_SLACK, lambda: self._spawn(self._check_expiry(live)))
+        if live.expiry is not None:
+            live.expiry.cancel()
+        live.expiry = self._clock.call_later(delay + EXPIRY_SLACK, lambda: self.spawn(self.check_expiry(live)))
 
-    async def _check_expiry(self, live: LiveSession) -> None:
+    async def check_expiry(self, live: LiveSession) -> None:
         """Expire the session, or look again when it may next be due.
 
         Nothing is rescheduled by calls and keepalives: one timer for each session, however often it is used.
@@ -245,9 +250,14 @@ class Lifecycle:
                 if not self._closed:
                     self._every(interval, name, duty)
 
-        self._timers[name] = self._clock.call_later(interval, lambda: self._spawn(run()))
+        self._timers[name] = self._clock.call_later(interval, lambda: self.spawn(run()))
 
-    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+    async def settled(self) -> None:
+        """Wait until everything that was spawned so far has run."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         async def run() -> None:
             try:
                 await work

@@ -9,6 +9,7 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import GatewayDraining, GatewayError, InternalError, RunState
 from gateway.model import Session, new_call_id
+from gateway.sessions.adoption import Adoption
 from gateway.sessions.calls import Functions, NewSessionCall, Parts, PlainCall, SessionCall
 from gateway.sessions.idempotency import Journal
 from gateway.sessions.keepalive import KeepaliveStream
@@ -32,6 +33,7 @@ class SessionManager:
         self._lifecycle = Lifecycle(store, pool, clock, settings)
         self._journal = Journal(settings.sessions, clock)
         parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings)
+        self._adoption = Adoption(store, pool, clock, self._lifecycle, parts.functions)
         self._plain = PlainCall(parts)
         self._in_session = SessionCall(parts)
         self._new = NewSessionCall(parts, self._in_session)
@@ -41,7 +43,8 @@ class SessionManager:
         self._quiet.set()
 
     async def start(self) -> None:
-        """Take up what the store remembers."""
+        """Start the pool, and take up what the store remembers."""
+        await self._adoption.run()
         await self._lifecycle.start()
 
     async def drain(self, grace: float) -> None:
@@ -53,15 +56,15 @@ class SessionManager:
         except TimeoutError:
             logger.warning("%d calls did not end within the %g s of the drain", self._calls, grace)
 
-    async def close(self) -> None:
-        """End all sessions of this gateway, and answer the calls that still run."""
+    async def close(self, *, end_sessions: bool) -> None:
+        """Stop, and either end all sessions of this gateway or leave them to the next one, with their workers."""
         self._draining = True
         self._plain.close()
-        await self._lifecycle.close()
+        await self._lifecycle.close(end_sessions=end_sessions)
 
     async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:
         """Run one call. Raises any GatewayError; each says in `run_state` whether the call ran."""
-        progress = CallProgress(new_call_id())
+        progress = CallProgress(new_call_id(), caller.deadline, _fingerprint(request) if request.request_id else b"")
         self._calls += 1
         self._quiet.clear()
         try:
@@ -71,7 +74,7 @@ class SessionManager:
                 return await self._answered(request, caller, progress)
             key = (caller.principal, request.request_id)
             return await self._journal.once(
-                key, _fingerprint(request), progress, lambda progress: self._answered(request, caller, progress)
+                key, progress.fingerprint, progress, lambda progress: self._answered(request, caller, progress)
             )
         except GatewayError as error:
             _tell_progress(error, progress)
@@ -132,5 +135,6 @@ def _tell_progress(error: GatewayError, progress: CallProgress) -> None:
 def _fingerprint(request: RunRequest) -> bytes:
     timeout = "" if request.session_timeout is None else str(request.session_timeout)
     form = "struct" if request.as_struct else "json"
-    words = (str(request.app), request.function, form, request.session, timeout, request.worker_id)
+    expected = "" if request.expected_call_count is None else str(request.expected_call_count)
+    words = (str(request.app), request.function, form, request.session, timeout, request.worker_id, expected)
     return hashlib.sha256("\0".join(words).encode() + b"\0" + request.payload).digest()

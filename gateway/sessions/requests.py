@@ -43,6 +43,7 @@ class RunRequest:
     session_timeout: int | None = None
     worker_id: str = ""
     request_id: str = ""
+    expected_call_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +60,9 @@ class CallProgress:
     """How far one call has come; for those who must know when it breaks off."""
 
     call_id: str
+    deadline: float | None = None
+    """When the caller stops waiting, on the monotonic clock; None for never."""
+    fingerprint: bytes = b""
+    """A digest of all that was asked for; with a request_id, what a repeat must have in common with the first."""
     started: bool = field(default=False)
     """A worker has been given the call."""

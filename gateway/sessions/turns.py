@@ -51,16 +51,21 @@ class Turns:
 
     def leave(self) -> None:
         """Let the next one in."""
-        if self._waiting:
-            self._waiting.popleft().set_result(None)
-        else:
-            self._free += 1
+        while self._waiting:
+            turn = self._waiting.popleft()
+            # One whose call has been cancelled in this very moment is still in the queue.
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     def close(self, error: Callable[[], GatewayError]) -> None:
         """Turn away all who wait, and all who come, each with an error of its own: the session is over."""
         self._closed = error
         while self._waiting:
-            self._waiting.popleft().set_exception(error())
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(error())
 
     def _give_up(self, turn: asyncio.Future[None]) -> None:
         if not turn.done():

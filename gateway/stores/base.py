@@ -87,6 +87,14 @@ class SessionStore(ABC):
         """
 
     @abstractmethod
+    async def adopt(
+        self, session_id: str, *, in_flight: int, call_count: int | None, hold_until: float
+    ) -> Session | None:
+        """Set right what a gateway that died left of an active session: the calls that are really in flight, held until
+        then, and how many there were in all (None: as it is on record). Finished sessions stay as they are.
+        """
+
+    @abstractmethod
     async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
         """Prolong the hold of the calls in flight of these sessions. Ids without calls in flight are passed over."""
 

@@ -66,6 +66,8 @@ _FINISH = f"""UPDATE sessions SET in_flight = max(in_flight - 1, 0), call_count 
     deadline = iif(status = 'active', :now + timeout, deadline),
     expires_at = iif(status = 'active', :wall + timeout, expires_at)
     WHERE id = :id RETURNING {_COLUMNS}"""
+_ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count)
+    WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
 _HOLD = "UPDATE sessions SET hold_until = ? WHERE id = ? AND in_flight > 0"
 _RENEW = f"UPDATE sessions SET {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"
 _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall, exit_code = :code,
@@ -114,6 +116,12 @@ class SqliteStore(SessionStore):
 
     async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
         return self._one(_FINISH, {**_times(session_id, now), "taken_back": 0 if started else 1})
+
+    async def adopt(
+        self, session_id: str, *, in_flight: int, call_count: int | None, hold_until: float
+    ) -> Session | None:
+        values = {"id": session_id, "in_flight": in_flight, "calls": call_count, "hold": hold_until}
+        return self._one(_ADOPT, values) or await self.get(session_id)
 
     async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
         self._connection.executemany(_HOLD, [(hold_until, session_id) for session_id in session_ids])

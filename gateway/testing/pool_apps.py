@@ -128,11 +128,19 @@ BROKEN = {
     "an import that kills the process": ("import os; os.kill(os.getpid(), 9)", "ProcessExit", ""),
     "a syntax error": ("class App(:", "SyntaxError", ""),
     "no class App": ("x = 1", "AppDefinitionError", "App"),
-    "a constructor that raises": ("{app}    def __init__(self): raise ValueError('built wrong')", "ValueError", "built"),
+    "a constructor that raises": (
+        "{app}    def __init__(self): raise ValueError('built wrong')",
+        "ValueError",
+        "built",
+    ),
     "a setup that raises": ("{app}    async def setup(self): raise KeyError('gone')", "KeyError", "gone"),
     "a setup that exits": ("{app}    def setup(self): raise SystemExit(5)", "SystemExit", "5"),
     "a setup that leaves": ("{app}    def setup(self): import os; os._exit(6)", "ProcessExit", "exit code 6"),
-    "a segmentation fault": ("{app}    def setup(self): import os; os.kill(os.getpid(), 11)", "ProcessExit", "signal 11"),
+    "a segmentation fault": (
+        "{app}    def setup(self): import os; os.kill(os.getpid(), 11)",
+        "ProcessExit",
+        "signal 11",
+    ),
     "a method that cannot be offered": ("{app}    def both(self, a, b): pass", "AppDefinitionError", "both"),
 }
 """By what is wrong: the source of `app.py`, the type that the failure has, and a part of its text."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.workers.runtime import clear_leftovers, runtime_directory
+
 _LISTENING = "listening on "
 
 
@@ -25,11 +27,12 @@ class GatewayProcess:
         data_dir: Path,
         apps: Mapping[str, Path] | None = None,
         flags: Sequence[str] = (),
+        drain: str = "end",
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.address = ""
-        self._arguments = ["--listen", "127.0.0.1:0", "--data-dir", str(data_dir)]
+        self._arguments = ["--listen", "127.0.0.1:0", "--data-dir", str(data_dir), "--drain", drain]
         for name, path in (apps or {}).items():
             self._arguments += ["--app", f"{name}={path}"]
         self._arguments += flags
@@ -57,9 +60,14 @@ class GatewayProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        # What a gateway that was killed, or that kept its sessions, has left running.
+        runtime = runtime_directory(self.data_dir)
+        if runtime.exists():
+            clear_leftovers(runtime)
 
     def start(self, deadline: float = 30.0) -> None:
         """Start it and wait until it listens, `deadline` seconds at most. Raises RuntimeError with its log."""
+        self._lines = queue.Queue()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SGW_")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli", "serve", *self._arguments],

@@ -87,7 +87,8 @@ def _adapter(name: str, annotation: Any) -> TypeAdapter[Any] | None:
     try:
         return TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise AppDefinitionError(f"{name}() has an annotation that is not for JSON: {annotation}") from error
+        why = str(error).partition("\n")[0]
+        raise AppDefinitionError(f"{name}() has an annotation that is not for JSON: {annotation}: {why}") from error
 
 
 def _schema(adapter: TypeAdapter[Any] | None, mode: Any) -> str:

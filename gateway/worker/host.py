@@ -10,7 +10,7 @@ from typing import Any
 from gateway.worker import payload
 from gateway.worker.failures import raised, refused
 from gateway.worker.functions import AppDefinitionError, Function, functions_of
-from sessiongateway.app import BaseApp
+from sessiongateway.app import BaseApp, CallContext, _current
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 MODULE_NAME = "app"
@@ -58,8 +58,10 @@ class AppHost:
         self._instance = self._class()
         await _maybe_await(self._instance.setup())
 
-    async def call(self, name: str, data: bytes, format: "pb.PayloadFormat.ValueType") -> bytes:
-        """Run one function and return its output.
+    async def call(
+        self, name: str, data: bytes, format: "pb.PayloadFormat.ValueType", context: CallContext | None = None
+    ) -> bytes:
+        """Run one function and return its output. `context` is what `current_call()` gives it.
 
         Raises CallRefused when it was not run, `payload.NotJson` when its answer cannot be sent, and whatever the
         app's code raises, CancelledError included.
@@ -67,14 +69,24 @@ class AppHost:
         function = self._functions.get(name)
         if function is None:
             raise refused(pb.FAILURE_KIND_NO_FUNCTION, f"the app has no function {name}")
+        if context is not None:
+            _current.set(context)
         argument = payload.decode(data, format, function.adapter)
         method = getattr(self._instance, name)
         answer = method(argument) if function.takes_input else method()
         return payload.encode(await _maybe_await(answer), format)
 
-    async def stop(self) -> None:
-        """Run unload(), if the instance was constructed. Raises whatever the app's code raises."""
-        if self._instance is not None:
+    async def stop(self, end_reason: str = "") -> None:
+        """Run on_end(), if a session has ended, then unload(), if the instance was constructed.
+
+        unload() is run also when on_end() raises. Raises whatever the app's code raises.
+        """
+        if self._instance is None:
+            return
+        try:
+            if end_reason:
+                await _maybe_await(self._instance.on_end(end_reason))
+        finally:
             await _maybe_await(self._instance.unload())
 
 

@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.worker.orphan import tell_when_parent_dies
+
 KEPT_VARIABLES = (
     "PATH",
     "LANG",
@@ -52,6 +54,11 @@ class WorkerDirectory:
         """Names the process: its id, and when it started, by which a later process of the same id is told apart."""
         return self.root / "pid"
 
+    @property
+    def app(self) -> Path:
+        """Describes the app, for a gateway that adopts the worker."""
+        return self.root / "app.json"
+
     def create(self) -> None:
         """Make the directory with all that must be there before the process is."""
         self.root.mkdir(mode=0o700)
@@ -75,8 +82,9 @@ def scrubbed_environment() -> dict[str, str]:
 
 def enter(directory: WorkerDirectory, worker_id: str) -> None:
     """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places."""
+    tell_when_parent_dies()
     os.setsid()  # its children are in its group and go with it
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     os.umask(0o077)
@@ -93,7 +101,8 @@ def enter(directory: WorkerDirectory, worker_id: str) -> None:
 def _redirect_streams(output: Path) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    pipe = os.open(output, os.O_WRONLY)
+    # For reading too: without a gateway nobody else reads it, and a print() must not end the app for that.
+    pipe = os.open(output, os.O_RDWR)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(pipe, 1)

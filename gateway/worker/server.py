@@ -5,35 +5,52 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
+from gateway.worker.connection import Connection
 from gateway.worker.failures import CallRefused, format_traceback
 from gateway.worker.host import AppHost, failure_of
-from gateway.workers.frames import FrameError, FrameReader, encode
+from gateway.worker.journal import Journal, started
+from gateway.worker.orphan import OrphanWatch
+from sessiongateway.app import CallContext
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 START_FAILED_EXIT = 70
 """Exit code of a worker whose app did not start (EX_SOFTWARE of sysexits.h)."""
 
 
+@dataclass(eq=False, slots=True)
+class _Running:
+    task: asyncio.Task[pb.Result]
+    connection: Connection
+    """Where the call came from."""
+
+
 class WorkerServer:
-    """Serves one app instance to the gateway until it is told to shut down or the gateway goes away."""
+    """Serves one app instance to the gateway until it is told to shut down or is left alone for too long."""
 
     def __init__(self, start: Callable[[], AppHost]) -> None:
         self._make_host = start
         self._host: AppHost | None = None
-        self._session_id = ""
-        self._epoch = 0
-        self._calls: dict[int, asyncio.Task[pb.Result]] = {}
-        self._connection: Connection | None = None
+        self._ready = False
+        self._lease = pb.Lease()
+        self._end_reason = "abandoned"
+        self._started = 0
+        self._calls: dict[str, _Running] = {}
+        self._journal = Journal()
+        self._connections: list[Connection] = []
+        self._first_contact = asyncio.Event()
         self._ended = asyncio.Event()
+        self._orphan = OrphanWatch(self._end)
 
     async def run(self, listener: socket.socket) -> int:
         """Start the app, serve the gateway, unload. Returns the exit code of the process."""
         loop = asyncio.get_running_loop()
-        connection, _ = await loop.sock_accept(listener)
-        listener.close()
-        _, self._connection = await loop.connect_accepted_socket(lambda: Connection(self), connection)
+        self._orphan.listen()
+        server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
+        # The gateway is there before the app is constructed, so that it hears how that goes.
+        await self._first_contact.wait()
         try:
             self._host = self._make_host()
             await self._host.start()
@@ -41,44 +58,88 @@ class WorkerServer:
             raise
         except BaseException as error:
             print("".join(format_traceback(error)), file=sys.stderr)
-            self._connection.send(pb.FromWorker(failed=failure_of(error)))
-            await self._connection.close()
+            await self._say_failed(failure_of(error))
             return START_FAILED_EXIT
-        self._connection.send(pb.FromWorker(ready=pb.Ready()))
+        self._ready = True
+        for connection in self._connections:
+            connection.send(self._standing())
         await self._ended.wait()
+        server.close()
         await self._stop()
         return 0
 
-    def frame_received(self, frame: pb.ToWorker) -> None:
+    def _end(self) -> None:
+        self._first_contact.set()
+        self._ended.set()
+
+    def connected(self, connection: Connection) -> None:
+        """A gateway is there: the one that asked for this worker, or a later one that found it."""
+        self._connections.append(connection)
+        self._orphan.contacted()
+        self._first_contact.set()
+        if self._ready:
+            connection.send(self._standing())
+
+    def disconnected(self, connection: Connection) -> None:
+        """A gateway is gone. What it had asked for goes on."""
+        self._connections.remove(connection)
+        if not self._connections:
+            self._orphan.abandoned()
+
+    def received(self, connection: Connection, frame: pb.ToWorker) -> None:
         """Act on one frame of the gateway."""
         kind = frame.WhichOneof("frame")
         if kind == "call":
-            self._start(frame.call)
+            self._start(connection, frame.call)
         elif kind == "lease":
-            self._session_id, self._epoch = frame.lease.session_id, frame.lease.epoch
+            self._lease = frame.lease
+            self._orphan.leased(frame.lease.outlive)
         elif kind == "cancel":
             if frame.cancel.id in self._calls:
-                self._calls[frame.cancel.id].cancel()
+                self._calls[frame.cancel.id].task.cancel()
         elif kind == "shutdown":
+            self._end_reason = frame.shutdown.reason
             self._ended.set()
 
-    def connection_lost(self) -> None:
-        """The gateway is gone, and with it everyone who could use this worker."""
-        self._ended.set()
-
-    def _start(self, call: pb.Call) -> None:
+    def _start(self, connection: Connection, call: pb.Call) -> None:
+        refusal = self._refusal(call)
+        if refusal is not None:
+            connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
+            return
+        first = self._journal.find(call)
+        if first is not None:
+            first.add_done_callback(partial(self._repeat, connection, call.id))
+            return
+        if self._has_moved_on(call):
+            refusal = pb.Failure(kind=pb.FAILURE_KIND_MOVED_ON)
+            connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
+            return
         task = asyncio.get_running_loop().create_task(self._answer(call))
-        self._calls[call.id] = task
+        self._journal.record(call, task)
+        self._calls[call.id] = _Running(task, connection)
+        self._started += 1
         # A callback rather than the task itself sends the result: a task that is cancelled before its first step never
         # runs a line of its own.
         task.add_done_callback(partial(self._finished, call.id))
 
+    def _refusal(self, call: pb.Call) -> pb.Failure | None:
+        if (call.session_id, call.epoch) != (self._lease.session_id, self._lease.epoch):
+            return pb.Failure(kind=pb.FAILURE_KIND_FENCED)
+        try:
+            self._journal.find(call)
+        except ValueError:
+            return pb.Failure(kind=pb.FAILURE_KIND_REQUEST_ID_REUSED)
+        return None
+
+    def _has_moved_on(self, call: pb.Call) -> bool:
+        return call.HasField("expected_calls") and call.expected_calls != self._started
+
     async def _answer(self, call: pb.Call) -> pb.Result:
         assert self._host is not None
-        if (call.session_id, call.epoch) != (self._session_id, self._epoch):
-            return pb.Result(id=call.id, failure=pb.Failure(kind=pb.FAILURE_KIND_FENCED))
         try:
-            return pb.Result(id=call.id, output=await self._host.call(call.function, call.payload, call.format))
+            context = CallContext(call.id, call.session_id, call.deadline or None)
+            output = await self._host.call(call.function, call.payload, call.format, context)
+            return pb.Result(id=call.id, output=output)
         except CallRefused as refusal:
             return pb.Result(id=call.id, failure=refusal.failure)
         except SystemExit as leaving:
@@ -90,61 +151,49 @@ class WorkerServer:
             print("".join(format_traceback(error)), end="", file=sys.stderr)
             return pb.Result(id=call.id, failure=failure_of(error))
 
-    def _finished(self, call_id: int, task: asyncio.Task[pb.Result]) -> None:
-        del self._calls[call_id]
+    def _finished(self, call_id: str, task: asyncio.Task[pb.Result]) -> None:
+        connection = self._calls.pop(call_id).connection
         if task.cancelled():
             result = pb.Result(id=call_id, failure=failure_of(asyncio.CancelledError()))
         else:
             result = task.result()
-        if self._connection is not None:
-            self._connection.send(pb.FromWorker(result=result))
+            self._started -= 0 if started(result) else 1
+        if not connection.open and self._connections:
+            connection = self._connections[-1]  # a gateway that has taken over, and waits for this call's end too
+        connection.send(pb.FromWorker(result=result))
+
+    def _repeat(self, connection: Connection, call_id: str, first: asyncio.Task[pb.Result]) -> None:
+        if first.cancelled():
+            result = pb.Result(failure=failure_of(asyncio.CancelledError()))
+        else:
+            result = pb.Result()
+            result.CopyFrom(first.result())
+        result.id = call_id
+        result.repeated = True
+        connection.send(pb.FromWorker(result=result))
+
+    def _standing(self) -> pb.FromWorker:
+        ready = pb.Ready(
+            session_id=self._lease.session_id,
+            epoch=self._lease.epoch,
+            running=list(self._calls),
+            started=self._started,
+        )
+        return pb.FromWorker(ready=ready)
+
+    async def _say_failed(self, failure: pb.Failure) -> None:
+        for connection in list(self._connections):
+            connection.send(pb.FromWorker(failed=failure))
+            await connection.close()
 
     async def _stop(self) -> None:
-        for task in self._calls.values():
-            task.cancel()
+        for running in self._calls.values():
+            running.task.cancel()
         assert self._host is not None
         try:
-            await self._host.stop()
+            await self._host.stop(self._end_reason if self._lease.session_id else "")
         except Exception as error:
             print("".join(format_traceback(error)), end="", file=sys.stderr)
-
-
-class Connection(asyncio.Protocol):
-    """The one connection of the gateway."""
-
-    def __init__(self, server: WorkerServer) -> None:
-        self._server = server
-        self._reader = FrameReader()
-        self._transport: asyncio.Transport | None = None
-        self._closed = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for body in self._reader.feed(data):
-                self._server.frame_received(pb.ToWorker.FromString(body))
-        except FrameError as error:
-            print(f"the gateway sent {error}", file=sys.stderr)
-            assert self._transport is not None
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closed.set()
-        self._server.connection_lost()
-
-    def send(self, frame: pb.FromWorker) -> None:
-        """Write one frame, or drop it when the gateway is gone."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode(frame))
-
-    async def close(self) -> None:
-        """Flush and close."""
-        if self._transport is not None:
-            self._transport.close()
-            await self._closed.wait()
 
 
 def _leave(leaving: SystemExit) -> None:

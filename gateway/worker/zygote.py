@@ -1,8 +1,7 @@
 """The zygote: one process per app version that has imported the app and forks workers from there.
 
-`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY ORPHAN_GRACE`. Talks frames over the control
-socket; when that closes, the gateway is gone, and so is the zygote as soon as its workers are. It never constructs the
-app. A fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not
+`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY`. Talks frames over the control socket; when that
+closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs the app. A fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not
 import the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a device,
 which a fork does not survive.
 """
@@ -17,7 +16,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -37,15 +35,11 @@ class Zygote:
         self._become_worker = become_worker
         self._workers: dict[int, str] = {}
 
-    def run(self, orphan_grace: float) -> None:
-        """Serve until the gateway closes the control socket, and then until the last worker has ended."""
+    def run(self) -> None:
+        """Serve until the gateway closes the control socket. The workers live on."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._serve(wake_read)
-        self._end_orphans(wake_read, orphan_grace)
-
-    def _serve(self, wake_read: int) -> None:
         reader = FrameReader()
         while True:
             readable, _, _ = select.select([self._control.fileno(), wake_read], [], [])
@@ -60,20 +54,6 @@ class Zygote:
                     return
                 for body in reader.feed(data):
                     self._fork(pb.ToZygote.FromString(body).fork)
-
-    def _end_orphans(self, wake_read: int, grace: float) -> None:
-        """Give the workers, who see for themselves that the gateway is gone, this many seconds. Then kill them."""
-        until = time.monotonic() + grace
-        while self._workers:
-            left = until - time.monotonic()
-            if left <= 0:
-                for pid in self._workers:
-                    os.kill(pid, signal.SIGKILL)  # ours, and not reaped yet: it is no other process
-                left = grace
-                until += grace
-            if select.select([wake_read], [], [], left)[0]:
-                os.read(wake_read, 4096)
-            self._reap()
 
     def _fork(self, request: pb.Fork) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -215,7 +195,7 @@ class _DescribedFailureError(Exception):
         self.failure = failure
 
 
-def main(control_fd: int, start_method: str, app_directory: Path, orphan_grace: float) -> int:
+def main(control_fd: int, start_method: str, app_directory: Path) -> int:
     """Import the app, tell the gateway, and fork workers until it is gone. Returns the exit code."""
     control = socket.socket(fileno=control_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the gateway decides
@@ -226,10 +206,13 @@ def main(control_fd: int, start_method: str, app_directory: Path, orphan_grace: 
         failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
         control.sendall(encode(pb.FromZygote(failed=failure)))
         return START_FAILED_EXIT
-    control.sendall(encode(pb.FromZygote(loaded=loaded)))
-    Zygote(control, become_worker).run(orphan_grace)
+    try:
+        control.sendall(encode(pb.FromZygote(loaded=loaded)))
+        Zygote(control, become_worker).run()
+    except ConnectionError:
+        return 0  # the gateway is gone
     return 0
 
 
 if __name__ == "__main__":
-    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])))
+    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

@@ -6,11 +6,11 @@ it is shared by plain calls; never both, and never a second session.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, WorkerExit
-from gateway.model import AppVersion, FunctionDescription
+from gateway.model import AppRef, AppVersion, FunctionDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,27 @@ class WorkerCall:
     as_struct: bool = False
     session_id: str = ""
     epoch: int = 0
+    call_id: str = ""
+    """Names the call for all time; "" has the pool make one."""
+    request_id: str = ""
+    """A worker that has had a call with this key, and the same fingerprint, answers as it did then and runs nothing."""
+    fingerprint: bytes = b""
+    deadline: float | None = None
+    """When the caller stops waiting, on the monotonic clock. For the app to know; nothing is cut off at it."""
+    expected_calls: int | None = None
+    """Refused as CallCountMismatch unless this many calls of the session have been started before. A repeat is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLease:
+    """A lease as the store remembers it: what a worker must agree to when it is adopted."""
+
+    session_id: str
+    epoch: int
+    worker_id: str
+    app: AppRef
+    timeout: int
+    """Seconds that the worker outlives its gateway, beside a grace."""
 
 
 class PendingCall(ABC):
@@ -35,6 +56,9 @@ class PendingCall(ABC):
     """The output, or one of AppError, InvalidInput, InvalidRequest, FunctionNotFound, WorkerLeased (fenced) and
     WorkerLost, each with its run_state. Whoever awaits it may be cancelled: the function knows nothing of that until
     `cancel`."""
+
+    repeated: bool = False
+    """The reply is that of an earlier call with the same request_id."""
 
     @abstractmethod
     def cancel(self) -> None:
@@ -49,11 +73,23 @@ class PendingCall(ABC):
         """Call back once when the worker is through with the call, whatever became of `reply`; at once if it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an adopted worker says of itself."""
+
+    running: Sequence[PendingCall]
+    """Calls that a gateway before this one gave it."""
+    started: int
+    """How many calls of the session it has started."""
+
+
 class Worker(ABC):
-    """One process, obtained from `WorkerPool.lease` or `acquire_shared`."""
+    """One process, obtained from `WorkerPool.lease`, `acquire_shared` or `adopt`."""
 
     id: str
     app: AppVersion
+    functions: Collection[str] = ()
+    """The names of the app's functions."""
 
     @property
     @abstractmethod
@@ -65,6 +101,12 @@ class Worker(ABC):
         """Call back once when the process ends without having been asked to; at once if it already has."""
 
     @abstractmethod
+    def when_standing(self, callback: Callable[[Standing], object]) -> None:
+        """Call back once when an adopted worker has said how it stands; at once if it has. One whose app blocks its
+        event loop says so only when that ends.
+        """
+
+    @abstractmethod
     def call(self, call: WorkerCall) -> PendingCall:
         """Give the worker a call. When it is lost, also later, the reply is WorkerLost. Never raises."""
 
@@ -73,12 +115,19 @@ class WorkerPool(ABC):
     """Starts, leases and ends workers. Whoever calls `start` calls `close`."""
 
     @abstractmethod
-    async def start(self) -> None:
-        """Make the pool ready, and clear away what an earlier gateway left behind."""
+    async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
+        """Make the pool ready, and take over what an earlier gateway left behind.
+
+        Returns the workers of those leases that are still there, by session id. A worker that then turns out to belong
+        to another session or epoch counts as lost. Whatever else was left behind is ended and cleared away.
+        """
 
     @abstractmethod
-    async def close(self) -> None:
-        """End every worker, within the grace for unload(), and wait until nothing is left of any."""
+    async def close(self, *, keep_leased: bool = False) -> None:
+        """End every worker, within the grace for unload(), and wait until nothing is left of any.
+
+        With `keep_leased` leased workers live on, for another gateway to adopt.
+        """
 
     @abstractmethod
     def keep_ready(self, apps: Sequence[AppVersion]) -> None:
@@ -93,9 +142,11 @@ class WorkerPool(ABC):
 
     @abstractmethod
     async def lease(
-        self, app: AppVersion, session_id: str, epoch: int, *, worker_id: str = "", timeout: float
+        self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
     ) -> Worker:
         """Lease a fresh worker, which has run no call of anyone, to a session.
+
+        Without a gateway it lives on for `outlive` seconds and a grace, for another one to adopt; 0: not at all.
 
         Those who wait are served in the order in which they came. One who is cancelled leaves nothing behind. With a
         `worker_id` exactly that worker is taken, without waiting.
@@ -117,8 +168,8 @@ class WorkerPool(ABC):
         """Give back what `acquire_shared` gave. A worker that was lost meanwhile is fine."""
 
     @abstractmethod
-    def end(self, worker: Worker) -> None:
-        """End a leased worker: unload() within the grace, then SIGTERM, then SIGKILL. Returns at once.
+    def end(self, worker: Worker, reason: str = "") -> None:
+        """End a leased worker: on_end() and unload() within the grace, then SIGTERM, then SIGKILL. Returns at once.
 
         Running calls are cancelled. In the end its process, children of its process group, and its directory are gone.
         Ending a worker twice, or one that was lost, is fine.

@@ -7,7 +7,7 @@ from typing import cast
 from google.protobuf.message import DecodeError
 
 from gateway.errors import GatewayError, RunState, WorkerExit
-from gateway.model import AppRef
+from gateway.model import AppRef, new_call_id
 from gateway.workers.base import PendingCall, WorkerCall
 from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.replies import call_error, lost_error
@@ -17,17 +17,17 @@ from sessiongateway.worker.v1 import worker_pb2 as pb
 class SentCall(PendingCall):
     """A call on its way."""
 
-    def __init__(self, connection: "WorkerConnection", number: int, call: WorkerCall) -> None:
+    def __init__(self, connection: "WorkerConnection", call_id: str, call: WorkerCall) -> None:
         self.reply = asyncio.get_running_loop().create_future()
         self.call = call
         self._connection = connection
-        self._number = number
+        self._call_id = call_id
         self._done = False
         self._callbacks: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
         if not self._done:
-            self._connection.send(pb.ToWorker(cancel=pb.Cancel(id=self._number)))
+            self._connection.send(pb.ToWorker(cancel=pb.Cancel(id=self._call_id)))
 
     def abandon(self, error: GatewayError) -> None:
         self._fail(error)
@@ -63,7 +63,7 @@ class WorkerConnection(asyncio.Protocol):
         worker_id: str,
         app: AppRef,
         *,
-        on_ready: Callable[[], object],
+        on_ready: Callable[[pb.Ready], object],
         on_failed: Callable[[pb.Failure], object],
         on_broken: Callable[[], object],
     ) -> None:
@@ -74,8 +74,7 @@ class WorkerConnection(asyncio.Protocol):
         self._on_broken = on_broken
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
-        self._calls: dict[int, SentCall] = {}
-        self._last_number = 0
+        self._calls: dict[str, SentCall] = {}
         self._exit: WorkerExit | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,22 +95,31 @@ class WorkerConnection(asyncio.Protocol):
 
     def start(self, call: WorkerCall) -> SentCall:
         """Send a call. On a worker that is lost it fails at once, as not started."""
-        self._last_number += 1
-        sent = SentCall(self, self._last_number, call)
+        call_id = call.call_id or new_call_id()
+        sent = SentCall(self, call_id, call)
         if self._exit is not None:
             sent.finish(lost_error(self._worker_id, self._exit, RunState.NOT_STARTED))
             return sent
-        self._calls[self._last_number] = sent
+        self._calls[call_id] = sent
         frame = pb.Call(
-            id=self._last_number,
+            id=call_id,
             session_id=call.session_id,
             epoch=call.epoch,
             function=call.function,
             payload=call.payload,
             format=pb.PAYLOAD_FORMAT_STRUCT if call.as_struct else pb.PAYLOAD_FORMAT_JSON,
+            request_id=call.request_id,
+            fingerprint=call.fingerprint,
+            deadline=call.deadline or 0.0,
+            expected_calls=call.expected_calls,
         )
         self.send(pb.ToWorker(call=frame))
         return sent
+
+    def resume(self, call_id: str) -> SentCall:
+        """Wait for the end of a call that another gateway started."""
+        self._calls[call_id] = SentCall(self, call_id, WorkerCall("", b""))
+        return self._calls[call_id]
 
     def send(self, frame: pb.ToWorker) -> None:
         """Write one frame. On a broken connection it is dropped: the worker's end answers every call."""
@@ -136,7 +144,7 @@ class WorkerConnection(asyncio.Protocol):
         if kind == "result":
             self._answer(frame.result)
         elif kind == "ready":
-            self._on_ready()
+            self._on_ready(frame.ready)
         elif kind == "failed":
             self._on_failed(frame.failed)
 
@@ -144,8 +152,8 @@ class WorkerConnection(asyncio.Protocol):
         sent = self._calls.pop(result.id, None)
         if sent is None:
             return
+        sent.repeated = result.repeated
         if result.WhichOneof("outcome") == "failure":
-            call = sent.call
-            sent.finish(call_error(self._app, call.function, self._worker_id, call.as_struct, result.failure))
+            sent.finish(call_error(self._app, self._worker_id, sent.call, result.failure))
         else:
             sent.finish(result.output)

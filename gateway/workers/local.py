@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import copy
 import logging
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import gateway
@@ -17,10 +16,12 @@ from gateway.errors import AppStartFailed, NoWorkerAvailable, RunState, WorkerLe
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
 from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
-from gateway.workers.base import Worker, WorkerPool
+from gateway.workers.base import Worker, WorkerLease, WorkerPool
 from gateway.workers.process import LocalWorker, WorkerState
-from gateway.workers.runtime import clear_leftovers, remove
+from gateway.workers.records import read_app
+from gateway.workers.runtime import clear_leftovers, prepare_directory
 from gateway.workers.shared import SharedWorkers
+from gateway.workers.version import Version
 from gateway.workers.zygote import Zygote, ZygoteGone
 
 logger = logging.getLogger("gateway.workers")
@@ -32,21 +33,6 @@ class Waiter:
 
     version: "Version"
     worker: asyncio.Future[LocalWorker]
-
-
-@dataclass(eq=False)
-class Version:
-    """What the pool has of one app version."""
-
-    app: AppVersion
-    shared: SharedWorkers
-    zygote: asyncio.Task[Zygote] | None = None
-    idle: deque[LocalWorker] = field(default_factory=deque)
-    starting: int = 0
-    keep_ready: bool = False
-    backoff: float = 0.0
-    resting: Timer | None = None
-    last_used: float = 0.0
 
 
 class LocalPool(WorkerPool):
@@ -70,17 +56,40 @@ class LocalPool(WorkerPool):
         self._closing = False
         self._all_gone = asyncio.Event()
 
-    async def start(self) -> None:
-        await asyncio.to_thread(clear_leftovers, self._directory)
+    async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
+        await asyncio.to_thread(prepare_directory, self._directory)
+        workers = await asyncio.gather(*map(self._adopt, leases))
+        adopted = {lease.session_id: worker for lease, worker in zip(leases, workers, strict=True) if worker}
+        await asyncio.to_thread(clear_leftovers, self._directory, list(self._workers))
         library = self._directory / "lib"
         library.mkdir()
         for package in (gateway, sessiongateway):
             source = Path(package.__path__[0])
             (library / source.name).symlink_to(source)
         self._set_tick()
+        return adopted
 
-    async def close(self) -> None:
+    async def close(self, *, keep_leased: bool = False) -> None:
         self._closing = True
+        self._turn_away()
+        kept = [w for w in self._workers.values() if w.state is WorkerState.LEASED] if keep_leased else []
+        for worker in kept:
+            worker.detach()
+            del self._workers[worker.id]
+        for worker in list(self._workers.values()):
+            worker.end(self._settings.end_grace)
+        for task in self._tasks:
+            task.cancel()
+        await self._wait_until_gone()
+        for version in self._versions.values():
+            await version.stop_zygote()
+        await asyncio.to_thread(clear_leftovers, self._directory, [worker.id for worker in kept])
+        if not kept:
+            with contextlib.suppress(OSError):
+                self._directory.rmdir()
+
+    def _turn_away(self) -> None:
+        """Start nothing more, and tell those who wait."""
         if self._tick is not None:
             self._tick.cancel()
         for waiter in self._waiters:
@@ -89,14 +98,6 @@ class LocalPool(WorkerPool):
         for version in self._versions.values():
             if version.resting is not None:
                 version.resting.cancel()
-        for worker in list(self._workers.values()):
-            worker.end(self._settings.end_grace)
-        for task in self._tasks:
-            task.cancel()
-        await self._wait_until_gone()
-        for version in self._versions.values():
-            await self._stop_zygote(version)
-        await asyncio.to_thread(remove, self._directory)
 
     def keep_ready(self, apps: Sequence[AppVersion]) -> None:
         wanted = {app.ref for app in apps}
@@ -108,28 +109,17 @@ class LocalPool(WorkerPool):
 
     async def describe(self, app: AppVersion, *, timeout: float) -> Sequence[FunctionDescription]:
         version = self._version(app)
-        if version.zygote is not None and version.zygote.done() and version.zygote.exception() is None:
-            return version.zygote.result().functions
         version.last_used = self._clock.now().monotonic
-        gave_up = asyncio.Event()
-        timer = self._clock.call_later(timeout, gave_up.set)
-        loading = asyncio.ensure_future(self._zygote(version))
-        waiting = asyncio.ensure_future(gave_up.wait())
-        try:
-            await asyncio.wait((loading, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if not loading.done():
-                raise self._none_available(app)
-            return loading.result().functions
-        finally:
-            timer.cancel()
-            waiting.cancel()
-            loading.cancel()  # the import itself goes on, for whoever asks next
+        functions = await version.functions(timeout)
+        if functions is None:
+            raise self._none_available(app)
+        return functions
 
     async def lease(
-        self, app: AppVersion, session_id: str, epoch: int, *, worker_id: str = "", timeout: float
+        self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
     ) -> Worker:
         worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout)
-        worker.bind(session_id, epoch)
+        worker.bind(session_id, epoch, outlive + self._settings.orphan_grace if outlive else 0)
         self._schedule()
         return worker
 
@@ -142,9 +132,9 @@ class LocalPool(WorkerPool):
         assert isinstance(worker, LocalWorker)
         self._version(worker.app).shared.release(worker)
 
-    def end(self, worker: Worker) -> None:
+    def end(self, worker: Worker, reason: str = "") -> None:
         assert isinstance(worker, LocalWorker)
-        worker.end(self._settings.end_grace)
+        worker.end(self._settings.end_grace, reason)
 
     def holder(self, worker_id: str) -> str | None:
         worker = self._workers.get(worker_id)
@@ -171,6 +161,17 @@ class LocalPool(WorkerPool):
             raise
         finally:
             timer.cancel()
+
+    async def _adopt(self, lease: WorkerLease) -> LocalWorker | None:
+        directory = WorkerDirectory(self._directory / lease.worker_id)
+        recorded = read_app(directory.app)
+        if recorded is None or recorded[0].ref != lease.app:
+            return None
+        worker = LocalWorker(lease.worker_id, recorded[0], directory, self._clock, self._gone)
+        worker.functions = recorded[1]
+        if not await worker.adopt(lease, self._settings.output_rate):
+            return None
+        return self._workers.setdefault(worker.id, worker)
 
     def _take(self, app: AppVersion, worker_id: str) -> LocalWorker:
         worker = self._workers.get(worker_id)
@@ -207,8 +208,13 @@ class LocalPool(WorkerPool):
         version = self._versions.get(app.ref)
         if version is None:
             shared = SharedWorkers(app, self._settings.max_shared, self._clock, self.obtain, self._none_available)
-            version = self._versions[app.ref] = Version(app, shared)
+            version = self._versions[app.ref] = Version(app, shared, self._new_zygote, self._clock)
         return version
+
+    async def _new_zygote(self, app: AppVersion) -> Zygote:
+        zygote = Zygote(app, self._directory / "lib", self._clock, self._settings.output_rate)
+        await zygote.start(self._settings.start_timeout)
+        return zygote
 
     def _schedule(self) -> None:
         """Serve those who wait, in their order; then fill up what is to be kept ready."""
@@ -267,7 +273,7 @@ class LocalPool(WorkerPool):
 
     async def _run_start(self, version: Version, worker: LocalWorker) -> None:
         try:
-            zygote = await self._zygote(version)
+            zygote = await version.zygote()
             await worker.start(zygote, self._settings.start_timeout, self._settings.output_rate)
         except AppStartFailed as error:
             version.starting -= 1
@@ -312,34 +318,6 @@ class LocalPool(WorkerPool):
     def _rested(self, version: Version) -> None:
         version.resting = None
         self._schedule()
-
-    async def _zygote(self, version: Version) -> Zygote:
-        task = version.zygote
-        if task is not None and task.done() and (task.exception() is not None or not task.result().alive):
-            with contextlib.suppress(Exception):
-                await task.result().stop()
-            task = version.zygote if version.zygote is not task else None
-        if task is None:
-            task = version.zygote = asyncio.get_running_loop().create_task(self._start_zygote(version.app))
-        try:
-            return await asyncio.shield(task)
-        except AppStartFailed as error:
-            # All who wait share the task. Each error is completed with the call that it answers, so none is shared.
-            raise copy.copy(error) from None
-
-    async def _start_zygote(self, app: AppVersion) -> Zygote:
-        zygote = Zygote(app, self._directory / "lib", self._clock, self._settings.output_rate)
-        await zygote.start(self._settings.start_timeout)
-        return zygote
-
-    async def _stop_zygote(self, version: Version) -> None:
-        task, version.zygote = version.zygote, None
-        if task is None:
-            return
-        if not task.done():
-            task.cancel()  # an import may take its time; nobody waits for it any more
-        with contextlib.suppress(AppStartFailed, asyncio.CancelledError):
-            await (await task).stop()
 
     def _gone(self, worker: LocalWorker) -> None:
         version = self._version(worker.app)
@@ -388,7 +366,7 @@ class LocalPool(WorkerPool):
         while version.idle:
             self._end_idle(version.idle.pop())
         in_use = any(worker.app.ref == version.app.ref for worker in self._workers.values())
-        if version.zygote is not None and not in_use:
-            task = asyncio.get_running_loop().create_task(self._stop_zygote(version))
+        if not in_use:
+            task = asyncio.get_running_loop().create_task(version.stop_zygote())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

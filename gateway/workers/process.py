@@ -12,12 +12,14 @@ from collections.abc import Callable
 from gateway.clock import Clock, Timer
 from gateway.errors import AppStartFailed, WorkerExit
 from gateway.model import AppVersion
-from gateway.timing import TERM_GRACE
+from gateway.timing import ADOPTION_PATIENCE, TERM_GRACE
 from gateway.worker.process import WorkerDirectory
-from gateway.workers.base import PendingCall, Worker, WorkerCall
+from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall, WorkerLease
 from gateway.workers.connection import WorkerConnection
 from gateway.workers.output import OutputReader, open_pipe
+from gateway.workers.records import write_app
 from gateway.workers.replies import start_error, start_exit_error
+from gateway.workers.runtime import recorded_process
 from gateway.workers.zygote import Zygote
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -31,6 +33,8 @@ class WorkerState(enum.Enum):
     IDLE = "idle"
     LEASED = "leased"
     SHARED = "shared"
+    DETACHED = "detached"
+    """Left to another gateway."""
     ENDING = "ending"
     GONE = "gone"
 
@@ -66,6 +70,10 @@ class LocalWorker(Worker):
         self._pidfd = -1
         self._zygote: Zygote | None = None
         self._timer: Timer | None = None
+        self._pid = 0
+        self._adopting: WorkerLease | None = None
+        self._standing: Standing | None = None
+        self._standing_callbacks: list[Callable[[Standing], object]] = []
 
     @property
     def exit(self) -> WorkerExit | None:
@@ -76,6 +84,12 @@ class LocalWorker(Worker):
             callback(self._exit)
         else:
             self._lost_callbacks.append(callback)
+
+    def when_standing(self, callback: Callable[[Standing], object]) -> None:
+        if self._standing is not None:
+            callback(self._standing)
+        else:
+            self._standing_callbacks.append(callback)
 
     def call(self, call: WorkerCall) -> PendingCall:
         return self._connection.start(call)
@@ -90,6 +104,8 @@ class LocalWorker(Worker):
             labels = {"app": str(self.app.ref), "session_id": "", "worker_id": self.id}
             self._output = OutputReader(open_pipe(self._directory.output), self._clock, output_rate, labels)
             self._zygote = zygote
+            self.functions = [function.name for function in zygote.functions]
+            write_app(self._directory.app, self.app, self.functions)
             pid = await zygote.fork(self.id, self._directory.root, self._exited)
             self._watch(pid)
             loop = asyncio.get_running_loop()
@@ -103,24 +119,60 @@ class LocalWorker(Worker):
             self.kill()
             raise
 
-    def bind(self, session_id: str, epoch: int) -> None:
+    async def adopt(self, lease: WorkerLease, output_rate: int) -> bool:
+        """Take over a worker that another gateway left; False when it is gone, or is not the one of that lease.
+
+        A worker whose app blocks its loop is taken without an answer: until it says who it is, it refuses every call
+        that carries another session or epoch.
+        """
+        pid = recorded_process(self._directory)
+        if pid is None:
+            return False
+        self._watch(pid)
+        # Before the connection is there: the worker speaks first.
+        self._adopting = lease
+        self.session_id = lease.session_id
+        self.state = WorkerState.LEASED
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.create_unix_connection(lambda: self._connection, str(self._directory.socket))
+        except OSError:
+            self.detach()
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADOPTION_PATIENCE):
+                await asyncio.shield(self._ready)
+        if self.state is not WorkerState.LEASED:
+            return False
+        labels = {"app": str(self.app.ref), "session_id": lease.session_id, "worker_id": self.id}
+        self._output = OutputReader(open_pipe(self._directory.output), self._clock, output_rate, labels)
+        return True
+
+    def detach(self) -> None:
+        """Let go of the process and leave it running."""
+        self.state = WorkerState.DETACHED
+        self._lost_callbacks = []
+        self._connection.abort()
+        self._close_descriptors()
+
+    def bind(self, session_id: str, epoch: int, outlive: float) -> None:
         """Lease the worker to a session, for the rest of its life."""
         self.state = WorkerState.LEASED
         self.session_id = session_id
         if self._output is not None:
             self._output.labels = {**self._output.labels, "session_id": session_id}
-        self._connection.send(pb.ToWorker(lease=pb.Lease(session_id=session_id, epoch=epoch)))
+        self._connection.send(pb.ToWorker(lease=pb.Lease(session_id=session_id, epoch=epoch, outlive=outlive)))
 
-    def end(self, grace: float) -> None:
+    def end(self, grace: float, reason: str = "") -> None:
         """Ask it to leave, then make it. Returns at once."""
-        if self.state in (WorkerState.ENDING, WorkerState.GONE):
+        if self.state in (WorkerState.ENDING, WorkerState.GONE, WorkerState.DETACHED):
             return
         if self.state is WorkerState.STARTING:
             self.kill()  # nobody has used it: there is nothing to unload
             return
         self.state = WorkerState.ENDING
         self._lost_callbacks.clear()
-        self._connection.send(pb.ToWorker(shutdown=pb.Shutdown()))
+        self._connection.send(pb.ToWorker(shutdown=pb.Shutdown(reason=reason)))
         self._timer = self._clock.call_later(grace, self._terminate)
 
     def kill(self) -> None:
@@ -141,6 +193,7 @@ class LocalWorker(Worker):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _watch(self, pid: int) -> None:
+        self._pid = pid
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -157,9 +210,34 @@ class LocalWorker(Worker):
         # The zygote, as the parent, knows the exit code and says it. Without a zygote nobody does.
         asyncio.get_running_loop().remove_reader(self._pidfd)
         if self._zygote is None or not self._zygote.alive:
+            # Nor does anyone else end what it forked. Its id cannot be another group's while that is there.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
             self._exited(WorkerExit())
 
-    def _on_ready(self) -> None:
+    def _on_ready(self, ready: pb.Ready) -> None:
+        if self._adopting is not None:
+            self._on_standing(self._adopting, ready)
+        else:
+            self._resolve_ready()
+
+    def _on_standing(self, lease: WorkerLease, ready: pb.Ready) -> None:
+        if (ready.session_id, ready.epoch) != (lease.session_id, lease.epoch):
+            # It is somebody else's: let go of it, and leave it alone.
+            logger.error("worker %s is not the one of the record", self.id, extra={"session_id": lease.session_id})
+            callbacks = self._lost_callbacks
+            self.detach()
+            for lost in callbacks:
+                lost(WorkerExit())
+            self._resolve_ready()
+            return
+        running = [self._connection.resume(call_id) for call_id in ready.running]
+        self._standing = Standing(running, ready.started)
+        self._resolve_ready()
+        for callback in self._standing_callbacks:
+            callback(self._standing)
+
+    def _resolve_ready(self) -> None:
         if not self._ready.done():
             self._ready.set_result(None)
 
@@ -168,7 +246,7 @@ class LocalWorker(Worker):
 
     def _on_broken(self) -> None:
         # The app closed the socket or wrote to it, or the process is ending: either way nobody can use it any more.
-        if self._exit is None and self.state is not WorkerState.ENDING:
+        if self._exit is None and self.state not in (WorkerState.ENDING, WorkerState.DETACHED):
             self._signal(signal.SIGKILL)
 
     def _fail_start(self, error: AppStartFailed) -> None:
@@ -184,17 +262,20 @@ class LocalWorker(Worker):
             self._timer.cancel()
         self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
         self._connection.worker_exited(exit_)
+        self._close_descriptors()
+        self.state = WorkerState.GONE
+        callbacks, self._lost_callbacks = self._lost_callbacks, []
+        for callback in callbacks:
+            callback(exit_)
+        self._on_gone(self)
+
+    def _close_descriptors(self) -> None:
         if self._output is not None:
             self._output.close()
         if self._pidfd >= 0:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
-        self.state = WorkerState.GONE
-        callbacks, self._lost_callbacks = self._lost_callbacks, []
-        for callback in callbacks:
-            callback(exit_)
-        self._on_gone(self)
 
     def remove_directory(self) -> None:
         """Delete all that the worker left. Blocks: may be many files."""

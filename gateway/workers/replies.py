@@ -3,11 +3,13 @@
 from gateway.errors import (
     AppError,
     AppStartFailed,
+    CallCountMismatch,
     Failure,
     FunctionNotFound,
     GatewayError,
     InvalidInput,
     InvalidRequest,
+    RequestIdReused,
     RunState,
     Violation,
     WorkerExit,
@@ -15,39 +17,54 @@ from gateway.errors import (
     WorkerLost,
 )
 from gateway.model import AppRef
+from gateway.workers.base import WorkerCall
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
-def call_error(app: AppRef, function: str, worker_id: str, as_struct: bool, failure: pb.Failure) -> GatewayError:
+def call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failure) -> GatewayError:
     """Return the error of a call that a worker answered with a failure."""
-    error = _call_error(app, function, worker_id, as_struct, failure)
+    error = _call_error(app, worker_id, call, failure)
     if error.run_state is None:
         error.run_state = RunState.NOT_STARTED
     return error
 
 
-def _call_error(app: AppRef, function: str, worker_id: str, as_struct: bool, failure: pb.Failure) -> GatewayError:
-    place = {"app": app.name, "version": app.version, "function": function}
-    if failure.kind == pb.FAILURE_KIND_MALFORMED:
-        field = "input" if as_struct else "input_json"
-        return InvalidRequest.of([Violation(field, failure.message)])
-    if failure.kind == pb.FAILURE_KIND_INVALID_INPUT:
-        violations = [Violation(v.field, v.description) for v in failure.violations]
-        fields = ", ".join(v.field for v in violations)
-        return InvalidInput(
-            f"{app} refuses the input of {function}: " + "; ".join(f"{v.field}: {v.description}" for v in violations),
-            metadata={**place, "fields": fields},
-            violations=violations,
-        )
-    if failure.kind == pb.FAILURE_KIND_FENCED:
-        return WorkerLeased.of(worker_id)
-    if failure.kind == pb.FAILURE_KIND_NO_FUNCTION:
-        return FunctionNotFound(f"{app} has no function {function}", metadata=place)
-    return AppError(
-        f"{function} of {app} raised {failure.type}: {failure.message}",
-        metadata={**place, "exceptionType": failure.type},
-        failure=Failure(failure.type, failure.message, failure.traceback),
-        run_state=RunState.COMPLETED,
+def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failure) -> GatewayError:
+    place = {"app": app.name, "version": app.version, "function": call.function}
+    match failure.kind:
+        case pb.FAILURE_KIND_MALFORMED:
+            field = "input" if call.as_struct else "input_json"
+            error: GatewayError = InvalidRequest.of([Violation(field, failure.message)])
+        case pb.FAILURE_KIND_INVALID_INPUT:
+            error = _invalid_input(app, place, failure)
+        case pb.FAILURE_KIND_FENCED:
+            error = WorkerLeased.of(worker_id)
+        case pb.FAILURE_KIND_REQUEST_ID_REUSED:
+            error = RequestIdReused.of(call.request_id)
+        case pb.FAILURE_KIND_MOVED_ON:
+            error = CallCountMismatch(
+                f"session {call.session_id} has not had exactly {call.expected_calls} calls: it has moved on",
+                metadata={"sessionId": call.session_id, "expectedCallCount": str(call.expected_calls)},
+            )
+        case pb.FAILURE_KIND_NO_FUNCTION:
+            error = FunctionNotFound(f"{app} has no function {call.function}", metadata=place)
+        case _:
+            error = AppError(
+                f"{call.function} of {app} raised {failure.type}: {failure.message}",
+                metadata={**place, "exceptionType": failure.type},
+                failure=Failure(failure.type, failure.message, failure.traceback),
+                run_state=RunState.COMPLETED,
+            )
+    return error
+
+
+def _invalid_input(app: AppRef, place: dict[str, str], failure: pb.Failure) -> InvalidInput:
+    violations = [Violation(v.field, v.description) for v in failure.violations]
+    listed = "; ".join(f"{v.field}: {v.description}" for v in violations)
+    return InvalidInput(
+        f"{app} refuses the input of {place['function']}: {listed}",
+        metadata={**place, "fields": ", ".join(v.field for v in violations)},
+        violations=violations,
     )
 
 

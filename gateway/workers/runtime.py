@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from gateway.worker.process import WorkerDirectory, start_time
@@ -27,32 +28,30 @@ def runtime_directory(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"sgw-{os.getuid()}-{digest}"
 
 
-def clear_leftovers(directory: Path) -> None:
-    """End the workers of a gateway that died and remove their directories; make an empty directory of it.
-
-    Raises PermissionError when the directory is somebody else's.
-    """
-    remove(directory)
+def prepare_directory(directory: Path) -> None:
+    """Make the directory, if it is not there. Raises PermissionError when it is somebody else's."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def remove(directory: Path) -> None:
-    """End the workers that are recorded in the directory and delete it, if it is there.
-
-    Raises PermissionError when it is somebody else's.
-    """
-    if not directory.exists():
-        return
     if directory.stat().st_uid != os.getuid():
         raise PermissionError(f"{directory} belongs to another user")
+
+
+def clear_leftovers(directory: Path, keep: Collection[str] = ()) -> None:
+    """End the workers that are not to be kept, by their ids, and remove their directories and all else."""
     for entry in directory.iterdir():
-        kill_recorded(WorkerDirectory(entry))
-    shutil.rmtree(directory, ignore_errors=True)
+        if entry.name in keep:
+            continue
+        worker = WorkerDirectory(entry)
+        pid = recorded_process(worker)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        shutil.rmtree(entry, ignore_errors=True)
 
 
-def kill_recorded(directory: WorkerDirectory) -> None:
-    """Kill the process group that a worker's directory names, if that process is still the one that wrote it."""
+def recorded_process(directory: WorkerDirectory) -> int | None:
+    """Return the process that a worker's directory names, if it still is the one that wrote it there."""
     with contextlib.suppress(OSError, ValueError):
         pid, started = directory.pid.read_text().split()
         if start_time(int(pid)) == int(started):
-            os.killpg(int(pid), signal.SIGKILL)
+            return int(pid)
+    return None

@@ -90,8 +90,11 @@ class SharedWorkers:
             worker = self._free()
             if worker is None:
                 return
-            worker.calls += 1
-            self._waiters.popleft().set_result(worker)
+            waiter = self._waiters.popleft()
+            # One who has been cancelled in this very moment is still in the queue.
+            if not waiter.done():
+                worker.calls += 1
+                waiter.set_result(worker)
 
     def _start_more(self, timeout: float) -> None:
         room = self._limit - len(self._workers) - len(self._starting)
@@ -111,8 +114,10 @@ class SharedWorkers:
             worker = await self._obtain(self._app, timeout)
         except GatewayError as error:
             # Whoever came first hears of it. The others get a start of their own, which may go better.
-            if self._waiters:
-                self._waiters.popleft().set_exception(error)
+            waiting = [waiter for waiter in self._waiters if not waiter.done()]
+            if waiting:
+                self._waiters.remove(waiting[0])
+                waiting[0].set_exception(error)
             return
         if worker.exit is not None:
             return  # died before it came here

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.clock import Clock
 from gateway.errors import WorkerExit
 from gateway.model import AppVersion, FunctionDescription
-from gateway.timing import ORPHAN_GRACE, ZYGOTE_STOP
+from gateway.timing import ZYGOTE_STOP
 from gateway.worker.process import scrubbed_environment
 from gateway.workers.frames import FrameReader, encode
 from gateway.workers.output import OutputReader
@@ -40,6 +40,7 @@ class Zygote:
         self._loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._forking: dict[str, asyncio.Future[int]] = {}
         self._exit_callbacks: dict[str, Callable[[WorkerExit], object]] = {}
+        self._seen_dead: set[str] = set()
 
     @property
     def alive(self) -> bool:
@@ -85,6 +86,12 @@ class Zygote:
         self._control.write(encode(pb.ToZygote(fork=fork)))
         return await answer
 
+    def seen_dead(self, worker_id: str) -> None:
+        """Note that a worker's process has ended. How, this zygote is about to tell; if it ends before, nobody knows."""
+        self._seen_dead.add(worker_id)
+        if not self.alive:
+            self._exits_unknown()
+
     async def stop(self) -> None:
         """End the process. Its workers live on until they are told to end, but their exit codes are no longer seen."""
         if self._control is not None:
@@ -103,7 +110,7 @@ class Zygote:
     async def _spawn(self, control_fd: int) -> None:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            arguments = (str(control_fd), self.app.start_method, str(self.app.directory), str(ORPHAN_GRACE))
+            arguments = (str(control_fd), self.app.start_method, str(self.app.directory))
             self._process = await asyncio.create_subprocess_exec(
                 self.app.interpreter or sys.executable,
                 *("-m", "gateway.worker.zygote", *arguments),
@@ -141,6 +148,7 @@ class Zygote:
             answer = self._forking.pop(exited.worker_id, None)
             if answer is not None and not answer.done():
                 answer.set_exception(ZygoteGone(f"the zygote of {self.app.ref} cannot fork"))
+            self._seen_dead.discard(exited.worker_id)
             callback = self._exit_callbacks.pop(exited.worker_id, None)
             if callback is not None:
                 killed = exited.signal > 0
@@ -167,6 +175,13 @@ class Zygote:
             if not answer.done():
                 answer.set_exception(ZygoteGone(str(self.app.ref)))
         self._forking.clear()
+        self._exits_unknown()
+
+    def _exits_unknown(self) -> None:
+        while self._seen_dead:
+            callback = self._exit_callbacks.pop(self._seen_dead.pop(), None)
+            if callback is not None:
+                callback(WorkerExit())
 
 
 class _Control(asyncio.Protocol):

@@ -174,6 +174,8 @@ def test_ctrl_c_cancels_the_call_in_the_app(gateway: GatewayProcess, environment
     assert process.returncode == 130
     assert out == b""
     assert b"INTERRUPTED" in err
+    assert b"the call of faulty was cancelled" in err
+    assert b"It may have been applied" in err
     assert b"Traceback" not in err
     eventually(lambda: gateway.log.count("cancelled") > cancelled)
 

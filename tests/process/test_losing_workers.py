@@ -65,6 +65,7 @@ async def test_a_worker_killed_under_a_call_is_told_to_everyone_at_once_and_its_
         assert lost.detail.worker_exit.signal == SIGKILL
         assert lost.info.metadata["exit"] == "signal 9"
         assert lost.detail.session_id == opened.id
+        assert lost.end_reason == "WORKER_LOST"
         ended = await refused(queued, "SESSION_ENDED", "NOT_STARTED")
         news = await stream.receive()
         assert (news.session_id, news.error.code) == (opened.id, errors_pb2.ERROR_CODE_SESSION_ENDED)

@@ -145,7 +145,7 @@ def test_a_store_that_is_no_database_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_the_address_is_told_in_one_line_and_the_log_goes_to_standard_error(running: GatewayProcess) -> None:
+def test_the_address_that_is_printed_has_the_port_that_was_taken(running: GatewayProcess) -> None:
     host, _, port = running.address.rpartition(":")
     assert host == "127.0.0.1"
     assert 0 < int(port) < 65536

@@ -26,6 +26,8 @@ from tests.scenarios.failures import refused
 
 PROBES = {"probe": PROBE}
 NO_SPARE = ["--min-idle", "0"]
+NO_ORPHANS = {"SGW_WORKERS_ORPHAN_GRACE": "0"}
+"""Workers that are leased stay for their session's timeout when the gateway is gone, and no longer."""
 
 
 async def in_thread_stopped(gateway: GatewayProcess) -> int:
@@ -141,15 +143,14 @@ async def test_an_idle_gateway_stops_at_once_with_exit_code_0(data_dir: Path, nu
 async def test_a_gateway_that_is_killed_leaves_no_process_behind(data_dir: Path, tmp_path: Path, gate: Gate) -> None:
     shutil.copy(PROBE / "app.py", tmp_path / "app.py")
     (tmp_path / "app.toml").write_text('start_method = "spawn"')
-    with GatewayProcess(data_dir, {**PROBES, "spawned": tmp_path}) as gateway:
+    with GatewayProcess(data_dir, {**PROBES, "spawned": tmp_path}, environment=NO_ORPHANS) as gateway:
         async with connected(gateway.address) as client:
             calls = []
             for app in ("probe", "spawned"):
-                await client.new("run", app=app)
-                sessions = [(await client.new("run", app=app)).id for _ in range(2)]
-                for function, session in zip(("hold", "hold_blocking"), sessions, strict=True):
+                await client.new("run", app=app, session_timeout=1)
+                for function in ("hold", "hold_blocking"):
                     held = {"gate": gate.path, "word": f"{app} {function}"}
-                    calls.append(client.run(function, held, session=session, app=app))
+                    calls.append(client.new(function, held, app=app, session_timeout=1))
                 held = {"gate": gate.path, "word": f"{app} plain"}
                 calls.append(client.run("hold_blocking", held, app=app))
             running = [asyncio.create_task(call) for call in calls]
@@ -160,14 +161,14 @@ async def test_a_gateway_that_is_killed_leaves_no_process_behind(data_dir: Path,
             for answer in await asyncio.gather(*running, return_exceptions=True):
                 assert isinstance(answer, CallFailed)
                 assert answer.status is grpc.StatusCode.UNAVAILABLE
-        # Also those that are in the middle of a function which never looks up.
-        await asyncio.to_thread(wait_for_exit, processes)
+            # Each ends by itself, also one that is in the middle of a function which never looks up.
+            await asyncio.to_thread(wait_for_exit, processes, 30.0)
 
 
 async def test_workers_of_a_gateway_that_is_killed_still_unload(data_dir: Path, gate: Gate) -> None:
-    with GatewayProcess(data_dir, PROBES, NO_SPARE) as gateway:
+    with GatewayProcess(data_dir, PROBES, NO_SPARE, environment=NO_ORPHANS) as gateway:
         async with connected(gateway.address) as client:
-            await client.new("hold_at_unload", {"gate": gate.path, "word": "unloading"})
+            await client.new("hold_at_unload", {"gate": gate.path, "word": "unloading"}, session_timeout=1)
         processes = descendants(gateway.pid)
         gateway.kill()
         assert await gate.arrival() == "unloading"
@@ -188,24 +189,6 @@ async def test_a_gateway_that_is_killed_during_an_import_leaves_no_process_behin
         processes = descendants(gateway.pid)
         gateway.kill()
         await asyncio.to_thread(wait_for_exit, processes)
-
-
-async def test_after_a_kill_the_same_data_directory_works_and_what_was_left_is_cleared(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as first:
-        async with connected(first.address) as client:
-            opened = await client.new("remember", {"text": "lost"})
-        processes = descendants(first.pid)
-        first.kill()
-    leftovers = worker_directories(data_dir)
-    assert opened.session.worker_id in leftovers
-    with GatewayProcess(data_dir, PROBES) as second:
-        assert not worker_directories(data_dir) & leftovers
-        async with connected(second.address) as client:
-            late = await refused(client.run("run", session=opened.id), "SESSION_ENDED", "NOT_STARTED")
-            assert late.info.metadata["endReason"] == "GATEWAY_RESTARTED"
-            fresh = await client.new("recall")
-            assert fresh.output["memory"] is None
-        wait_for_exit(processes)
 
 
 async def test_restarts_leave_no_directory_outside_of_the_data_directory(tmp_path: Path) -> None:

@@ -146,10 +146,13 @@ async def test_a_process_that_ends_in_a_call_takes_its_session_with_it(
         assert (session.status, session.call_count) == (pb.SESSION_STATUS_ENDED, 2)
 
 
-async def test_an_app_that_closes_the_connection_to_the_gateway_loses_its_worker(gateway: GatewayProcess) -> None:
+@pytest.mark.parametrize("function", ["closes_everything", "closes_connection"])
+async def test_an_app_that_closes_the_connection_to_the_gateway_loses_its_worker(
+    gateway: GatewayProcess, function: str
+) -> None:
     async with witness(gateway) as own:
         opened = await own.open(MISBEHAVES)
-        closing = own.run(MISBEHAVES, {}, session=opened.id, function="closes_everything")
+        closing = own.run(MISBEHAVES, {}, session=opened.id, function=function)
         lost = await refused(closing, "WORKER_LOST", "UNKNOWN")
         assert lost.end_reason == "WORKER_LOST"
 

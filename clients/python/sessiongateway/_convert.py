@@ -18,6 +18,7 @@ _FIELD_TYPES: dict[str, type] = {
     "session_timeout": int,
     "worker_id": str,
     "request_id": str,
+    "expected_call_count": int,
 }
 
 

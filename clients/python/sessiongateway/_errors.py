@@ -19,7 +19,11 @@ def from_rpc_error(error: grpc.aio.AioRpcError, *, is_run: bool) -> SessionGatew
     found = _Details(error)
     if found.is_from_gateway:
         return _from_details(found, error)
-    return transport_error(error.code().name, error.details() or "", run_state="unknown" if is_run else None)
+    run_state = "unknown" if is_run else None
+    if error.code() is grpc.StatusCode.CANCELLED:
+        # Nobody here cancelled it: a server that is stopped answers so what it had not yet looked at.
+        return transport_error("UNAVAILABLE", "the server went away without an answer", run_state=run_state)
+    return transport_error(error.code().name, error.details() or "", run_state=run_state)
 
 
 def transport_error(code: str, message: str, *, run_state: str | None) -> SessionGatewayError:

@@ -14,6 +14,7 @@
      ├─ FunctionNotFoundError           FUNCTION_NOT_FOUND
      ├─ WorkerNotFoundError             WORKER_NOT_FOUND
      ├─ RequestIdReusedError            REQUEST_ID_REUSED
+     ├─ CallCountMismatchError          CALL_COUNT_MISMATCH
      ├─ SessionBusyError                SESSION_BUSY
      ├─ NoWorkerAvailableError          NO_WORKER_AVAILABLE
      ├─ QuotaExceededError              QUOTA_EXCEEDED
@@ -175,6 +176,12 @@ class RequestIdReusedError(SessionGatewayError):
     """The request id was used before for a request with another content."""
 
     default_code = "REQUEST_ID_REUSED"
+
+
+class CallCountMismatchError(SessionGatewayError):
+    """The session has had another number of calls than expected: somebody else used it."""
+
+    default_code = "CALL_COUNT_MISMATCH"
 
 
 class SessionBusyError(SessionGatewayError):

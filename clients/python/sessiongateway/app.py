@@ -7,11 +7,44 @@ the instance keeps in attributes, files and connections is still there at the se
 Importing this module loads neither grpc nor protobuf: it is imported in processes that fork.
 """
 
+import time
 from collections.abc import Awaitable
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-__all__ = ["BaseApp", "BaseAppInput", "BaseAppOutput"]
+__all__ = ["BaseApp", "BaseAppInput", "BaseAppOutput", "CallContext", "current_call"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """The call that is running, as its function may want to know it."""
+
+    call_id: str
+    """Names the call in the gateway's log."""
+    session_id: str
+    """The session that it belongs to; empty for a plain call."""
+    deadline: float | None
+    """When the caller stops waiting, in seconds of `time.clock_gettime(time.CLOCK_BOOTTIME)`; None for never."""
+
+    def time_left(self) -> float | None:
+        """Return the seconds until the caller stops waiting, 0.0 when it has; None when it waits for ever."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+_current: ContextVar[CallContext] = ContextVar("sessiongateway_call")
+
+
+def current_call() -> CallContext:
+    """Return the call that is running, also in tasks and coroutines that its function has started.
+
+    Raises:
+        LookupError: No call is running: in the constructor, in setup(), on_end() and unload().
+    """
+    return _current.get()
 
 
 class BaseAppInput(BaseModel):
@@ -35,6 +68,13 @@ class BaseApp:
         """Prepare what is dear: load models, open connections. Ready-made workers have done this ahead of a caller.
 
         May be `async def` or `def`. An exception here makes the start fail: APP_START_FAILED.
+        """
+
+    def on_end(self, reason: str) -> Awaitable[None] | None:
+        """Hear why the session ends, before unload() and within the same grace. May be `async def` or `def`.
+
+        `reason` is "caller" (it was ended), "idle_timeout", "first_call_failed", "gateway_restarted", or "abandoned":
+        no gateway has come back to this worker. Not called in a worker that never had a session, nor in one that died.
         """
 
     def unload(self) -> Awaitable[None] | None:

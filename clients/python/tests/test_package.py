@@ -18,6 +18,7 @@ ERRORS = {
     "AppMismatchError",
     "AppNotFoundError",
     "AppStartFailedError",
+    "CallCountMismatchError",
     "DeadlineExceededError",
     "FunctionNotFoundError",
     "GatewayDrainingError",

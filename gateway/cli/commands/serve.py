@@ -13,6 +13,7 @@ from gateway.cli.settings import load_settings
 _SECTIONS = {
     "listen": "server",
     "insecure": "server",
+    "drain": "server",
     "drain_grace": "server",
     "max_workers": "workers",
     "min_idle": "workers",
@@ -57,6 +58,9 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
 @click.option("--max-workers", metavar="N", help="Worker processes at a time.")
 @click.option("--min-idle", metavar="N", help="Workers kept ready for each app.")
 @click.option("--queue-time", metavar="SECONDS", help="How long a call waits for a worker.")
+@click.option(
+    "--drain", metavar="keep|end", help="Whether sessions outlive the gateway for the next one. Default keep."
+)
 @click.option("--drain-grace", metavar="SECONDS", help="How long calls in flight may go on after SIGTERM.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 @click.option("--log-format", metavar="FORMAT", help="text or json.")

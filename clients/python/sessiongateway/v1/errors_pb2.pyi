@@ -211,6 +211,14 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     Metadata: errorId
     Do: see run_state; report the error id to whoever runs the gateway.
     """
+    ERROR_CODE_CALL_COUNT_MISMATCH: _ErrorCode.ValueType  # 24
+    """The session has had another number of calls than the request's expected_call_count: it has moved on.
+
+    Status: ABORTED
+    HTTP: 409
+    Metadata: sessionId, expectedCallCount
+    Do: read the session with GetSession and decide anew; nothing was applied.
+    """
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
     """Why a request was refused or a call failed. On the wire, google.rpc.ErrorInfo.reason is the name without its
@@ -407,6 +415,14 @@ Status: INTERNAL
 HTTP: 500
 Metadata: errorId
 Do: see run_state; report the error id to whoever runs the gateway.
+"""
+ERROR_CODE_CALL_COUNT_MISMATCH: ErrorCode.ValueType  # 24
+"""The session has had another number of calls than the request's expected_call_count: it has moved on.
+
+Status: ABORTED
+HTTP: 409
+Metadata: sessionId, expectedCallCount
+Do: read the session with GetSession and decide anew; nothing was applied.
 """
 Global___ErrorCode: typing_extensions.TypeAlias = ErrorCode
 

@@ -67,6 +67,7 @@ class RunRequest(google.protobuf.message.Message):
     SESSION_TIMEOUT_FIELD_NUMBER: builtins.int
     WORKER_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    EXPECTED_CALL_COUNT_FIELD_NUMBER: builtins.int
     app: builtins.str
     """Required. `name` or `name@version`; a name may have a namespace: `acme/kv`. Without a version, or with `@latest`,
     the newest deployed version is taken, at that moment. With a session id it must be the session's own app and version.
@@ -87,6 +88,11 @@ class RunRequest(google.protobuf.message.Message):
     """Optional. Idempotency key, at most 128 visible ASCII characters; a UUID4 is the usual choice. A repeat with the
     same content gets the first call's answer and does not run again.
     """
+    expected_call_count: builtins.int
+    """Optional. Run only if the session has had exactly this many calls (Session.call_count) when this one's turn comes;
+    otherwise CALL_COUNT_MISMATCH. Only with a session id. A guard against another caller of the same session, and
+    against an answer that was lost.
+    """
     @property
     def input(self) -> google.protobuf.struct_pb2.Struct:
         """As google.protobuf.Struct, whose numbers are doubles: integers beyond 2^53 lose digits."""
@@ -102,9 +108,12 @@ class RunRequest(google.protobuf.message.Message):
         session_timeout: builtins.int | None = ...,
         worker_id: builtins.str = ...,
         request_id: builtins.str = ...,
+        expected_call_count: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_session_timeout", b"_session_timeout", "input", b"input", "input_json", b"input_json", "payload", b"payload", "session_timeout", b"session_timeout"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_session_timeout", b"_session_timeout", "app", b"app", "function", b"function", "input", b"input", "input_json", b"input_json", "payload", b"payload", "request_id", b"request_id", "session", b"session", "session_timeout", b"session_timeout", "worker_id", b"worker_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_expected_call_count", b"_expected_call_count", "_session_timeout", b"_session_timeout", "expected_call_count", b"expected_call_count", "input", b"input", "input_json", b"input_json", "payload", b"payload", "session_timeout", b"session_timeout"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_expected_call_count", b"_expected_call_count", "_session_timeout", b"_session_timeout", "app", b"app", "expected_call_count", b"expected_call_count", "function", b"function", "input", b"input", "input_json", b"input_json", "payload", b"payload", "request_id", b"request_id", "session", b"session", "session_timeout", b"session_timeout", "worker_id", b"worker_id"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_expected_call_count", b"_expected_call_count"]) -> typing.Literal["expected_call_count"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_session_timeout", b"_session_timeout"]) -> typing.Literal["session_timeout"] | None: ...
     @typing.overload

@@ -63,6 +63,10 @@ class _FailureKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The call carries another session or epoch than the worker's. Nothing was run."""
     FAILURE_KIND_NO_FUNCTION: _FailureKind.ValueType  # 5
     """There is no such function. Nothing was run."""
+    FAILURE_KIND_REQUEST_ID_REUSED: _FailureKind.ValueType  # 6
+    """The request_id stands for another content. Nothing was run."""
+    FAILURE_KIND_MOVED_ON: _FailureKind.ValueType  # 7
+    """The session has had another number of calls than expected. Nothing was run."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
     """The kinds of failures, each of which the gateway maps to one error of the contract."""
@@ -79,6 +83,10 @@ FAILURE_KIND_FENCED: FailureKind.ValueType  # 4
 """The call carries another session or epoch than the worker's. Nothing was run."""
 FAILURE_KIND_NO_FUNCTION: FailureKind.ValueType  # 5
 """There is no such function. Nothing was run."""
+FAILURE_KIND_REQUEST_ID_REUSED: FailureKind.ValueType  # 6
+"""The request_id stands for another content. Nothing was run."""
+FAILURE_KIND_MOVED_ON: FailureKind.ValueType  # 7
+"""The session has had another number of calls than expected. Nothing was run."""
 Global___FailureKind: typing_extensions.TypeAlias = FailureKind
 
 @typing.final
@@ -345,17 +353,21 @@ class Lease(google.protobuf.message.Message):
 
     SESSION_ID_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
+    OUTLIVE_FIELD_NUMBER: builtins.int
     session_id: builtins.str
     """The session; empty for a shared worker."""
     epoch: builtins.int
     """The fencing number of the lease."""
+    outlive: builtins.float
+    """For how many seconds the worker outlives a gateway that is gone. 0: not at all."""
     def __init__(
         self,
         *,
         session_id: builtins.str = ...,
         epoch: builtins.int = ...,
+        outlive: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "session_id", b"session_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "outlive", b"outlive", "session_id", b"session_id"]) -> None: ...
 
 Global___Lease: typing_extensions.TypeAlias = Lease
 
@@ -371,8 +383,12 @@ class Call(google.protobuf.message.Message):
     FUNCTION_FIELD_NUMBER: builtins.int
     PAYLOAD_FIELD_NUMBER: builtins.int
     FORMAT_FIELD_NUMBER: builtins.int
-    id: builtins.int
-    """Unique on the connection."""
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FINGERPRINT_FIELD_NUMBER: builtins.int
+    DEADLINE_FIELD_NUMBER: builtins.int
+    EXPECTED_CALLS_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The call's id, unique for all time: another gateway may ask for its end."""
     session_id: builtins.str
     """The session that the caller means; refused if it is not the worker's."""
     epoch: builtins.int
@@ -383,17 +399,31 @@ class Call(google.protobuf.message.Message):
     """The input."""
     format: Global___PayloadFormat.ValueType
     """The form of the input, and of the output that is wanted."""
+    request_id: builtins.str
+    """The idempotency key, or empty. A repeat of one that the worker remembers is not run again."""
+    fingerprint: builtins.bytes
+    """A digest of all that the caller asked for; a repeat with another one is refused."""
+    deadline: builtins.float
+    """When the caller stops waiting, in seconds on the machine's clock since boot; 0 for never."""
+    expected_calls: builtins.int
+    """How many calls of the session must have been started before this one; otherwise it is refused."""
     def __init__(
         self,
         *,
-        id: builtins.int = ...,
+        id: builtins.str = ...,
         session_id: builtins.str = ...,
         epoch: builtins.int = ...,
         function: builtins.str = ...,
         payload: builtins.bytes = ...,
         format: Global___PayloadFormat.ValueType = ...,
+        request_id: builtins.str = ...,
+        fingerprint: builtins.bytes = ...,
+        deadline: builtins.float = ...,
+        expected_calls: builtins.int | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "session_id", b"session_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "expected_calls", b"expected_calls"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_expected_calls", b"_expected_calls"]) -> typing.Literal["expected_calls"] | None: ...
 
 Global___Call: typing_extensions.TypeAlias = Call
 
@@ -404,12 +434,12 @@ class Cancel(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
-    id: builtins.int
+    id: builtins.str
     """The call's id."""
     def __init__(
         self,
         *,
-        id: builtins.int = ...,
+        id: builtins.str = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
 
@@ -421,21 +451,49 @@ class Shutdown(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    REASON_FIELD_NUMBER: builtins.int
+    reason: builtins.str
+    """Why its session ended, such as "caller"; empty for a worker without one."""
     def __init__(
         self,
+        *,
+        reason: builtins.str = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["reason", b"reason"]) -> None: ...
 
 Global___Shutdown: typing_extensions.TypeAlias = Shutdown
 
 @typing.final
 class Ready(google.protobuf.message.Message):
-    """Says that the app is constructed and set up."""
+    """Says that the app is constructed and set up, and how the worker stands: the answer by which a gateway that finds
+    the worker tells whether it is the one of its record.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    RUNNING_FIELD_NUMBER: builtins.int
+    STARTED_FIELD_NUMBER: builtins.int
+    session_id: builtins.str
+    """The session that it is leased to; empty for none."""
+    epoch: builtins.int
+    """The fencing number of the lease."""
+    started: builtins.int
+    """How many calls of the session have been started."""
+    @property
+    def running(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The calls that run. Their ends are told to this connection when the one that they came from is gone."""
+
     def __init__(
         self,
+        *,
+        session_id: builtins.str = ...,
+        epoch: builtins.int = ...,
+        running: collections.abc.Iterable[builtins.str] | None = ...,
+        started: builtins.int = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "running", b"running", "session_id", b"session_id", "started", b"started"]) -> None: ...
 
 Global___Ready: typing_extensions.TypeAlias = Ready
 
@@ -448,10 +506,13 @@ class Result(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     OUTPUT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
-    id: builtins.int
+    REPEATED_FIELD_NUMBER: builtins.int
+    id: builtins.str
     """The call's id."""
     output: builtins.bytes
     """The function's output in the form that was asked for."""
+    repeated: builtins.bool
+    """It is the answer of an earlier call with the same request_id; nothing was run."""
     @property
     def failure(self) -> Global___Failure:
         """Why there is none."""
@@ -459,12 +520,13 @@ class Result(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        id: builtins.int = ...,
+        id: builtins.str = ...,
         output: builtins.bytes = ...,
         failure: Global___Failure | None = ...,
+        repeated: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure", "outcome", b"outcome", "output", b"output"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure", "id", b"id", "outcome", b"outcome", "output", b"output"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "id", b"id", "outcome", b"outcome", "output", b"output", "repeated", b"repeated"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["outcome", b"outcome"]) -> typing.Literal["output", "failure"] | None: ...
 
 Global___Result: typing_extensions.TypeAlias = Result

@@ -1,0 +1,104 @@
+"""A gateway that starts takes over what another one left: sessions with their workers, calls that still run."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError
+from gateway.model import Session, SessionStatus
+from gateway.sessions.calls import Functions
+from gateway.sessions.lifecycle import Lifecycle
+from gateway.sessions.live import LiveSession
+from gateway.stores.base import SessionFilter, SessionStore
+from gateway.timing import CALL_LEASE
+from gateway.workers.base import PendingCall, Standing, WorkerLease, WorkerPool
+
+logger = logging.getLogger("gateway.sessions")
+
+_PAGE = 500
+
+
+class Adoption:
+    """Goes through the active sessions once, at the start.
+
+    A session whose worker is there goes on, under its id and with its state. One whose worker is gone ends: nothing is
+    recreated silently (contract, rule 7).
+    """
+
+    def __init__(
+        self, store: SessionStore, pool: WorkerPool, clock: Clock, lifecycle: Lifecycle, functions: Functions
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._clock = clock
+        self._lifecycle = lifecycle
+        self._functions = functions
+
+    async def run(self) -> None:
+        """Start the pool and take over. Returns when what the workers have said of themselves is on record."""
+        sessions = [session async for session in self._active()]
+        leases = [WorkerLease(s.id, s.epoch, s.worker_id, s.app, s.timeout) for s in sessions]
+        workers = await self._pool.start(leases)
+        taken: list[LiveSession] = []
+        for session in sessions:
+            worker = workers.get(session.id)
+            if worker is None:
+                await self._lifecycle.end_lost(session.id)
+                continue
+            self._functions.learn(session.app, worker.functions)
+            live = self._lifecycle.hold(await self._held(session), worker)
+            taken.append(live)
+            worker.when_standing(partial(self._answered, live))
+        await self._lifecycle.settled()
+        if sessions:
+            logger.info("%d sessions adopted, %d lost", len(taken), len(sessions) - len(taken))
+
+    async def _active(self) -> AsyncIterator[Session]:
+        cursor = ""
+        while True:
+            page = await self._store.page(SessionFilter(status=SessionStatus.ACTIVE), _PAGE, cursor)
+            for session in page.sessions:
+                yield session
+            cursor = page.next_cursor
+            if not cursor:
+                return
+
+    async def _held(self, session: Session) -> Session:
+        """Hold the session until its worker has said whether a call runs: until then it must not expire."""
+        hold_until = self._clock.now().monotonic + CALL_LEASE
+        held = await self._store.adopt(session.id, in_flight=1, call_count=None, hold_until=hold_until)
+        return held or session
+
+    def _answered(self, live: LiveSession, standing: Standing) -> None:
+        self._lifecycle.spawn(self._set_right(live, standing))
+
+    async def _set_right(self, live: LiveSession, standing: Standing) -> None:
+        hold_until = self._clock.now().monotonic + CALL_LEASE
+        running = len(standing.running)
+        await self._store.adopt(live.id, in_flight=running, call_count=standing.started, hold_until=hold_until)
+        live.in_flight += running - 1  # the one that `_held` put there
+        for call in standing.running:
+            await self._resume(live, call)
+        if not running:
+            await self._lifecycle.check_expiry(live)
+
+    async def _resume(self, live: LiveSession, call: PendingCall) -> None:
+        """Have the next call wait until this one, which an earlier gateway gave, has ended."""
+        await live.turns.enter(0.0)
+        live.calls.add(call)
+
+        def done() -> None:
+            live.calls.discard(call)
+            live.turns.leave()
+            self._lifecycle.spawn(self._lifecycle.settle(live, started=True))
+
+        call.when_done(done)
+        call.reply.add_done_callback(_ignore)
+
+
+def _ignore(reply: asyncio.Future[bytes]) -> None:
+    # Its caller went down with the other gateway; a repeat asks the worker itself.
+    if not reply.cancelled() and not isinstance(reply.exception(), GatewayError | None):
+        logger.error("a call of another gateway ended unexpectedly", exc_info=reply.exception())

@@ -1,0 +1,85 @@
+"""A worker without a gateway: how long it stays, and how it is sure to go.
+
+A leased worker outlives its gateway, so that the next one can take it over. One that nobody contacts for the session's
+timeout and a grace ends itself; one that is not leased ends at once. Two clocks see to that: a timer of the event loop,
+after which unload() is run, and a little later one of the kernel, which ends a process whose loop the app is blocking.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_PARENT_DIED = signal.SIGURG
+"""Ignored unless somebody asks for it, so that it may come before the handler is set, or to a child of the app."""
+
+_BLOCKED_GRACE = 10.0
+"""How much later the kernel's timer is than the loop's: time for unload()."""
+
+_FIRST_CONTACT = 30.0
+"""Seconds in which the gateway that asked for a worker must have connected to it."""
+
+_SETTLE = 1.0
+"""Seconds after the zygote's death in which the end of the gateway's connection must show too. Otherwise only the
+zygote died, and the worker has a gateway."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def tell_when_parent_dies() -> None:
+    """Have this process, fresh from a fork, sent a signal when the zygote ends, which it does with its gateway."""
+    parent = os.getppid()
+    _libc.prctl(_PR_SET_PDEATHSIG, _PARENT_DIED, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it has died already, and nobody knows of this worker
+
+
+class OrphanWatch:
+    """Counts the time without a gateway."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        """`end` makes the worker run unload() and exit."""
+        self._end = end
+        self._outlive = 0.0
+        self._connected = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def listen(self) -> None:
+        """Begin, on the running loop's thread."""
+        signal.signal(_PARENT_DIED, self._parent_died)
+        self._timer = asyncio.get_running_loop().call_later(_FIRST_CONTACT, self._end)
+
+    def leased(self, outlive: float) -> None:
+        """From now on the worker outlives its gateway by so many seconds; 0: not at all."""
+        self._outlive = outlive
+
+    def contacted(self) -> None:
+        """A gateway is there."""
+        self._connected = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def abandoned(self) -> None:
+        """No gateway is there any more."""
+        self._connected = False
+        if self._outlive == 0:
+            self._end()
+            return
+        signal.setitimer(signal.ITIMER_REAL, self._outlive + _BLOCKED_GRACE)
+        self._timer = asyncio.get_running_loop().call_later(self._outlive, self._end)
+
+    def _parent_died(self, *_: object) -> None:
+        # Runs between two steps of whatever the app is doing: the loop may be blocked and see nothing of the end of the
+        # connection. SIGALRM is left at its default, which ends the process.
+        signal.setitimer(signal.ITIMER_REAL, self._outlive + _BLOCKED_GRACE)
+        asyncio.get_event_loop().call_soon_threadsafe(self._look_again)
+
+    def _look_again(self) -> None:
+        asyncio.get_running_loop().call_later(_SETTLE, self._disarm_if_connected)
+
+    def _disarm_if_connected(self) -> None:
+        if self._connected:
+            signal.setitimer(signal.ITIMER_REAL, 0)

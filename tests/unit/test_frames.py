@@ -1,0 +1,64 @@
+"""Frames: however they are cut on the way, whole bodies come out; garbage is told."""
+
+import struct
+
+import pytest
+
+from gateway.workers.frames import MAX_FRAME_BYTES, FrameError, FrameReader, encode
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+
+def a_call(payload: bytes) -> pb.ToWorker:
+    return pb.ToWorker(call=pb.Call(function="run", payload=payload))
+
+
+def test_a_frame_is_its_length_and_its_body() -> None:
+    body = a_call(b"{}").SerializeToString()
+    assert encode(a_call(b"{}")) == struct.pack(">I", len(body)) + body
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
+def test_frames_come_out_whole_in_whatever_pieces_they_come_in(size: int) -> None:
+    messages = [a_call(b"x" * length) for length in (0, 1, 3, 100, 1000)]
+    stream = b"".join(map(encode, messages))
+    reader = FrameReader()
+    pieces = (stream[start : start + size] for start in range(0, len(stream), size))
+    bodies = [body for piece in pieces for body in reader.feed(piece)]
+    assert [pb.ToWorker.FromString(body) for body in bodies] == messages
+
+
+def test_every_way_to_cut_two_frames_in_two_gives_the_same() -> None:
+    stream = encode(a_call(b"first")) + encode(a_call(b"second"))
+    for cut in range(len(stream) + 1):
+        reader = FrameReader()
+        bodies = [*reader.feed(stream[:cut]), *reader.feed(stream[cut:])]
+        assert [pb.ToWorker.FromString(body).call.payload for body in bodies] == [b"first", b"second"]
+
+
+def test_an_empty_body_is_a_frame() -> None:
+    assert list(FrameReader().feed(b"\0\0\0\0" * 3)) == [b"", b"", b""]
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n", struct.pack(">I", MAX_FRAME_BYTES + 1)])
+def test_a_length_that_no_frame_has_is_an_error(garbage: bytes) -> None:
+    with pytest.raises(FrameError):
+        list(FrameReader().feed(garbage))
+
+
+def test_garbage_after_a_whole_frame_comes_after_it() -> None:
+    bodies = FrameReader().feed(encode(a_call(b"fine")) + b"\xff\xff\xff\xff")
+    assert pb.ToWorker.FromString(next(bodies)).call.payload == b"fine"
+    with pytest.raises(FrameError):
+        next(bodies)
+
+
+def test_a_large_frame_in_many_small_pieces_is_not_copied_for_each_of_them() -> None:
+    body = bytes(8 * 1024 * 1024)
+    stream = struct.pack(">I", len(body)) + body
+    reader, pieces = FrameReader(), 0
+    for start in range(0, len(stream), 65536):
+        found = list(reader.feed(stream[start : start + 65536]))
+        pieces += 1
+    assert found == [body]
+    assert pieces > 100
+    assert reader._buffer == b""

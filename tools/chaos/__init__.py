@@ -1,0 +1,1 @@
+"""A gateway under load while it and its workers are killed: `make chaos`."""
