@@ -1,7 +1,7 @@
 """Who calls, and until when they wait."""
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -23,14 +23,14 @@ def caller_of(context: "grpc.aio.ServicerContext[Any, Any]", clock: Clock) -> Ca
     Nobody is turned away for an unknown key yet, but sessions belong to the key that they were made with: another
     key, or none, does not see them. Only a hash of the key goes further than this.
     """
-    remaining = context.time_remaining()
+    # A cast: the stubs do not know that a caller may wait for ever.
+    remaining = cast(float | None, context.time_remaining())
     deadline = None if remaining is None else clock.now().monotonic + remaining / _WIRE_ROUNDING
     return Caller(_principal(context), deadline)
 
 
 def _principal(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
-    metadata = context.invocation_metadata()
-    values = [] if metadata is None else [value for key, value in metadata if key == "authorization"]
+    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
     if not values:
         return ANONYMOUS
     value = values[0]

@@ -40,9 +40,10 @@ def status_of(error: GatewayError) -> status_pb2.Status:
         # Its end is what tells; 8 bytes are for the mark of the cut.
         kept = max(0, len(detail.app_failure.traceback.encode()) - excess - 8)
         detail.app_failure.traceback = _end(detail.app_failure.traceback, kept)
-    shown = _MAX_VIOLATIONS
-    while shown and (status := _status(error, detail, shown)).ByteSize() > MAX_STATUS_BYTES:
-        shown -= 1
+    for shown in range(_MAX_VIOLATIONS, 0, -1):
+        if status.ByteSize() <= MAX_STATUS_BYTES:
+            break
+        status = _status(error, detail, shown)
     return status
 
 

@@ -1,7 +1,8 @@
 """The zygote: one process per app version that has imported the app and forks workers from there.
 
 `python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY`. Talks frames over the control socket; when that
-closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs the app. A fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not
+closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs the app. A fork
+takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not
 import the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a device,
 which a fork does not survive.
 """

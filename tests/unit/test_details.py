@@ -6,6 +6,7 @@ from google.rpc import error_details_pb2
 from gateway.errors import (
     AppError,
     AppMismatch,
+    AppStartFailed,
     Failure,
     GatewayError,
     InternalError,
@@ -35,7 +36,7 @@ def everything(kind: type[GatewayError], text: str, count: int) -> GatewayError:
         run_state=RunState.UNKNOWN,
         retry_after=1.5,
         violations=[Violation(f"input.{text}.{n}", text) for n in range(count)],
-        failure=Failure(text, text, cut(text, 100_000)),
+        failure=Failure(text, text, cut(text, 100_000)) if kind in (AppError, AppStartFailed) else None,
         worker_exit=WorkerExit(signal=9),
     )
     error.call_id = "call_" + "x" * 16
