@@ -20,7 +20,7 @@ def command(arguments: Sequence[str]) -> list[str]:
     """Return the command line of the gateway; `arguments` are further ones for `sgw serve`."""
     apps = [f"--app={name}={ROOT / path}" for name, path in example_apps().items()]
     data_dir = ROOT / "build" / "serve"
-    return [sys.executable, "-m", "gateway.cli", "serve", f"--data-dir={data_dir}", *apps, *arguments]
+    return [sys.executable, "-m", "gateway.cli", "serve", "--drain=end", f"--data-dir={data_dir}", *apps, *arguments]
 
 
 def lines_to_paste(address: str) -> str:

@@ -1,6 +1,6 @@
 """A gate between a test and an app's functions: the test knows when one runs, and decides when it goes on.
 
-A function stands at it by connecting to the Unix socket `Gate.path`, sending one line, its word, and waiting for a line.
+A function stands at it by connecting to the Unix socket `Gate.path`, sending a line, its word, and waiting for a line.
 """
 
 import asyncio

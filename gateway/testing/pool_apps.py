@@ -103,6 +103,7 @@ class App(BaseApp):
             try:
                 found = socket.socket(fileno=os.dup(fd))
                 connected = found.family == socket.AF_UNIX and found.getsockname().endswith("/s")
+                found.getpeername()
             except OSError:
                 continue
             if connected and "garbage" in input:

@@ -9,7 +9,8 @@ MAX_MESSAGE = 2048
 MAX_TRACEBACK = 4096
 """Characters that leave the process; the edge shortens further. The whole traceback goes to the worker's output."""
 
-_OWN_CODE = str(Path(__file__).parent)
+_NOT_THE_APPS = (str(Path(__file__).parent), "<frozen importlib")
+"""Where the frames above an app's first one come from: this package, and the import of `app.py`."""
 
 
 class CallRefused(Exception):
@@ -40,7 +41,7 @@ def raised(error: BaseException) -> pb.Failure:
 def format_traceback(error: BaseException) -> list[str]:
     """Return the lines of the traceback from the app's first frame on."""
     outermost = error.__traceback__
-    while outermost is not None and outermost.tb_frame.f_code.co_filename.startswith(_OWN_CODE):
+    while outermost is not None and outermost.tb_frame.f_code.co_filename.startswith(_NOT_THE_APPS):
         outermost = outermost.tb_next
     return traceback.format_exception(type(error), error, outermost)
 

@@ -12,7 +12,7 @@ import gateway
 import sessiongateway
 from gateway.clock import Clock, Timer
 from gateway.config import WorkerSettings
-from gateway.errors import AppStartFailed, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
+from gateway.errors import AppStartFailed, GatewayError, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
 from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
@@ -220,12 +220,13 @@ class LocalPool(WorkerPool):
         """Serve those who wait, in their order; then fill up what is to be kept ready."""
         if self._closing:
             return
-        for waiter in list(self._waiters):
+        # One who has been cancelled in this very moment is still in the queue.
+        for waiter in [waiter for waiter in self._waiters if not waiter.worker.done()]:
             if waiter.version.idle:
                 self._waiters.remove(waiter)
                 waiter.worker.set_result(waiter.version.idle.popleft())
         wanted: dict[Version, int] = {}
-        for waiter in self._waiters:
+        for waiter in [waiter for waiter in self._waiters if not waiter.worker.done()]:
             version = waiter.version
             wanted[version] = wanted.get(version, 0) + 1
             if version.starting < wanted[version]:
@@ -287,6 +288,9 @@ class LocalPool(WorkerPool):
             version.starting -= 1
             logger.warning("a worker of %s could not be started: %s", version.app.ref, error)
             worker.kill()
+            if version.backoff:
+                # The second time in a row: whoever waits is told, or this would go on without a pause.
+                self._fail_first(version, self._none_available(version.app))
             self._rest(version)
         else:
             version.starting -= 1
@@ -303,11 +307,15 @@ class LocalPool(WorkerPool):
 
     def _start_failed(self, version: Version, error: AppStartFailed) -> None:
         logger.warning("%s", error)
-        waiter = next((w for w in self._waiters if w.version is version), None)
+        self._fail_first(version, error)
+        self._rest(version)
+
+    def _fail_first(self, version: Version, error: GatewayError) -> None:
+        """Give whoever has waited longest for this version the error of a start that failed."""
+        waiter = next((w for w in self._waiters if w.version is version and not w.worker.done()), None)
         if waiter is not None:
             self._waiters.remove(waiter)
             waiter.worker.set_exception(error)
-        self._rest(version)
 
     def _rest(self, version: Version) -> None:
         """Keep nothing ready of this version for a while. Whoever asks for it is still served at once."""

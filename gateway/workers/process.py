@@ -209,11 +209,16 @@ class LocalWorker(Worker):
     def _ended_unseen(self) -> None:
         # The zygote, as the parent, knows the exit code and says it. Without a zygote nobody does.
         asyncio.get_running_loop().remove_reader(self._pidfd)
-        if self._zygote is None or not self._zygote.alive:
-            # Nor does anyone else end what it forked. Its id cannot be another group's while that is there.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
-            self._exited(WorkerExit())
+        if self._zygote is None:
+            self._ended_untold()
+        else:
+            self._zygote.seen_dead(self.id, self._ended_untold)
+
+    def _ended_untold(self) -> None:
+        # Nor does anyone else end what it forked. Its id cannot be another group's while that is there.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, signal.SIGKILL)
+        self._exited(WorkerExit())
 
     def _on_ready(self, ready: pb.Ready) -> None:
         if self._adopting is not None:

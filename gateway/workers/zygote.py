@@ -40,7 +40,7 @@ class Zygote:
         self._loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._forking: dict[str, asyncio.Future[int]] = {}
         self._exit_callbacks: dict[str, Callable[[WorkerExit], object]] = {}
-        self._seen_dead: set[str] = set()
+        self._seen_dead: dict[str, Callable[[], object]] = {}
 
     @property
     def alive(self) -> bool:
@@ -86,11 +86,11 @@ class Zygote:
         self._control.write(encode(pb.ToZygote(fork=fork)))
         return await answer
 
-    def seen_dead(self, worker_id: str) -> None:
-        """Note that a worker's process has ended. How, this zygote is about to tell; if it ends before, nobody knows."""
-        self._seen_dead.add(worker_id)
+    def seen_dead(self, worker_id: str, untold: Callable[[], object]) -> None:
+        """Note that a worker's process has ended. `untold` is called if this zygote ends before it has told how."""
+        self._seen_dead[worker_id] = untold
         if not self.alive:
-            self._exits_unknown()
+            self._leave_untold()
 
     async def stop(self) -> None:
         """End the process. Its workers live on until they are told to end, but their exit codes are no longer seen."""
@@ -148,7 +148,7 @@ class Zygote:
             answer = self._forking.pop(exited.worker_id, None)
             if answer is not None and not answer.done():
                 answer.set_exception(ZygoteGone(f"the zygote of {self.app.ref} cannot fork"))
-            self._seen_dead.discard(exited.worker_id)
+            self._seen_dead.pop(exited.worker_id, None)
             callback = self._exit_callbacks.pop(exited.worker_id, None)
             if callback is not None:
                 killed = exited.signal > 0
@@ -175,13 +175,12 @@ class Zygote:
             if not answer.done():
                 answer.set_exception(ZygoteGone(str(self.app.ref)))
         self._forking.clear()
-        self._exits_unknown()
+        self._leave_untold()
 
-    def _exits_unknown(self) -> None:
-        while self._seen_dead:
-            callback = self._exit_callbacks.pop(self._seen_dead.pop(), None)
-            if callback is not None:
-                callback(WorkerExit())
+    def _leave_untold(self) -> None:
+        untold, self._seen_dead = self._seen_dead, {}
+        for callback in untold.values():
+            callback()
 
 
 class _Control(asyncio.Protocol):

@@ -1,7 +1,6 @@
 """Pools of local processes, on virtual time."""
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +8,49 @@ import pytest
 
 from gateway.config import WorkerSettings
 from gateway.testing.clock import FakeClock
-from gateway.testing.pool_suite import StartPool
-from gateway.workers.base import WorkerPool
+from gateway.testing.pool_harness import Adopted, StartPool
+from gateway.workers.base import WorkerLease, WorkerPool
 from gateway.workers.local import LocalPool
+
+
+class StartLocalPool(StartPool):
+    """Starts pools in one directory."""
+
+    def __init__(self, directory: Path, clock: FakeClock) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._pool: LocalPool | None = None
+
+    async def __call__(self, **settings: Any) -> WorkerPool:
+        await self._new(settings).start()
+        return self._started
+
+    async def again(self, leases: Sequence[WorkerLease]) -> Adopted:
+        workers = await self._new({}).start(leases)
+        return Adopted(self._started, workers)
+
+    async def close(self) -> None:
+        """Close the last one, unless the test has done so."""
+        if self._pool is not None and self._directory.exists():
+            await self._pool.close()
+
+    @property
+    def _started(self) -> LocalPool:
+        assert self._pool is not None
+        return self._pool
+
+    def _new(self, settings: dict[str, Any]) -> LocalPool:
+        self._pool = LocalPool(WorkerSettings(**{"min_idle": 0, **settings}), self._directory, self._clock)
+        return self._pool
 
 
 @pytest.fixture
 async def start_pool(short_path: Path, clock: FakeClock) -> AsyncIterator[StartPool]:
-    """Start a LocalPool with some settings. At the end nothing of it is left: no worker, directory or open file."""
-    pools: list[LocalPool] = []
-
-    async def start(**settings: Any) -> WorkerPool:
-        pool = LocalPool(WorkerSettings(**{"min_idle": 0, **settings}), short_path / "run", clock)
-        await pool.start()
-        pools.append(pool)
-        return pool
-
+    """Start LocalPools. At the end nothing of them is left: no worker, no directory, no open file."""
     before = open_files()
+    start = StartLocalPool(short_path / "run", clock)
     yield start
-    for pool in pools:
-        await pool.close()
+    await start.close()
     assert not (short_path / "run").exists()
     assert open_files() <= before
 

@@ -17,17 +17,8 @@ from gateway.config import WorkerSettings
 from gateway.errors import AppStartFailed, WorkerExit, WorkerLost
 from gateway.model import AppVersion
 from gateway.testing.clock import FakeClock
-from gateway.testing.pool_suite import (
-    DEADLINE,
-    MakeApp,
-    PoolFixtures,
-    StartPool,
-    answer,
-    exists,
-    lease,
-    share,
-    until,
-)
+from gateway.testing.pool_harness import Leased, MakeApp, PoolFixtures, StartPool, answer, lease, share
+from gateway.testing.waiting import DEADLINE, exists, until
 from gateway.worker.process import WorkerDirectory, start_time
 from gateway.workers.local import LocalPool
 from gateway.workers.output import MAX_LINE
@@ -120,7 +111,7 @@ class TestSockets(PoolFixtures):
         assert await leased.call("worker_sockets", garbage="00000000") == {}
 
     async def test_the_workers_directories_have_a_path_that_is_short_enough_for_sockets(self, tmp_path: Path) -> None:
-        short, long = Path("/tmp/d"), tmp_path / ("x" * 100)  # noqa: S108  # a name only
+        short, long = Path("/tmp/d"), tmp_path / ("x" * 100)  # a name only
         assert runtime_directory(short) == short / "run"
         for data_dir in (short, long):
             socket = WorkerDirectory(runtime_directory(data_dir) / "wrk_0123456789abcdef").socket
@@ -194,6 +185,13 @@ class App(BaseApp):
 """
 
 
+THREADED = """
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+{app}    x = 1
+"""
+
+
 class TestZygotes(PoolFixtures):
     async def test_an_interpreter_that_cannot_be_run_is_told(self, start_pool: StartPool, make_app: MakeApp) -> None:
         pool = await start_pool()
@@ -245,7 +243,7 @@ class TestZygotes(PoolFixtures):
     async def test_an_import_that_starts_threads_is_warned_of(
         self, start_pool: StartPool, make_app: MakeApp, caplog: pytest.LogCaptureFixture
     ) -> None:
-        app = make_app("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n{app}    x = 1")
+        app = make_app(THREADED)
         with caplog.at_level(logging.INFO, logger="gateway"):
             await lease(await start_pool(), app)
         assert any("start_method = 'spawn'" in record.getMessage() for record in output_of(caplog))
@@ -302,6 +300,30 @@ class TestGivingBack(PoolFixtures):
         clock.hook = None
         async with asyncio.timeout(DEADLINE):
             await ask(pool, app)
+
+
+class CancellingPool(LocalPool):
+    """Cancels a call that waits, in the moment in which a worker becomes ready for it."""
+
+    victim: "asyncio.Task[Leased] | None" = None
+
+    def _became_idle(self, worker: LocalWorker) -> None:
+        if self.victim is not None:
+            self.victim.cancel()
+        super()._became_idle(worker)
+
+
+class TestCancelledBefore(PoolFixtures):
+    async def test_a_worker_that_becomes_ready_for_one_who_has_just_been_cancelled_goes_to_the_next(
+        self, short_path: Path, app: AppVersion, clock: FakeClock
+    ) -> None:
+        pool = CancellingPool(WorkerSettings(min_idle=0, max_workers=1), short_path / "run", clock)
+        await pool.start()
+        pool.victim, patient = (asyncio.create_task(lease(pool, app)) for _ in range(2))
+        async with asyncio.timeout(DEADLINE):
+            assert (await (await patient).call())["calls"] == 1
+        assert pool.victim.cancelled()
+        await pool.close()
 
 
 class TestLeftovers:

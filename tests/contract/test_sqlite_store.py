@@ -12,7 +12,8 @@ from gateway.clock import Instant
 from gateway.model import Session, SessionStatus
 from gateway.stores.base import SessionStore, StoreUnusable
 from gateway.stores.sqlite import SCHEMA_VERSION, SqliteStore
-from gateway.testing.store_suite import START, TIMEOUT, Reopen, SessionStoreSuite, added, at
+from gateway.testing.store_harness import START, TIMEOUT, Reopen, added, at
+from gateway.testing.store_suite import SessionStoreSuite
 
 RACES = 200
 
@@ -64,19 +65,25 @@ async def test_a_store_of_a_newer_release_is_refused_and_left_alone(path: Path) 
     with pytest.raises(StoreUnusable, match="newer release"):
         await SqliteStore(path).open()
     with sqlite3.connect(path) as newer:
-        assert newer.execute("SELECT sql FROM sqlite_master").fetchall() == [
-            ("CREATE TABLE sessions (of_the_future)",)
-        ]
+        assert newer.execute("SELECT sql FROM sqlite_master").fetchall() == [("CREATE TABLE sessions (of_the_future)",)]
     newer.close()
 
 
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0 and then nonsense" * 100])
 async def test_a_file_that_is_no_database_is_refused_with_its_path(path: Path, content: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(content)
+    write(path, content)
     with pytest.raises(StoreUnusable, match=r"sessions\.db"):
         await SqliteStore(path).open()
-    assert path.read_bytes() == content
+    assert content_of(path) == content
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 async def test_a_path_under_a_file_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from sessiongateway.v1 import apps_pb2_grpc, errors_pb2, sessions_pb2 as pb, sessions_pb2_grpc
+from sessiongateway.v1 import apps_pb2_grpc, errors_pb2, sessions_pb2_grpc
+from sessiongateway.v1 import sessions_pb2 as pb
 
 DEADLINE = 20.0
 """Seconds after which a call of a test has failed, whatever it waits for."""

@@ -1,4 +1,4 @@
-"""Gateways for scenarios: of both kinds where only behaviour counts, in this process on virtual time where time does."""
+"""Gateways for scenarios: of both kinds where only behaviour counts, in this process where virtual time does."""
 
 import asyncio
 import itertools
@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenarios.client import Client, connected
-
 
 from gateway.clock import SystemClock
 from gateway.main import Gateway
@@ -19,7 +17,9 @@ from gateway.testing.clock import FakeClock
 from gateway.testing.gate import Gate, listening_gate
 from gateway.testing.process import GatewayProcess
 from gateway.testing.server import in_process_gateway
+from gateway.testing.waiting import until
 from gateway.workers.local import LocalPool
+from tests.scenarios.client import Client, connected
 
 PROBE = Path(__file__).parent / "probe"
 
@@ -51,9 +51,7 @@ class VirtualGateway:
         """Wait until a call waits for a worker that is not to be had."""
         pool = self.gateway.pool
         assert isinstance(pool, LocalPool)
-        async with asyncio.timeout(10):
-            while not pool._waiters:
-                await asyncio.sleep(0)
+        await until(lambda: pool._waiters)
 
 
 class StartVirtual:
@@ -143,9 +141,7 @@ async def start_gateway(kind: str, tmp_path: Path) -> AsyncIterator[StartGateway
 
 
 @pytest.fixture
-async def client(
-    kind: str, start_gateway: StartGateway, request: pytest.FixtureRequest
-) -> AsyncIterator[Client]:
+async def client(kind: str, start_gateway: StartGateway, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     """A caller of its own of a gateway with plain settings and the apps `probe` and `other`."""
     if kind == "in-process":
         yield await start_gateway()

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenarios.client import CallFailed, Client, failure
-from tests.scenarios.conftest import new_key
-from gateway.testing.gate import Gate
 
 from gateway.model import new_session_id
+from gateway.testing.gate import Gate
+from gateway.testing.waiting import exists, until
 from sessiongateway.v1 import sessions_pb2 as pb
+from tests.scenarios.client import CallFailed, Client, failure
+from tests.scenarios.conftest import new_key
 
 
 async def gone(*pids: int) -> None:
     """Wait until none of the processes exists."""
-    async with asyncio.timeout(20):
-        while any(Path(f"/proc/{pid}").exists() for pid in pids):
-            await asyncio.sleep(0.002)
+    await until(lambda: not any(map(exists, pids)))
 
 
 async def is_listed(client: Client, session: str) -> bool:
@@ -66,9 +65,7 @@ async def test_rule_1_what_a_session_kept_is_gone_after_its_end(client: Client) 
     await client.run("remember", {"text": "mine"}, session=session.id)
     await client.end(session.id)
     await gone(session.output["pid"])
-    async with asyncio.timeout(10):
-        while Path(session.output["cwd"]).exists() or Path(session.output["tmp"]).exists():
-            await asyncio.sleep(0.002)
+    await until(lambda: not any(Path(session.output[place]).exists() for place in ("cwd", "tmp")))
 
 
 async def test_rule_6_an_end_releases_the_worker_and_the_record_says_by_whom(client: Client) -> None:
@@ -201,7 +198,10 @@ async def test_rule_8_only_the_owner_sees_a_session(client: Client, another: str
         async with stranger.keepalive_stream() as stream:
             return (await stream.renew(session))[0].error
 
-    asked = [stranger.get, stranger.keepalive, stranger.end, lambda id: stranger.run(session=id)]
+    async def run(session: str) -> Any:
+        return await stranger.run(session=session)
+
+    asked = [stranger.get, stranger.keepalive, stranger.end, run]
     for rpc in asked:
         foreign, unknown = await failure(rpc(mine)), await failure(rpc(new_session_id()))
         assert (foreign.code, foreign.info.metadata["sessionId"]) == ("SESSION_NOT_FOUND", mine)

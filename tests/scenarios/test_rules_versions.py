@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.scenarios.client import Client, failure
-from tests.scenarios.conftest import PROBE, StartGateway
-from gateway.testing.gate import Gate
 
 from gateway.apps.deploy import deploy
+from gateway.testing.gate import Gate
 from sessiongateway.v1 import sessions_pb2 as pb
+from tests.scenarios.client import Client, failure
+from tests.scenarios.conftest import PROBE, StartGateway
 
 
 async def test_rule_10_another_app_is_app_mismatch_with_both_in_the_detail(client: Client) -> None:

@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from tests.scenarios.client import failure
-from tests.scenarios.conftest import StartVirtual, VirtualGateway
-from gateway.testing.gate import Gate
 
 from gateway.testing.clock import FakeClock
+from gateway.testing.gate import Gate
 from gateway.timing import EXPIRY_SLACK, PURGE_INTERVAL
 from sessiongateway.v1 import sessions_pb2 as pb
+from tests.scenarios.client import failure
+from tests.scenarios.conftest import StartVirtual, VirtualGateway
 
 RETENTION = 600
 
@@ -75,9 +75,7 @@ async def test_a_call_waits_for_a_worker_for_the_queue_time_and_not_less(
     start_virtual: StartVirtual, gate: Gate, session: str
 ) -> None:
     virtual = await start_virtual(workers={"max_workers": 1, "queue_time": 30})
-    holding = asyncio.create_task(
-        virtual.client.new("hold", {"gate": gate.path}, session_timeout=3600, deadline=None)
-    )
+    holding = asyncio.create_task(virtual.client.new("hold", {"gate": gate.path}, session_timeout=3600, deadline=None))
     await gate.arrival()
     waiting = asyncio.create_task(virtual.client.run(session=session, deadline=None))
     await virtual.someone_waits()
@@ -96,9 +94,7 @@ async def test_a_caller_that_would_give_up_first_is_told_before_its_own_deadline
     start_virtual: StartVirtual, gate: Gate
 ) -> None:
     virtual = await start_virtual(workers={"max_workers": 1, "queue_time": 600})
-    holding = asyncio.create_task(
-        virtual.client.new("hold", {"gate": gate.path}, session_timeout=3600, deadline=None)
-    )
+    holding = asyncio.create_task(virtual.client.new("hold", {"gate": gate.path}, session_timeout=3600, deadline=None))
     await gate.arrival()
     # An hour that passes for the gateway alone: the answer is the gateway's, not that of the caller's own clock.
     waiting = asyncio.create_task(virtual.client.new(deadline=300))
@@ -132,11 +128,22 @@ async def test_a_turn_that_does_not_come_before_the_deadline_is_session_busy_and
     assert (await virtual.client.run(session=session)).output["calls"] == 3
 
 
-async def test_a_repeat_is_answered_for_the_journals_window_and_then_runs_again(start_virtual: StartVirtual) -> None:
+async def test_a_plain_call_is_repeated_for_the_journals_window_and_then_runs_again(
+    start_virtual: StartVirtual,
+) -> None:
+    virtual = await start_virtual(sessions={"journal_window": 120})
+    assert (await virtual.client.run(request_id="once")).output["calls"] == 1
+    await virtual.clock.advance(119)
+    assert (await virtual.client.run(request_id="once")).output["calls"] == 1
+    await virtual.clock.advance(1)
+    assert (await virtual.client.run(request_id="once")).output["calls"] == 2
+
+
+async def test_in_a_session_a_repeat_is_answered_for_as_long_as_the_worker_lives(start_virtual: StartVirtual) -> None:
     virtual = await start_virtual(sessions={"journal_window": 120})
     session = (await virtual.client.new(session_timeout=3600)).id
     first = await virtual.client.run(session=session, request_id="once")
-    await virtual.clock.advance(119)
-    assert (await virtual.client.run(session=session, request_id="once")).output == first.output
-    await virtual.clock.advance(1)
-    assert (await virtual.client.run(session=session, request_id="once")).output["calls"] == 3
+    await virtual.clock.advance(1000)
+    again = await virtual.client.run(session=session, request_id="once")
+    assert again.output == first.output
+    assert (await virtual.client.get(session)).call_count == 2

@@ -1,13 +1,13 @@
 """Keepalive for many sessions on one stream (contract, "Keepalive, streamed")."""
 
-import asyncio
-
 import pytest
+
+from gateway.testing.waiting import until
+from gateway.timing import EXPIRY_SLACK
+from sessiongateway.v1 import errors_pb2
+from sessiongateway.v1 import sessions_pb2 as pb
 from tests.scenarios.client import failure
 from tests.scenarios.conftest import VirtualGateway
-
-from gateway.timing import EXPIRY_SLACK
-from sessiongateway.v1 import errors_pb2, sessions_pb2 as pb
 
 START = 1_700_000_000
 
@@ -71,9 +71,7 @@ async def test_what_cannot_be_renewed_is_told_in_band(virtual: VirtualGateway) -
     asked = [ended, expired, foreign, "sess_never", "no id at all", alive]
     async with virtual.client.keepalive_stream() as stream:
         answers = await stream.renew(*asked)
-        unary = {
-            id: (await failure(virtual.client.keepalive(id))).detail for id in asked if id != alive
-        }
+        unary = {id: (await failure(virtual.client.keepalive(id))).detail for id in asked if id != alive}
     assert [answer.session_id for answer in answers] == asked
     assert {answer.session_id: answer.error for answer in answers if answer.HasField("error")} == unary
     assert answers[-1].session.id == alive
@@ -152,6 +150,4 @@ async def test_a_stream_that_is_cancelled_leaves_no_watcher_behind(virtual: Virt
     async with virtual.client.keepalive_stream() as stream:
         await stream.renew(session)
         assert session in watchers
-    async with asyncio.timeout(10):
-        while watchers:
-            await asyncio.sleep(0)
+    await until(lambda: not watchers)

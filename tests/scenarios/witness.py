@@ -39,7 +39,7 @@ class Witness:
 
     async def run(self, app: str, input: Mapping[str, Any] | None = None, **fields: Any) -> pb.RunResponse:
         """Send a Run; without an input it has no payload. Raises CallFailed."""
-        payload = {} if input is None else {"input_json": json.dumps(input).encode()}
+        payload: dict[str, Any] = {} if input is None else {"input_json": json.dumps(input).encode()}
         return await self.send(pb.RunRequest(app=app, **payload, **fields))
 
     async def open(self, app: str, **fields: Any) -> pb.Session:

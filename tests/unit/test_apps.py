@@ -45,8 +45,10 @@ def test_names_are_read(text: str, query: AppQuery) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "@", "kv@", "@1", "a/b/c", "/kv", "kv/", ".kv", "kv.", "-kv", "k v", "kv\n", "kv@1\n", "kv@1@2", "ä", "k\0v"]
-    + ["x" * 65, "kv@" + "v" * 65, "kv@.1", "kv@-1", "../kv", "kv@../1", "kv@a/b", "..", "a/..", "kv@"],
+    [
+        *"@ kv@ @1 a/b/c /kv kv/ .kv kv. -kv kv@1@2 ä kv@.1 kv@-1 ../kv kv@../1 kv@a/b .. a/..".split(),
+        *["", "k v", "kv\n", "kv@1\n", "k\0v", "x" * 65, "kv@" + "v" * 65],
+    ],
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"name|version"):

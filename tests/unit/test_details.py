@@ -24,14 +24,14 @@ from gateway.rpc.details import DOMAIN, MAX_MESSAGE, MAX_STATUS_BYTES, cut, deta
 from gateway.rpc.error_table import ROWS, row_of
 from sessiongateway.v1 import errors_pb2
 
-TEXTS = ["", "x" * 100_000, "ä" * 100_000, "😀" * 100_000, "\0" * 100_000, "\n" * 100_000, "\ud800" * 10_000, "a\ud800b"]
+TEXTS = ["", "x" * 9_000, "ä" * 9_000, "😀" * 9_000, "\0" * 9_000, "\n" * 9_000, "\ud800" * 5_000, "a\ud800b"]
 
 
 def everything(kind: type[GatewayError], text: str, count: int) -> GatewayError:
     """Return an error with every field as full as it can be."""
     error = kind(
         text,
-        metadata={key: text for key in ROWS[kind].metadata},
+        metadata=dict.fromkeys(ROWS[kind].metadata, text),
         session_id="sess_" + "x" * 123,
         run_state=RunState.UNKNOWN,
         retry_after=1.5,
@@ -72,7 +72,9 @@ def test_a_traceback_takes_what_is_left_and_keeps_its_end(length: int) -> None:
     error = AppError("x", metadata={}, failure=Failure("ValueError", "m", traceback))
     status = status_of(error)
     assert status.ByteSize() <= MAX_STATUS_BYTES
-    (detail,) = (errors_pb2.ErrorDetail.FromString(p.value) for p in status.details if p.Is(errors_pb2.ErrorDetail.DESCRIPTOR))
+    (detail,) = (
+        errors_pb2.ErrorDetail.FromString(p.value) for p in status.details if p.Is(errors_pb2.ErrorDetail.DESCRIPTOR)
+    )
     kept = detail.app_failure.traceback
     assert kept.endswith("ValueError: the end")
     assert kept == traceback or (kept.startswith("…") and status.ByteSize() > MAX_STATUS_BYTES - 100)
@@ -92,7 +94,8 @@ def test_every_code_is_in_the_info_and_in_the_detail() -> None:
 
 
 def test_every_code_of_the_proto_has_one_row() -> None:
-    codes = {name.removeprefix("ERROR_CODE_") for name in errors_pb2.ErrorCode.keys()} - {"UNSPECIFIED"}
+    names = errors_pb2.ErrorCode.DESCRIPTOR.values_by_name
+    codes = {name.removeprefix("ERROR_CODE_") for name in names} - {"UNSPECIFIED"}
     assert {row.code for row in ROWS.values()} == codes
     assert len(ROWS) == len(codes)
 

@@ -39,7 +39,9 @@ def test_an_empty_body_is_a_frame() -> None:
     assert list(FrameReader().feed(b"\0\0\0\0" * 3)) == [b"", b"", b""]
 
 
-@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n", struct.pack(">I", MAX_FRAME_BYTES + 1)])
+@pytest.mark.parametrize(
+    "garbage", [b"\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n", struct.pack(">I", MAX_FRAME_BYTES + 1)]
+)
 def test_a_length_that_no_frame_has_is_an_error(garbage: bytes) -> None:
     with pytest.raises(FrameError):
         list(FrameReader().feed(garbage))

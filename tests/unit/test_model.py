@@ -16,7 +16,7 @@ from gateway.model import (
     new_session_id,
     new_worker_id,
 )
-from gateway.testing.store_suite import START, a_session
+from gateway.testing.store_harness import START, a_session
 
 
 @pytest.mark.parametrize("reason", EndReason)

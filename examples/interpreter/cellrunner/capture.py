@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TextIO
+from typing import TextIO, cast
 
 from typing_extensions import Buffer
 
@@ -62,7 +62,9 @@ class Channel(io.RawIOBase):
     @contextmanager
     def redirected(self) -> Iterator[TextIO]:
         """Lead the file descriptor here, and yield a text stream that leads here too."""
-        text = io.TextIOWrapper(self, encoding="utf-8", errors="backslashreplace", write_through=True)
+        # What the stubs want beyond a raw stream is for reading; this one is only written to.
+        raw = cast(io.BufferedWriter, self)
+        text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
         self._empty_file()
         saved = os.dup(self._descriptor)
         try:

@@ -1,0 +1,23 @@
+"""Waiting for what another process brings about, and nothing else announces."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+DEADLINE = 20.0
+"""Real seconds after which a test that waits has failed."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds. Raises TimeoutError after DEADLINE."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110  # a process that ends, or a file that goes, sets no event
+            await asyncio.sleep(0.002)
+
+
+def exists(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
