@@ -31,7 +31,7 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve check check-format check-code check-types check-layers check-protos check-generate check-docs \
+.PHONY: help demo test serve chaos check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
 help: ## list the targets

@@ -1,5 +1,6 @@
 """Pools of local processes, on virtual time."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from gateway.config import WorkerSettings
 from gateway.testing.clock import FakeClock
 from gateway.testing.pool_harness import Adopted, StartPool
+from gateway.testing.waiting import DEADLINE
 from gateway.workers.base import WorkerLease, WorkerPool
 from gateway.workers.local import LocalPool
 
@@ -32,7 +34,8 @@ class StartLocalPool(StartPool):
     async def close(self) -> None:
         """Close the last one, unless the test has done so."""
         if self._pool is not None and self._directory.exists():
-            await self._pool.close()
+            async with asyncio.timeout(DEADLINE):
+                await self._pool.close()
 
     @property
     def _started(self) -> LocalPool:

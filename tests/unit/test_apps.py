@@ -46,7 +46,26 @@ def test_names_are_read(text: str, query: AppQuery) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *"@ kv@ @1 a/b/c /kv kv/ .kv kv. -kv kv@1@2 ä kv@.1 kv@-1 ../kv kv@../1 kv@a/b .. a/..".split(),
+        *[
+            "@",
+            "kv@",
+            "@1",
+            "a/b/c",
+            "/kv",
+            "kv/",
+            ".kv",
+            "kv.",
+            "-kv",
+            "kv@1@2",
+            "ä",
+            "kv@.1",
+            "kv@-1",
+            "../kv",
+            "kv@../1",
+            "kv@a/b",
+            "..",
+            "a/..",
+        ],
         *["", "k v", "kv\n", "kv@1\n", "k\0v", "x" * 65, "kv@" + "v" * 65],
     ],
 )
