@@ -99,7 +99,11 @@ class PlainCall:
         function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
         worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
         progress.started = True
-        call = worker.call(WorkerCall(function, request.payload, request.as_struct, deadline=progress.deadline))
+        call = worker.call(
+            WorkerCall(
+                function, request.payload, request.as_struct, call_id=progress.call_id, deadline=progress.deadline
+            )
+        )
         self._running[call] = worker
         # Not when the caller leaves: the worker's place is free when the function has ended.
         call.when_done(lambda: self._done(call))

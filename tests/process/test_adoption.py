@@ -1,0 +1,61 @@
+"""A gateway takes over what it can be sure of, and a worker that nobody takes over ends itself."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gateway.testing.process import GatewayProcess
+from sessiongateway.v1 import errors_pb2
+from tests.process.observe import wait_for_exit, worker_directories, worker_pid
+from tests.scenarios.client import connected
+from tests.scenarios.conftest import PROBE
+from tests.scenarios.failures import refused
+
+PROBES = {"probe": PROBE}
+
+
+def forge(data_dir: Path, statement: str, *values: object) -> None:
+    """Change the record behind the gateway's back."""
+    with closing(sqlite3.connect(data_dir / "sessions.db")) as database, database:
+        assert database.execute(statement, values).rowcount == 1
+
+
+async def test_a_record_that_names_another_sessions_worker_gets_that_worker_neither_before_nor_after(
+    data_dir: Path,
+) -> None:
+    with GatewayProcess(data_dir, PROBES, drain="keep") as first:
+        async with connected(first.address) as client:
+            forged, victim = await client.new("run"), await client.new("remember", {"text": "mine"})
+        first.kill()
+        forge(data_dir, "UPDATE sessions SET worker_id = ? WHERE id = ?", victim.session.worker_id, forged.id)
+        with GatewayProcess(data_dir, PROBES) as second:
+            async with connected(second.address) as client:
+                error = await refused(client.run(session=forged.id), "SESSION_ENDED", "NOT_STARTED")
+                assert error.detail.end_reason == errors_pb2.END_REASON_WORKER_LOST
+                assert (await client.run("recall", session=victim.id)).output["memory"] == "mine"
+                # The worker that lost its record has been ended: nobody could ever use it again.
+                assert forged.session.worker_id not in worker_directories(data_dir)
+
+
+async def test_a_worker_of_another_epoch_is_not_taken_over(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, PROBES, drain="keep") as first:
+        async with connected(first.address) as client:
+            session = await client.new("run")
+        pid = worker_pid(data_dir, session.session.worker_id)
+        first.stop()
+        forge(data_dir, "UPDATE sessions SET epoch = epoch + 1 WHERE id = ?", session.id)
+        with GatewayProcess(data_dir, PROBES) as second:
+            async with connected(second.address) as client:
+                await refused(client.run(session=session.id), "SESSION_ENDED", "NOT_STARTED")
+        await asyncio.to_thread(wait_for_exit, [pid])
+
+
+async def test_a_worker_that_no_gateway_comes_back_to_ends_itself(data_dir: Path) -> None:
+    patience = {"SGW_WORKERS_ORPHAN_GRACE": "0.2"}
+    with GatewayProcess(data_dir, PROBES, drain="keep", environment=patience) as gateway:
+        async with connected(gateway.address) as client:
+            session = await client.new("run", session_timeout=1)
+        pid = worker_pid(data_dir, session.session.worker_id)
+        gateway.kill()
+        await asyncio.to_thread(wait_for_exit, [pid])
