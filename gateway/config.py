@@ -89,8 +89,8 @@ class SessionSettings(_Section):
     )
     journal_entries: Positive = Field(
         10_000,
-        description="Answers kept in memory for repeats of a request_id. The oldest go first. Those of calls in a session "
-        "are kept in its worker besides, for as long as the session lasts.",
+        description="Answers kept in memory for repeats of a request_id. The oldest go first. Those of calls in a "
+        "session are kept in its worker besides, for as long as the session lasts.",
     )
     journal_bytes: Positive = Field(64 * 1024 * 1024, description="Size of those answers together, in bytes.")
     journal_window: Seconds = Field(600.0, description="Seconds for which an answer is kept for repeats at the most.")
