@@ -43,6 +43,8 @@ class Gateway:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Raises CannotStart when an app of `--app` is none, or the address cannot be taken."""
+        self.hurry = asyncio.Event()
+        """Set to have a drain wait no longer."""
         self._settings = settings
         self._clock = clock
         try:
@@ -78,7 +80,7 @@ class Gateway:
             await self.server.set_serving(True)
             yield address
             await self.server.set_serving(False)
-            await self.manager.drain(self._settings.server.drain_grace)
+            await self.manager.drain(self._settings.server.drain_grace, self.hurry)
 
     async def _keep_current_ready(self) -> None:
         """Have workers ready of what is deployed, also of what is deployed from now on."""
@@ -109,10 +111,15 @@ def _raise_file_limit() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
+    gateway, stop = Gateway(settings, SystemClock()), asyncio.Event()
+
+    def stop_or_hurry() -> None:
+        # Who asks a second time does not want to wait for the calls in flight.
+        gateway.hurry.set() if stop.is_set() else stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Gateway(settings, SystemClock()).running() as address:
+        asyncio.get_running_loop().add_signal_handler(number, stop_or_hurry)
+    async with gateway.running() as address:
         print(f"listening on {address}", flush=True)  # the contract with whoever starts a gateway
         await stop.wait()
         logger.info("draining")

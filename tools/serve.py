@@ -15,12 +15,16 @@ from tools.paths import ROOT
 _LISTENING = "listening on "
 _SERVICE = "sessiongateway.v1.SessionService"
 
+DATA_DIR = "build/serve"
+"""Where the gateway keeps what is deployed to it, relative to the project."""
+
 
 def command(arguments: Sequence[str]) -> list[str]:
     """Return the command line of the gateway; `arguments` are further ones for `sgw serve`."""
     apps = [f"--app={name}={ROOT / path}" for name, path in example_apps().items()]
-    data_dir = ROOT / "build" / "serve"
-    return [sys.executable, "-m", "gateway.cli", "serve", "--drain=end", f"--data-dir={data_dir}", *apps, *arguments]
+    # Sessions end with it: who tries something out expects nothing to be left.
+    settings = ("--drain=end", f"--data-dir={ROOT / DATA_DIR}")
+    return [sys.executable, "-m", "gateway.cli", "serve", *settings, *apps, *arguments]
 
 
 def lines_to_paste(address: str) -> str:
@@ -28,10 +32,11 @@ def lines_to_paste(address: str) -> str:
     entry = json.dumps({"key": "value"})
     request = json.dumps({"app": "kv", "session": "new", "input": {"key": "value"}})
     programs = os.path.relpath(ROOT / ".venv" / "bin")
+    data_dir = os.path.relpath(ROOT / DATA_DIR)
     return f"""
 In another terminal:
 
-  export PATH="$PWD/{programs}:$PATH" SGW_ADDRESS={address}
+  export PATH="$PWD/{programs}:$PATH" SGW_ADDRESS={address} SGW_DATA_DIR="$PWD/{data_dir}"
 
   sgw app run kv --session new --session-timeout 300 --input '{entry}'
   sgw session list
@@ -42,7 +47,7 @@ In another terminal:
 
   buf curl --protocol grpc -d '{request}' http://{address}/{_SERVICE}/Run
 
-Ctrl-C stops the gateway.
+Ctrl-C stops the gateway and ends its sessions.
 """
 
 

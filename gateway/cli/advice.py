@@ -62,7 +62,7 @@ BY_CODE: dict[str, Advice] = {
     ),
     "APP_NOT_FOUND": Advice(
         "No app of this name is deployed on this gateway.",
-        "See what is there: sgw app list. Deploy a directory: sgw app deploy DIR",
+        "See what is there: sgw app list. Deploy a directory: sgw app deploy DIR --data-dir (the gateway's)",
         Exit.NOT_THERE,
     ),
     "VERSION_NOT_FOUND": Advice(
@@ -116,7 +116,7 @@ BY_CODE: dict[str, Advice] = {
         Exit.APP_FAILED,
     ),
     "WORKER_LOST": Advice(
-        "The process that ran the call died, and its session with it.",
+        "The process that ran the call died. A session that it held has ended.",
         "The gateway's log has the last that the process wrote. " + _NEW_SESSION,
         Exit.APP_FAILED,
     ),

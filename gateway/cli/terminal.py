@@ -64,7 +64,7 @@ class Terminal:
         table.columns[0].no_wrap = True
         table.columns[4].justify = "right"
         for info in infos:
-            left = _duration(info.expires_in) if info.status == "active" else info.end_reason or ""
+            left = _duration(info.expires_in) if info.status == "active" else (info.end_reason or "").replace("_", " ")
             table.add_row(info.id, f"{info.app}@{info.version}", _status(info), left, str(info.call_count))
         self._console.print(table)
         if more:

@@ -71,7 +71,7 @@ def app_message(summary: AppSummary) -> apps_pb2.App:
         version=app.ref.version,
         current_version=summary.versions[0],
         versions=summary.versions,
-        default_function=app.default_function,
+        default_function=summary.default_function,
         concurrency=app.concurrency,
         idle_worker_ids=summary.idle_workers,
         functions=[

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from functools import partial
 
-from gateway.clock import Clock
+from gateway.clock import Clock, Instant
 from gateway.errors import GatewayError
 from gateway.model import Session, SessionStatus
 from gateway.sessions.calls import Functions
@@ -77,12 +77,25 @@ class Adoption:
     async def _set_right(self, live: LiveSession, standing: Standing) -> None:
         hold_until = self._clock.now().monotonic + CALL_LEASE
         running = len(standing.running)
-        await self._store.adopt(live.id, in_flight=running, call_count=standing.started, hold_until=hold_until)
+        await self._store.adopt(
+            live.id,
+            in_flight=running,
+            call_count=standing.started,
+            hold_until=hold_until,
+            active_at=self._instant(standing.last_end),
+        )
         live.in_flight += running - 1  # the one that `_held` put there
         for call in standing.running:
             await self._resume(live, call)
         if not running:
             await self._lifecycle.check_expiry(live)
+
+    def _instant(self, monotonic: float | None) -> Instant | None:
+        """Return the moment of a monotonic time of this machine."""
+        if monotonic is None:
+            return None
+        now = self._clock.now()
+        return Instant(monotonic, now.wall - (now.monotonic - monotonic))
 
     async def _resume(self, live: LiveSession, call: PendingCall) -> None:
         """Have the next call wait until this one, which an earlier gateway gave, has ended."""

@@ -9,6 +9,7 @@ from gateway.apps.names import AppQuery
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.model import AppVersion, FunctionDescription
+from gateway.sessions.calls import DEFAULT_FUNCTION
 from gateway.sessions.pages import invalid_token
 from gateway.sessions.requests import Caller
 from gateway.workers.base import WorkerPool
@@ -22,6 +23,13 @@ class AppSummary:
     versions: Sequence[str]
     functions: Sequence[FunctionDescription] = ()
     idle_workers: Sequence[str] = ()
+
+    @property
+    def default_function(self) -> str:
+        """The function of a call that names none; "" when it is known that there is no such function."""
+        name = self.app.default_function or DEFAULT_FUNCTION
+        known = {function.name for function in self.functions}
+        return name if name in known or not known else ""
 
 
 class AppCatalog:

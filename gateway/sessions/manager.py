@@ -47,19 +47,23 @@ class SessionManager:
         await self._adoption.run()
         await self._lifecycle.start()
 
-    async def drain(self, grace: float) -> None:
-        """Refuse new calls, and wait until those in flight have ended, `grace` seconds at the most."""
+    async def drain(self, grace: float, hurry: asyncio.Event) -> None:
+        """Refuse new calls, and wait until those in flight have ended, `grace` seconds at most, or until `hurry`."""
         self._draining = True
-        try:
-            async with asyncio.timeout(grace):
-                await self._quiet.wait()
-        except TimeoutError:
-            logger.warning("%d calls did not end within the %g s of the drain", self._calls, grace)
+        if self._calls:
+            logger.info("waiting up to %g s for %d calls; stop again to wait no longer", grace, self._calls)
+        quiet, hurried = asyncio.ensure_future(self._quiet.wait()), asyncio.ensure_future(hurry.wait())
+        await asyncio.wait((quiet, hurried), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        if not quiet.done():
+            logger.warning("%d calls have not ended", self._calls)
+        quiet.cancel()
+        hurried.cancel()
 
     async def close(self, *, end_sessions: bool) -> None:
         """Stop, and either end all sessions of this gateway or leave them to the next one, with their workers."""
         self._draining = True
         self._plain.close()
+        await self._new.close()
         await self._lifecycle.close(end_sessions=end_sessions)
 
     async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:

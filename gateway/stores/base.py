@@ -88,10 +88,17 @@ class SessionStore(ABC):
 
     @abstractmethod
     async def adopt(
-        self, session_id: str, *, in_flight: int, call_count: int | None, hold_until: float
+        self,
+        session_id: str,
+        *,
+        in_flight: int,
+        call_count: int | None,
+        hold_until: float,
+        active_at: Instant | None = None,
     ) -> Session | None:
         """Set right what a gateway that died left of an active session: the calls that are really in flight, held until
-        then, and how many there were in all (None: as it is on record). Finished sessions stay as they are.
+        then, and how many there were in all (None: as it is on record). The window slides to `active_at` plus the
+        timeout, if that is later than it is. Finished sessions stay as they are.
         """
 
     @abstractmethod

@@ -66,7 +66,8 @@ _FINISH = f"""UPDATE sessions SET in_flight = max(in_flight - 1, 0), call_count 
     deadline = iif(status = 'active', :now + timeout, deadline),
     expires_at = iif(status = 'active', :wall + timeout, expires_at)
     WHERE id = :id RETURNING {_COLUMNS}"""
-_ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count)
+_ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count),
+    deadline = max(deadline, :now + timeout), expires_at = max(expires_at, :wall + timeout)
     WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
 _HOLD = "UPDATE sessions SET hold_until = ? WHERE id = ? AND in_flight > 0"
 _RENEW = f"UPDATE sessions SET {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"
@@ -118,9 +119,18 @@ class SqliteStore(SessionStore):
         return self._one(_FINISH, {**_times(session_id, now), "taken_back": 0 if started else 1})
 
     async def adopt(
-        self, session_id: str, *, in_flight: int, call_count: int | None, hold_until: float
+        self,
+        session_id: str,
+        *,
+        in_flight: int,
+        call_count: int | None,
+        hold_until: float,
+        active_at: Instant | None = None,
     ) -> Session | None:
-        values = {"id": session_id, "in_flight": in_flight, "calls": call_count, "hold": hold_until}
+        # Long ago, when nothing is known: the later of the two is then what is on record.
+        at = active_at or Instant(-1e9, -1e9)
+        known = {"in_flight": in_flight, "calls": call_count, "hold": hold_until}
+        values = {**_times(session_id, at), **known}
         return self._one(_ADOPT, values) or await self.get(session_id)
 
     async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:

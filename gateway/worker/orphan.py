@@ -30,18 +30,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def tell_when_parent_dies() -> None:
     """Have this process, fresh from a fork, sent a signal when the zygote ends, which it does with its gateway."""
-    parent = os.getppid()
     _libc.prctl(_PR_SET_PDEATHSIG, _PARENT_DIED, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)  # it has died already, and nobody knows of this worker
 
 
 class OrphanWatch:
     """Counts the time without a gateway."""
 
-    def __init__(self, end: Callable[[], object]) -> None:
-        """`end` makes the worker run unload() and exit."""
+    def __init__(self, end: Callable[[], object], zygote: int) -> None:
+        """`end` makes the worker run unload() and exit; `zygote` is the process that forked it."""
         self._end = end
+        self._zygote = zygote
+        self._known = False
         self._outlive = 0.0
         self._connected = False
         self._timer: asyncio.TimerHandle | None = None
@@ -49,6 +48,8 @@ class OrphanWatch:
     def listen(self) -> None:
         """Begin, on the running loop's thread."""
         signal.signal(_PARENT_DIED, self._parent_died)
+        if os.getppid() != self._zygote:
+            os._exit(1)  # it died before that, and nobody knows of this worker
         self._timer = asyncio.get_running_loop().call_later(_FIRST_CONTACT, self._end)
 
     def leased(self, outlive: float) -> None:
@@ -57,7 +58,7 @@ class OrphanWatch:
 
     def contacted(self) -> None:
         """A gateway is there."""
-        self._connected = True
+        self._connected = self._known = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         if self._timer is not None:
             self._timer.cancel()
@@ -72,6 +73,8 @@ class OrphanWatch:
         self._timer = asyncio.get_running_loop().call_later(self._outlive, self._end)
 
     def _parent_died(self, *_: object) -> None:
+        if not self._known:
+            os._exit(1)  # the gateway that asked for this worker is gone before it could use it
         # Runs between two steps of whatever the app is doing: the loop may be blocked and see nothing of the end of the
         # connection. SIGALRM is left at its default, which ends the process.
         signal.setitimer(signal.ITIMER_REAL, self._outlive + _BLOCKED_GRACE)

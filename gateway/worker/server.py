@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,19 +32,20 @@ class _Running:
 class WorkerServer:
     """Serves one app instance to the gateway until it is told to shut down or is left alone for too long."""
 
-    def __init__(self, start: Callable[[], AppHost]) -> None:
+    def __init__(self, start: Callable[[], AppHost], zygote: int) -> None:
         self._make_host = start
         self._host: AppHost | None = None
         self._ready = False
         self._lease = pb.Lease()
         self._end_reason = "abandoned"
         self._started = 0
+        self._last_end = 0.0
         self._calls: dict[str, _Running] = {}
         self._journal = Journal()
         self._connections: list[Connection] = []
         self._first_contact = asyncio.Event()
         self._ended = asyncio.Event()
-        self._orphan = OrphanWatch(self._end)
+        self._orphan = OrphanWatch(self._end, zygote)
 
     async def run(self, listener: socket.socket) -> int:
         """Start the app, serve the gateway, unload. Returns the exit code of the process."""
@@ -152,6 +155,7 @@ class WorkerServer:
             return pb.Result(id=call.id, failure=failure_of(error))
 
     def _finished(self, call_id: str, task: asyncio.Task[pb.Result]) -> None:
+        self._last_end = time.clock_gettime(time.CLOCK_BOOTTIME)
         connection = self._calls.pop(call_id).connection
         if task.cancelled():
             result = pb.Result(id=call_id, failure=failure_of(asyncio.CancelledError()))
@@ -178,6 +182,7 @@ class WorkerServer:
             epoch=self._lease.epoch,
             running=list(self._calls),
             started=self._started,
+            last_end=self._last_end,
         )
         return pb.FromWorker(ready=ready)
 
@@ -206,7 +211,11 @@ def _leave(leaving: SystemExit) -> None:
     os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
-def serve(listener: socket.socket, start: Callable[[], AppHost]) -> int:
-    """Run a worker in this process to its end and return its exit code."""
+def serve(listener: socket.socket, start: Callable[[], AppHost], zygote: int) -> int:
+    """Run a worker in this process to its end and return its exit code. `zygote` is the process that forked it."""
     listener.setblocking(False)
-    return asyncio.run(WorkerServer(start).run(listener))
+    code = asyncio.run(WorkerServer(start, zygote).run(listener))
+    if os.getppid() != zygote:
+        # Who would have ended what the app forked is gone: the whole group goes, this process with it.
+        os.killpg(0, signal.SIGKILL)
+    return code

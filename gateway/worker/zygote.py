@@ -99,11 +99,13 @@ class Zygote:
 
 
 def _worker_by_fork(host: AppHost) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+    zygote = os.getpid()
+
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         code = START_FAILED_EXIT
         try:
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
-            code = serve(listener, lambda: host)
+            code = serve(listener, lambda: host, zygote)
         finally:
             _exit(code)
 
@@ -111,11 +113,13 @@ def _worker_by_fork(host: AppHost) -> Callable[[socket.socket, pb.Fork], NoRetur
 
 
 def _worker_by_spawn(app_directory: Path) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+    zygote = os.getpid()
+
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         try:
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
             os.set_inheritable(listener.fileno(), True)
-            arguments = [str(listener.fileno()), str(app_directory)]
+            arguments = [str(listener.fileno()), str(app_directory), str(zygote)]
             os.execv(sys.executable, [sys.executable, "-m", "gateway.worker.spawned", *arguments])
         finally:
             os._exit(START_FAILED_EXIT)

@@ -81,6 +81,8 @@ class Standing:
     """Calls that a gateway before this one gave it."""
     started: int
     """How many calls of the session it has started."""
+    last_end: float | None
+    """When the newest of them ended, on the monotonic clock; None if none has."""
 
 
 class Worker(ABC):

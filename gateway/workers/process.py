@@ -237,7 +237,7 @@ class LocalWorker(Worker):
             self._resolve_ready()
             return
         running = [self._connection.resume(call_id) for call_id in ready.running]
-        self._standing = Standing(running, ready.started)
+        self._standing = Standing(running, ready.started, ready.last_end or None)
         self._resolve_ready()
         for callback in self._standing_callbacks:
             callback(self._standing)

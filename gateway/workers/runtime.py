@@ -40,12 +40,18 @@ def clear_leftovers(directory: Path, keep: Collection[str] = ()) -> None:
     for entry in directory.iterdir():
         if entry.name in keep:
             continue
-        worker = WorkerDirectory(entry)
-        pid = recorded_process(worker)
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+        _kill_group(WorkerDirectory(entry))
         shutil.rmtree(entry, ignore_errors=True)
+
+
+def _kill_group(directory: WorkerDirectory) -> None:
+    """Kill the group of a worker: the process itself, and what it forked, which may have outlived it."""
+    with contextlib.suppress(OSError, ValueError, IndexError, OverflowError):
+        pid = int(directory.pid.read_text().split()[0])
+        # No other process can have its id for as long as anything is in the group.
+        gone = not Path(f"/proc/{pid}").exists()
+        if pid > 1 and (gone or recorded_process(directory) == pid):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def recorded_process(directory: WorkerDirectory) -> int | None:

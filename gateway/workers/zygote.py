@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -84,7 +85,11 @@ class Zygote:
         self._exit_callbacks[worker_id] = on_exit
         fork = pb.Fork(worker_id=worker_id, directory=str(directory))
         self._control.write(encode(pb.ToZygote(fork=fork)))
-        return await answer
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(_kill_unwanted)
+            raise
 
     def seen_dead(self, worker_id: str, untold: Callable[[], object]) -> None:
         """Note that a worker's process has ended. `untold` is called if this zygote ends before it has told how."""
@@ -94,6 +99,9 @@ class Zygote:
 
     async def stop(self) -> None:
         """End the process. Its workers live on until they are told to end, but their exit codes are no longer seen."""
+        if self._forking:
+            # Workers that nobody wants any more are killed when they are heard of, which is now or never.
+            await asyncio.wait(self._forking.values(), timeout=ZYGOTE_STOP)
         if self._control is not None:
             self._control.close()
         if self._process is None:
@@ -181,6 +189,13 @@ class Zygote:
         untold, self._seen_dead = self._seen_dead, {}
         for callback in untold.values():
             callback()
+
+
+def _kill_unwanted(forked: asyncio.Future[int]) -> None:
+    if forked.cancelled() or forked.exception() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(forked.result(), signal.SIGKILL)  # just forked: no other process can have its id yet
 
 
 class _Control(asyncio.Protocol):

@@ -93,7 +93,7 @@ def test_the_lines_that_serve_prints_can_be_pasted(environment: dict[str, str], 
     )
     try:
         assert serving.stdout is not None
-        lines = list(iter(serving.stdout.readline, "Ctrl-C stops the gateway.\n"))
+        lines = list(iter(serving.stdout.readline, "Ctrl-C stops the gateway and ends its sessions.\n"))
         pasted = [line.strip() for line in lines if line.strip().startswith(("export ", "sgw ", "buf "))]
         assert len(pasted) == 5
         script = "set -e\n" + "\n".join(pasted)

@@ -4,11 +4,15 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from time import time as wall_clock
 
+import pytest
+
+from gateway.testing.gate import Gate
 from gateway.testing.process import GatewayProcess
 from sessiongateway.v1 import errors_pb2
-from tests.process.observe import wait_for_exit, worker_directories, worker_pid
-from tests.scenarios.client import connected
+from tests.process.observe import eventually, wait_for_exit, worker_directories, worker_pid
+from tests.scenarios.client import CallFailed, connected
 from tests.scenarios.conftest import PROBE
 from tests.scenarios.failures import refused
 
@@ -49,6 +53,26 @@ async def test_a_worker_of_another_epoch_is_not_taken_over(data_dir: Path) -> No
             async with connected(second.address) as client:
                 await refused(client.run(session=session.id), "SESSION_ENDED", "NOT_STARTED")
         await asyncio.to_thread(wait_for_exit, [pid])
+
+
+async def test_a_call_that_ended_while_no_gateway_was_there_has_moved_the_window(data_dir: Path, gate: Gate) -> None:
+    with GatewayProcess(data_dir, PROBES, drain="keep") as first:
+        async with connected(first.address) as client:
+            opened = await client.new("run", session_timeout=2)
+            call = {"gate": gate.path, "word": "long"}
+            cut = asyncio.create_task(client.run("hold", call, session=opened.id, request_id="r"))
+            await gate.arrival()
+            first.kill()
+            with pytest.raises(CallFailed):
+                await cut
+        due = opened.session.expires_at.ToMilliseconds() / 1000
+        await eventually("the session would be due", lambda: wall_clock() > due)
+        gate.open("long")
+        await gate.departure()
+        with GatewayProcess(data_dir, PROBES) as second:
+            async with connected(second.address) as client:
+                repeat = await client.run("hold", call, session=opened.id, request_id="r")
+                assert repeat.output["word"] == "long"
 
 
 async def test_a_worker_that_no_gateway_comes_back_to_ends_itself(data_dir: Path) -> None:

@@ -92,12 +92,26 @@ async def test_calls_that_outlast_the_drain_are_cut_and_told_so(data_dir: Path, 
             first = asyncio.create_task(client.new("hold", {"gate": gate.path, "word": "first"}))
             assert {await gate.arrival() for _ in range(3)} == {"own", "plain", "first"}
             gateway.terminate()
-            for call in (running, first):
+            for call, reason in ((running, "GATEWAY_RESTARTED"), (first, "FIRST_CALL_FAILED")):
                 refusal = await refused(call, "SESSION_ENDED", "UNKNOWN")
-                assert refusal.info.metadata["endReason"] == "GATEWAY_RESTARTED"
+                assert refusal.info.metadata["endReason"] == reason
             assert (await refused(plain, "WORKER_LOST", "UNKNOWN")).info.metadata["exit"] == "unknown"
             assert {await gate.departure() for _ in range(3)} == {"own", "plain", "first"}
         assert await in_thread_stopped(gateway) == 0
+
+
+async def test_a_session_whose_first_call_outlasts_the_drain_ends_even_where_sessions_are_kept(
+    data_dir: Path, gate: Gate
+) -> None:
+    with GatewayProcess(data_dir, PROBES, [*NO_SPARE, "--drain-grace", "0.1"], drain="keep") as gateway:
+        async with connected(gateway.address) as client:
+            first = asyncio.create_task(client.new("hold", {"gate": gate.path, "word": "first"}))
+            await gate.arrival()
+            gateway.terminate()
+            refusal = await refused(first, "SESSION_ENDED", "UNKNOWN")
+            assert refusal.info.metadata["endReason"] == "FIRST_CALL_FAILED"
+        assert await in_thread_stopped(gateway) == 0
+        assert "Traceback" not in gateway.log
 
 
 async def test_one_who_waits_for_a_worker_when_the_drain_is_over_hears_that_nothing_was_applied(

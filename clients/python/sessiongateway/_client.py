@@ -66,7 +66,7 @@ class AsyncInference:
 
         `params` and the keyword arguments are put together, the latter win: `app` ("name" or "name@version"),
         `function`, `input` (a JSON object: a dict or a pydantic model), `session` ("new" or a session id),
-        `session_timeout` (whole seconds), `worker_id`, `request_id`.
+        `session_timeout` (whole seconds), `worker_id`, `request_id`, `expected_call_count`.
 
         A run is sent again only when the gateway answers that it is shutting down and took nothing. It is never sent
         again because a connection broke: see `SessionGatewayError.run_state`. Cancelling the task cancels the run.

@@ -67,6 +67,8 @@ class Transport:
         """
         if not address:
             raise ValueError("the address of the gateway is empty")
+        if ":" not in address:
+            raise ValueError(f"the address of the gateway must be HOST:PORT, not {address!r}")
         self.address = address
         self._credentials = credentials
         self._metadata = _metadata(api_key)

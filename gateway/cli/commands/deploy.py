@@ -69,5 +69,6 @@ def _document(app: AppVersion, functions: Sequence[FunctionDescription] | None) 
 
 def _draw(terminal: "Terminal", document: dict[str, Any]) -> None:
     terminal.line(f"deployed {document['app']}@{document['version']}, now the current version")
+    terminal.line(f"in {document['directory']}")
     if document["functions"]:
         terminal.functions(document["functions"])

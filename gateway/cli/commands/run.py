@@ -32,6 +32,9 @@ from gateway.cli.problems import CommandFailed, Problem
 @click.option("--session-timeout", metavar="SECONDS", type=int, help="With `new`: end after so long without a call.")
 @click.option("--worker-id", metavar="ID", help="With `new`: lease this worker. With an id: it must still be this one.")
 @click.option("--request-id", metavar="ID", help="A repeat with the same id gets the first answer and does not run.")
+@click.option(
+    "--expected-call-count", metavar="N", type=int, help="Only if the session has had exactly so many calls before."
+)
 @client_command
 def run(target: Target, /, app: str, **fields: Any) -> None:
     """Call a function of APP, which is `name` or `name@version`.

@@ -471,7 +471,7 @@ class _EndReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     END_REASON_FIRST_CALL_FAILED: _EndReason.ValueType  # 4
     """The first call, the one that was to open it, failed or was cancelled."""
     END_REASON_GATEWAY_RESTARTED: _EndReason.ValueType  # 5
-    """The gateway that held its worker was stopped or restarted."""
+    """The gateway that held its worker was stopped, and was told to end its sessions then."""
 
 class EndReason(_EndReason, metaclass=_EndReasonEnumTypeWrapper):
     """Why a session is no longer active."""
@@ -487,7 +487,7 @@ END_REASON_WORKER_LOST: EndReason.ValueType  # 3
 END_REASON_FIRST_CALL_FAILED: EndReason.ValueType  # 4
 """The first call, the one that was to open it, failed or was cancelled."""
 END_REASON_GATEWAY_RESTARTED: EndReason.ValueType  # 5
-"""The gateway that held its worker was stopped or restarted."""
+"""The gateway that held its worker was stopped, and was told to end its sessions then."""
 Global___EndReason: typing_extensions.TypeAlias = EndReason
 
 @typing.final
