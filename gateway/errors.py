@@ -7,7 +7,7 @@
     ├── AppMismatch, VersionMismatch
     ├── AppNotFound, VersionNotFound, FunctionNotFound, WorkerNotFound
     ├── WorkerLeased, WorkerLost, NoWorkerAvailable, SessionBusy
-    ├── RequestIdReused, CallCountMismatch, QuotaExceeded
+    ├── RequestIdReused, CallCountMismatch, CallInterrupted, QuotaExceeded
     ├── AppError, AppStartFailed
     ├── Unauthenticated, PermissionDenied
     ├── GatewayDraining
@@ -197,6 +197,10 @@ class RequestIdReused(GatewayError):
 
 class CallCountMismatch(GatewayError):
     """The session has had another number of calls than the caller expected."""
+
+
+class CallInterrupted(GatewayError):
+    """The gateway was stopped while the call ran; the worker goes on with it."""
 
 
 class QuotaExceeded(GatewayError):

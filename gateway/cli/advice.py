@@ -85,6 +85,11 @@ BY_CODE: dict[str, Advice] = {
         "Use a fresh one for each new call, such as the output of `uuidgen`.",
         Exit.USAGE,
     ),
+    "CALL_INTERRUPTED": Advice(
+        "The gateway was stopped while the call ran. The worker goes on with it.",
+        "Ask the next gateway with the same --request-id; without one, look at the session: sgw session get",
+        Exit.UNREACHABLE,
+    ),
     "CALL_COUNT_MISMATCH": Advice(
         "The session has had another number of calls than expected: somebody else used it.",
         "Look at it with `sgw session get`, and decide anew.",

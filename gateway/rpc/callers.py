@@ -37,6 +37,6 @@ def _principal(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
     if len(values) > 1 or not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
         raise Unauthenticated('the authorization metadata must be one "Bearer KEY"')
     key = value[len(_SCHEME) :].strip()
-    if not key:
-        raise Unauthenticated("the bearer key is empty")
+    if not key or any(letter.isspace() for letter in key):
+        raise Unauthenticated("the bearer key is empty, or has spaces in it")
     return "key:" + hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -98,7 +98,8 @@ async def _abort(method: MethodDescriptor, context: Context, error: Exception) -
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, GatewayError):
-        answer: GatewayError = InternalError()
+        # A call may have run by then; whoever knows better says so in an error of its own.
+        answer: GatewayError = InternalError(RunState.UNKNOWN if method.name in _CALLS else None)
         answer.__cause__ = error
     else:
         answer = error

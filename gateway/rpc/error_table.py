@@ -55,6 +55,7 @@ ROWS: Mapping[type[errors.GatewayError], Row] = {
     errors.CallCountMismatch: Row(
         "CALL_COUNT_MISMATCH", grpc.StatusCode.ABORTED, 409, ("sessionId", "expectedCallCount")
     ),
+    errors.CallInterrupted: Row("CALL_INTERRUPTED", grpc.StatusCode.ABORTED, 500, ("sessionId",)),
     errors.QuotaExceeded: Row("QUOTA_EXCEEDED", grpc.StatusCode.RESOURCE_EXHAUSTED, 429, ("quota", "limit")),
     errors.AppError: Row("APP_ERROR", grpc.StatusCode.UNKNOWN, 500, ("app", "version", "function", "exceptionType")),
     errors.AppStartFailed: Row(

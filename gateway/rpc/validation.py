@@ -107,6 +107,8 @@ def session_filter(request: pb.ListSessionsRequest, principal: str) -> tuple[Ses
     if request.status not in _STATUSES:
         problems.add("status", f"{request.status} is not a status")
     app = _app(request.app, problems) if request.app else None
+    if request.app.endswith(f"@{names.LATEST}"):
+        problems.add("app", f"must name a version, or none for all: {names.LATEST} would be another one tomorrow")
     problems.check()
     filter = SessionFilter(
         owner=principal,

@@ -38,6 +38,7 @@ class KeepaliveStream:
         self._unread: deque[KeepaliveOutcome] = deque()
         self._changed = asyncio.Condition()
         self._no_more_requests = False
+        self._refusal: GatewayError | None = None
         self._news: asyncio.Future[None] | None = None  # held, as the loop itself holds tasks only weakly
 
     async def renew(self, session_id: str) -> None:
@@ -67,12 +68,17 @@ class KeepaliveStream:
 
     async def __anext__(self) -> KeepaliveOutcome:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._unread or self._no_more_requests)
+            await self._changed.wait_for(lambda: self._unread or self._no_more_requests or self._refusal)
             if not self._unread:
-                raise StopAsyncIteration
+                raise self._refusal or StopAsyncIteration
             outcome = self._unread.popleft()
             self._changed.notify_all()
             return outcome
+
+    def refuse(self, error: GatewayError) -> None:
+        """End the stream with this error, once all that is unread is read."""
+        self._refusal = error
+        self._news = asyncio.ensure_future(self._notify())
 
     def close(self) -> None:
         """Take all sessions off the stream. They live on until their timeout."""

@@ -56,8 +56,8 @@ class Lifecycle:
         for live in list(self.live.values()):
             if end_sessions:
                 await self._finish(live.id, EndReason.GATEWAY_RESTARTED)
-            elif live.expiry is not None:
-                live.expiry.cancel()
+            else:
+                live.leave()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -126,7 +126,8 @@ class Lifecycle:
     async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
         """End a call that was admitted, and return the session as it is now."""
         live.in_flight -= 1
-        return await self._store.finish(live.id, self._clock.now(), started=started)
+        # A session that is over has taken back, when it ended, what had not been started by then.
+        return await self._store.finish(live.id, self._clock.now(), started=started or live.over)
 
     async def get(self, session_id: str, principal: str) -> Session:
         """Return a session. Raises SessionNotFound."""
@@ -183,8 +184,9 @@ class Lifecycle:
         return forget
 
     async def _finish(self, session_id: str, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
-        session = await self._store.end(session_id, reason, self._clock.now(), exit_)
         live = self.live.get(session_id)
+        waiting = live.turns.waiting if live is not None else 0
+        session = await self._store.end(session_id, reason, self._clock.now(), exit_, not_started=waiting)
         if live is not None and session is not None:
             self._release(live, session)
         return session
@@ -200,6 +202,7 @@ class Lifecycle:
         """Let go of a session that is over: its callers, its worker, its watchers."""
         if self.live.pop(live.id, None) is None:
             return
+        live.over = True
         live.close(lambda run_state: finished_error(session, run_state))
         assert session.end_reason is not None
         self._pool.end(live.worker, session.end_reason.value)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.clock import Timer
-from gateway.errors import GatewayError, RunState
+from gateway.errors import CallInterrupted, GatewayDraining, GatewayError, RunState
 from gateway.model import AppRef, AppVersion, Session
 from gateway.sessions.turns import Turns
+from gateway.timing import RETRY_HINT
 from gateway.workers.base import PendingCall, Worker
 
 
@@ -24,11 +25,28 @@ class LiveSession:
     in_flight: int = 0
     """Calls that run or wait, as this gateway knows them."""
     expiry: Timer | None = None
+    over: bool = False
+    """It has ended or expired; what its calls still do changes nothing on record."""
 
     @property
     def ref(self) -> AppRef:
         """The app version that the session is bound to."""
         return self.app.ref
+
+    def leave(self) -> None:
+        """Leave the session to another gateway: calls that run go on there, those that wait were not started."""
+        if self.expiry is not None:
+            self.expiry.cancel()
+        self.turns.close(lambda: draining(self.id))
+        for call in list(self.calls):
+            call.leave(
+                CallInterrupted(
+                    f"the gateway was stopped while a call of session {self.id} ran; the worker goes on with it",
+                    metadata={"sessionId": self.id},
+                    session_id=self.id,
+                    run_state=RunState.UNKNOWN,
+                )
+            )
 
     def close(self, error: Callable[[RunState], GatewayError]) -> None:
         """Answer all calls: those that wait were not started, those that run may have had effects."""
@@ -37,6 +55,13 @@ class LiveSession:
         self.turns.close(lambda: error(RunState.NOT_STARTED))
         for call in list(self.calls):
             call.abandon(error(RunState.UNKNOWN))
+
+
+def draining(session_id: str = "") -> GatewayDraining:
+    """Return the error of whatever comes to a gateway that is shutting down, or waits there."""
+    return GatewayDraining(
+        "the gateway is shutting down and takes no new calls", session_id=session_id, retry_after=RETRY_HINT
+    )
 
 
 def belongs_to(session: Session | None, principal: str) -> bool:

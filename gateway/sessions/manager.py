@@ -3,21 +3,22 @@
 import asyncio
 import hashlib
 import logging
+from weakref import WeakSet
 
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.config import Settings
-from gateway.errors import GatewayDraining, GatewayError, InternalError, RunState
+from gateway.errors import GatewayError, InternalError, RunState
 from gateway.model import Session, new_call_id
 from gateway.sessions.adoption import Adoption
 from gateway.sessions.calls import Functions, NewSessionCall, Parts, PlainCall, SessionCall
 from gateway.sessions.idempotency import Journal
 from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.lifecycle import Lifecycle
+from gateway.sessions.live import draining
 from gateway.sessions.pages import cursor_of, invalid_token, page_token
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
-from gateway.timing import RETRY_HINT
 from gateway.workers.base import WorkerPool
 
 logger = logging.getLogger("gateway.sessions")
@@ -38,6 +39,7 @@ class SessionManager:
         self._in_session = SessionCall(parts)
         self._new = NewSessionCall(parts, self._in_session)
         self._calls = 0
+        self._streams: WeakSet[KeepaliveStream] = WeakSet()
         self._draining = False
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -65,6 +67,8 @@ class SessionManager:
         self._plain.close()
         await self._new.close()
         await self._lifecycle.close(end_sessions=end_sessions)
+        for stream in list(self._streams):
+            stream.refuse(draining())
 
     async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:
         """Run one call. Raises any GatewayError; each says in `run_state` whether the call ran."""
@@ -73,7 +77,7 @@ class SessionManager:
         self._quiet.clear()
         try:
             if self._draining:
-                raise GatewayDraining("the gateway is shutting down and takes no new calls", retry_after=RETRY_HINT)
+                raise draining()
             if not request.request_id:
                 return await self._answered(request, caller, progress)
             key = (caller.principal, request.request_id)
@@ -111,7 +115,9 @@ class SessionManager:
 
     def keepalive_stream(self, caller: Caller) -> KeepaliveStream:
         """Return a stream, which whoever asked for it closes."""
-        return KeepaliveStream(self._lifecycle, caller.principal)
+        stream = KeepaliveStream(self._lifecycle, caller.principal)
+        self._streams.add(stream)
+        return stream
 
     async def _answered(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run a call whose errors, the unforeseen too, all say whether it ran: the journal keeps them by that."""

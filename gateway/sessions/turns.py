@@ -20,6 +20,11 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed: Callable[[], GatewayError] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return len(self._waiting)
+
     def check_room(self) -> None:
         """Raise SessionBusy when another call would have to wait and the queue is full."""
         if self._free == 0 and len(self._waiting) >= self._queue_size:

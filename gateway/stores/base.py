@@ -111,9 +111,18 @@ class SessionStore(ABC):
 
     @abstractmethod
     async def end(
-        self, session_id: str, reason: EndReason, now: Instant, worker_exit: WorkerExit | None = None
+        self,
+        session_id: str,
+        reason: EndReason,
+        now: Instant,
+        worker_exit: WorkerExit | None = None,
+        *,
+        not_started: int = 0,
     ) -> Session | None:
-        """End an active session for this reason. A finished one stays as it is, with its own reason."""
+        """End an active session for this reason, and take so many calls back from its count that were never started.
+
+        A finished one stays as it is, with its own reason.
+        """
 
     @abstractmethod
     async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:

@@ -72,7 +72,8 @@ _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, cal
 _HOLD = "UPDATE sessions SET hold_until = ? WHERE id = ? AND in_flight > 0"
 _RENEW = f"UPDATE sessions SET {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"
 _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall, exit_code = :code,
-    exit_signal = :signal WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
+    exit_signal = :signal, call_count = max(call_count - :taken_back, 0)
+    WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
 _EXPIRE = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
     WHERE id = :id AND {_DUE} RETURNING {_COLUMNS}"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {_DUE} ORDER BY deadline LIMIT :limit"
@@ -140,7 +141,13 @@ class SqliteStore(SessionStore):
         return await self._unless_due(_RENEW, _times(session_id, now), session_id, now)
 
     async def end(
-        self, session_id: str, reason: EndReason, now: Instant, worker_exit: WorkerExit | None = None
+        self,
+        session_id: str,
+        reason: EndReason,
+        now: Instant,
+        worker_exit: WorkerExit | None = None,
+        *,
+        not_started: int = 0,
     ) -> Session | None:
         values = {
             **_times(session_id, now),
@@ -148,6 +155,7 @@ class SqliteStore(SessionStore):
             "reason": reason.value,
             "code": worker_exit.exit_code if worker_exit else None,
             "signal": worker_exit.signal if worker_exit else None,
+            "taken_back": not_started,
         }
         return self._one(_END, values) or await self.get(session_id)
 

@@ -4,6 +4,7 @@ NaN and infinities are not JSON and are refused on the way in and out, rather th
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -16,7 +17,11 @@ from gateway.worker.failures import refused
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
-_MAYBE_NOT_JSON = (b"NaN", b"Infinity")
+_MAYBE_NOT_JSON = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
+"""What pydantic's parser would take although it is no JSON, or a number beyond those that a float can hold."""
+
+_LARGEST_WHOLE = 2.0**53
+"""Up to here every whole number is a double."""
 
 
 class NotJson(Exception):
@@ -36,8 +41,8 @@ def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAd
         raise _malformed("must be a JSON object")
     if adapter is None:
         return _parse(payload)
-    if any(mark in payload for mark in _MAYBE_NOT_JSON):
-        _parse(payload)  # pydantic's parser takes NaN, this one does not
+    if _MAYBE_NOT_JSON.search(payload):
+        _parse(payload)
     try:
         return adapter.validate_json(payload)
     except ValidationError as error:
@@ -54,8 +59,8 @@ def encode(value: Any, format: "pb.PayloadFormat.ValueType") -> bytes:
             raise NotJson(f"a function returns an object (a dict, a model or None), not {type(value).__name__}")
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain)
         if format == pb.PAYLOAD_FORMAT_STRUCT:
-            return json_format.Parse(text, struct_pb2.Struct()).SerializeToString()
-    except (TypeError, ValueError, RecursionError, json_format.ParseError) as error:
+            return _encode_struct(text)
+    except (TypeError, ValueError, RecursionError, json_format.ParseError, DecodeError) as error:
         raise NotJson(str(error)) from error
     try:
         return text.encode()
@@ -64,13 +69,21 @@ def encode(value: Any, format: "pb.PayloadFormat.ValueType") -> bytes:
         return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
 
 
+def _encode_struct(text: str) -> bytes:
+    message = json_format.Parse(text, struct_pb2.Struct())
+    # Whoever reads it, reads it inside of an answer, and no reader takes more than 100 messages in each other.
+    struct_pb2.Value.FromString(struct_pb2.Value(struct_value=message).SerializeToString())
+    return message.SerializeToString()
+
+
 def _plain(value: Any) -> Any:
     return to_jsonable_python(value, by_alias=True)
 
 
 def _parse(payload: bytes) -> Any:
     try:
-        return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
+        parse_float = _finite if _MAYBE_NOT_JSON.search(payload) else None
+        return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant, parse_float=parse_float)
     except RecursionError:
         raise _malformed("is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, integers of absurd length
@@ -81,12 +94,30 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:32]} is too large a number")
+    return number
+
+
 def _json_of_struct(payload: bytes) -> bytes:
     try:
-        tree = json_format.MessageToDict(struct_pb2.Struct.FromString(payload))
+        tree = _whole(json_format.MessageToDict(struct_pb2.Struct.FromString(payload)))
         return json.dumps(tree, allow_nan=False, ensure_ascii=False).encode()
     except (DecodeError, ValueError, RecursionError, json_format.Error) as error:
         raise _malformed(f"is not a JSON object: {error}") from None
+
+
+def _whole(value: Any) -> Any:
+    """Return the tree with whole numbers as integers: a Struct has doubles only, but who writes 3 means 3."""
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
+        return int(value)
+    return value
 
 
 def _malformed(what: str) -> Exception:

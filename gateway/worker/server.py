@@ -43,6 +43,8 @@ class WorkerServer:
         self._calls: dict[str, _Running] = {}
         self._journal = Journal()
         self._connections: list[Connection] = []
+        self.abandoned = False
+        """Whether it ended for want of a gateway."""
         self._first_contact = asyncio.Event()
         self._ended = asyncio.Event()
         self._orphan = OrphanWatch(self._end, zygote)
@@ -67,6 +69,7 @@ class WorkerServer:
         for connection in self._connections:
             connection.send(self._standing())
         await self._ended.wait()
+        self.abandoned = not self._connections
         server.close()
         await self._stop()
         return 0
@@ -214,8 +217,9 @@ def _leave(leaving: SystemExit) -> None:
 def serve(listener: socket.socket, start: Callable[[], AppHost], zygote: int) -> int:
     """Run a worker in this process to its end and return its exit code. `zygote` is the process that forked it."""
     listener.setblocking(False)
-    code = asyncio.run(WorkerServer(start, zygote).run(listener))
-    if os.getppid() != zygote:
-        # Who would have ended what the app forked is gone: the whole group goes, this process with it.
+    server = WorkerServer(start, zygote)
+    code = asyncio.run(server.run(listener))
+    if server.abandoned:
+        # Who would have ended what the app forked is gone, or going: the whole group goes, this process with it.
         os.killpg(0, signal.SIGKILL)
     return code

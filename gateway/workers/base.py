@@ -69,6 +69,10 @@ class PendingCall(ABC):
         """Cancel the function, and answer with this error at once, unless there is an answer already."""
 
     @abstractmethod
+    def leave(self, error: GatewayError) -> None:
+        """Answer with this error at once, unless there is an answer already, and let the function go on."""
+
+    @abstractmethod
     def when_done(self, callback: Callable[[], object]) -> None:
         """Call back once when the worker is through with the call, whatever became of `reply`; at once if it is."""
 

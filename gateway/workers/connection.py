@@ -33,6 +33,9 @@ class SentCall(PendingCall):
         self._fail(error)
         self.cancel()
 
+    def leave(self, error: GatewayError) -> None:
+        self._fail(error)
+
     def when_done(self, callback: Callable[[], object]) -> None:
         if self._done:
             callback()

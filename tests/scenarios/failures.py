@@ -41,6 +41,7 @@ PROMISES = {
     "WORKER_NOT_FOUND": _promise(grpc.StatusCode.NOT_FOUND, 404, "workerId"),
     "REQUEST_ID_REUSED": _promise(grpc.StatusCode.ALREADY_EXISTS, 409, "requestId"),
     "CALL_COUNT_MISMATCH": _promise(grpc.StatusCode.ABORTED, 409, "sessionId", "expectedCallCount"),
+    "CALL_INTERRUPTED": _promise(grpc.StatusCode.ABORTED, 500, "sessionId"),
     "SESSION_BUSY": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "sessionId"),
     "NO_WORKER_AVAILABLE": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "app", "version"),
     "APP_ERROR": _promise(grpc.StatusCode.UNKNOWN, 500, "app", "version", "function", "exceptionType"),

@@ -15,6 +15,7 @@
      ├─ WorkerNotFoundError             WORKER_NOT_FOUND
      ├─ RequestIdReusedError            REQUEST_ID_REUSED
      ├─ CallCountMismatchError          CALL_COUNT_MISMATCH
+     ├─ CallInterruptedError            CALL_INTERRUPTED
      ├─ SessionBusyError                SESSION_BUSY
      ├─ NoWorkerAvailableError          NO_WORKER_AVAILABLE
      ├─ QuotaExceededError              QUOTA_EXCEEDED
@@ -182,6 +183,12 @@ class CallCountMismatchError(SessionGatewayError):
     """The session has had another number of calls than expected: somebody else used it."""
 
     default_code = "CALL_COUNT_MISMATCH"
+
+
+class CallInterruptedError(SessionGatewayError):
+    """The gateway was stopped while the call ran. The worker goes on with it, and the session lives on."""
+
+    default_code = "CALL_INTERRUPTED"
 
 
 class SessionBusyError(SessionGatewayError):

@@ -19,6 +19,7 @@ ERRORS = {
     "AppNotFoundError",
     "AppStartFailedError",
     "CallCountMismatchError",
+    "CallInterruptedError",
     "DeadlineExceededError",
     "FunctionNotFoundError",
     "GatewayDrainingError",

@@ -219,6 +219,14 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     Metadata: sessionId, expectedCallCount
     Do: read the session with GetSession and decide anew; nothing was applied.
     """
+    ERROR_CODE_CALL_INTERRUPTED: _ErrorCode.ValueType  # 25
+    """The gateway was stopped while the call ran. The worker goes on with it, and the session lives on.
+
+    Status: ABORTED
+    HTTP: 500
+    Metadata: sessionId
+    Do: ask the next gateway for the answer, with the same request_id; without one, look at the session.
+    """
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
     """Why a request was refused or a call failed. On the wire, google.rpc.ErrorInfo.reason is the name without its
@@ -423,6 +431,14 @@ Status: ABORTED
 HTTP: 409
 Metadata: sessionId, expectedCallCount
 Do: read the session with GetSession and decide anew; nothing was applied.
+"""
+ERROR_CODE_CALL_INTERRUPTED: ErrorCode.ValueType  # 25
+"""The gateway was stopped while the call ran. The worker goes on with it, and the session lives on.
+
+Status: ABORTED
+HTTP: 500
+Metadata: sessionId
+Do: ask the next gateway for the answer, with the same request_id; without one, look at the session.
 """
 Global___ErrorCode: typing_extensions.TypeAlias = ErrorCode
 
