@@ -20,7 +20,7 @@ from gateway.workers.runtime import runtime_directory
 from sessiongateway.v1 import errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 from tests.process.observe import alive, descendants, eventually, wait_for_exit, worker_directories
-from tests.scenarios.client import CallFailed, connected
+from tests.scenarios.client import CallFailed, Client, connected
 from tests.scenarios.conftest import PROBE
 from tests.scenarios.failures import refused
 
@@ -112,6 +112,39 @@ async def test_a_session_whose_first_call_outlasts_the_drain_ends_even_where_ses
             assert refusal.info.metadata["endReason"] == "FIRST_CALL_FAILED"
         assert await in_thread_stopped(gateway) == 0
         assert "Traceback" not in gateway.log
+
+
+async def test_calls_of_sessions_that_are_kept_are_told_that_they_go_on_or_were_not_started(
+    data_dir: Path, gate: Gate
+) -> None:
+    with GatewayProcess(data_dir, PROBES, [*NO_SPARE, "--drain-grace", "0.5"], drain="keep") as gateway:
+        async with connected(gateway.address) as client, client.keepalive_stream() as stream:
+            session = (await client.new("run")).id
+            await stream.renew(session)
+            call = {"gate": gate.path, "word": "kept"}
+            running = asyncio.create_task(client.run("hold", call, session=session, request_id="r"))
+            await gate.arrival()
+            waiting = asyncio.create_task(client.run("run", session=session))
+            await eventually_counted(client, session, 3)
+            gateway.terminate()
+            await refused(running, "CALL_INTERRUPTED", "UNKNOWN")
+            await refused(waiting, "GATEWAY_DRAINING", "NOT_STARTED")
+            await refused(stream.receive(), "GATEWAY_DRAINING")
+        assert await in_thread_stopped(gateway) == 0
+        gate.open("kept")
+        await asyncio.to_thread(gateway.start)
+        async with connected(gateway.address) as client:
+            answer = await client.run("hold", call, session=session, request_id="r")
+            assert (answer.output["word"], answer.session.call_count) == ("kept", 2)
+            await client.end(session)
+
+
+async def eventually_counted(client: Client, session: str, calls: int) -> None:
+    """Wait until so many calls of the session have been admitted, of which the gateway gives no notice."""
+    async with asyncio.timeout(10):
+        counted = 0
+        while counted < calls:
+            counted = (await client.get(session)).call_count
 
 
 async def test_one_who_waits_for_a_worker_when_the_drain_is_over_hears_that_nothing_was_applied(

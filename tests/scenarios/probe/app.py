@@ -115,6 +115,14 @@ class App(BaseApp):
         self.at_unload = input
         return {}
 
+    def nested(self, input: dict[str, Any]) -> dict[str, Any]:
+        """Return objects in each other, as many as asked for."""
+        self.calls += 1
+        answer: dict[str, Any] = {}
+        for _ in range(input["depth"] - 1):
+            answer = {"deeper": answer}
+        return answer
+
     def unload(self) -> None:
         """Do what was asked for."""
         if self.at_unload:
