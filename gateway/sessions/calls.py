@@ -139,7 +139,8 @@ class SessionCall:
         try:
             await live.turns.enter(patience)
         except BaseException:
-            await asyncio.shield(self._parts.lifecycle.settle(live, started=False))
+            # A session that has ended took the calls that waited back from its count in the same step.
+            await asyncio.shield(self._parts.lifecycle.settle(live, started=live.over))
             raise
         try:
             return await self.perform(live, function, request, progress)

@@ -126,8 +126,7 @@ class Lifecycle:
     async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
         """End a call that was admitted, and return the session as it is now."""
         live.in_flight -= 1
-        # A session that is over has taken back, when it ended, what had not been started by then.
-        return await self._store.finish(live.id, self._clock.now(), started=started or live.over)
+        return await self._store.finish(live.id, self._clock.now(), started=started)
 
     async def get(self, session_id: str, principal: str) -> Session:
         """Return a session. Raises SessionNotFound."""

@@ -16,6 +16,7 @@ from tests.scenarios.client import CallFailed, connected
 from tests.scenarios.conftest import PROBE
 from tests.scenarios.failures import refused
 
+AWARE = Path(__file__).parent.parent / "apps" / "aware"
 PROBES = {"probe": PROBE}
 
 
@@ -73,6 +74,14 @@ async def test_a_call_that_ended_while_no_gateway_was_there_has_moved_the_window
             async with connected(second.address) as client:
                 repeat = await client.run("hold", call, session=opened.id, request_id="r")
                 assert repeat.output["word"] == "long"
+
+
+async def test_what_a_shared_worker_has_forked_goes_with_it_when_the_gateway_is_killed(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, {"aware": AWARE}, drain="keep") as gateway:
+        async with connected(gateway.address, app="aware") as client:
+            children = [(await client.run("spawn")).output["pid"] for _ in range(3)]
+        gateway.kill()
+        await asyncio.to_thread(wait_for_exit, children)
 
 
 async def test_a_worker_that_no_gateway_comes_back_to_ends_itself(data_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """An app that tells what it knows of its calls, and how its session ended."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ class App(BaseApp):
             "session_id": call.session_id,
             "time_left": call.time_left(),
         }
+
+    def spawn(self) -> dict[str, Any]:
+        """Start a process that does not end by itself."""
+        self.child = subprocess.Popen(["sleep", "600"])
+        return {"pid": self.child.pid}
 
     def on_end(self, reason: str) -> None:
         """Note the reason, and that no call is running."""
