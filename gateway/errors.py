@@ -7,10 +7,10 @@
     ├── AppMismatch, VersionMismatch
     ├── AppNotFound, VersionNotFound, FunctionNotFound, WorkerNotFound
     ├── WorkerLeased, WorkerLost, NoWorkerAvailable, SessionBusy
-    ├── RequestIdReused, CallCountMismatch, CallInterrupted, QuotaExceeded
+    ├── RequestIdReused, CallCountMismatch, CallInterrupted, CallTimedOut, QuotaExceeded
     ├── AppError, AppStartFailed
     ├── Unauthenticated, PermissionDenied
-    ├── GatewayDraining
+    ├── GatewayDraining, StoreUnavailable
     └── InternalError           what nobody foresaw
 
 Raised anywhere, translated once: `gateway.rpc.error_table` has one row for each class. `metadata` holds every variable
@@ -203,6 +203,10 @@ class CallInterrupted(GatewayError):
     """The gateway was stopped while the call ran; the worker goes on with it."""
 
 
+class CallTimedOut(GatewayError):
+    """The call took longer than its app allows."""
+
+
 class QuotaExceeded(GatewayError):
     """A limit of this caller is reached."""
 
@@ -225,6 +229,10 @@ class PermissionDenied(GatewayError):
 
 class GatewayDraining(GatewayError):
     """The gateway is shutting down."""
+
+
+class StoreUnavailable(GatewayError):
+    """The records of sessions cannot be read or written at the moment."""
 
 
 class InternalError(GatewayError):

@@ -37,6 +37,11 @@ class EndReason(enum.Enum):
     WORKER_LOST = "worker_lost"
     FIRST_CALL_FAILED = "first_call_failed"
     GATEWAY_RESTARTED = "gateway_restarted"
+    MAX_LIFETIME = "max_lifetime"
+    CALL_TIMED_OUT = "call_timed_out"
+    MEMORY_LIMIT = "memory_limit"
+    PROCESS_LIMIT = "process_limit"
+    DISK_LIMIT = "disk_limit"
 
 
 TRANSITIONS: dict[tuple[SessionStatus, EndReason], SessionStatus] = {
@@ -45,6 +50,11 @@ TRANSITIONS: dict[tuple[SessionStatus, EndReason], SessionStatus] = {
     (SessionStatus.ACTIVE, EndReason.WORKER_LOST): SessionStatus.ENDED,
     (SessionStatus.ACTIVE, EndReason.FIRST_CALL_FAILED): SessionStatus.ENDED,
     (SessionStatus.ACTIVE, EndReason.GATEWAY_RESTARTED): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.MAX_LIFETIME): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.CALL_TIMED_OUT): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.MEMORY_LIMIT): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.PROCESS_LIMIT): SessionStatus.ENDED,
+    (SessionStatus.ACTIVE, EndReason.DISK_LIMIT): SessionStatus.ENDED,
 }
 """State and event to the next state. What is not here does not happen: a finished session stays as it is."""
 

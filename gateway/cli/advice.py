@@ -140,6 +140,16 @@ BY_CODE: dict[str, Advice] = {
         "Send it again when it is back, or to another gateway with --address.",
         Exit.UNREACHABLE,
     ),
+    "STORE_UNAVAILABLE": Advice(
+        "The gateway cannot read or write its records: a full disk, or a locked or damaged file.",
+        "Send it again later; whoever runs the gateway finds the cause in its log.",
+        Exit.UNREACHABLE,
+    ),
+    "CALL_TIMED_OUT": Advice(
+        "The call took longer than the app allows, and was cancelled.",
+        "Ask for less in one call, or raise `call` under [limits] in the app's app.toml.",
+        Exit.APP_FAILED,
+    ),
     "INTERNAL": Advice(
         "The gateway failed in a way that nobody foresaw.",
         "Tell whoever runs the gateway the error id; the log has the rest under it.",

@@ -23,7 +23,7 @@ from gateway.rpc.error_table import row_of
 logger = logging.getLogger("gateway.rpc")
 
 DETAILS_KEY = "grpc-status-details-bin"
-_CALLS = frozenset({"Run"})
+_CALLS = frozenset({"Run", "RunStream"})
 """Methods whose errors say whether a call ran."""
 
 _OUR_SIDE = 500
@@ -35,12 +35,12 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 def generic_handler(service: ServiceDescriptor, servicer: object, clock: Clock) -> grpc.GenericRpcHandler:
     """Return the handler of a service: each method of its descriptor is the method of the same name of the servicer.
 
-    A unary method is `async (request, caller) -> response`; one that streams both ways is an async generator over
-    `(requests, caller)`.
+    A unary method is `async (request, caller) -> response`; one whose answer is a stream is an async generator over
+    `(request, caller)`, and one that streams both ways over `(requests, caller)`.
     """
     handlers = {}
     for method in service.methods:
-        wrap = _stream if method.server_streaming else _unary
+        wrap = _unary if not method.server_streaming else _stream if method.client_streaming else _server_stream
         handlers[method.name] = wrap(method, getattr(servicer, method.name), clock)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
@@ -56,6 +56,24 @@ def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -
         return response
 
     return grpc.unary_unary_rpc_method_handler(call, response_serializer=_encode)
+
+
+def _server_stream(
+    method: MethodDescriptor, handle: Callable[..., Any], clock: Clock
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    decode = _decoder(method)
+
+    # A coroutine that writes rather than a generator that yields: when the caller goes away while an answer is being
+    # written, this frame is cancelled at once and closes what it holds.
+    async def call(data: bytes, context: Context) -> None:
+        try:
+            async with aclosing(handle(decode(data), caller_of(context, clock))) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
+            await _abort(method, context, error)
+
+    return grpc.unary_stream_rpc_method_handler(call, response_serializer=_encode)
 
 
 def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":

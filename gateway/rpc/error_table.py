@@ -65,6 +65,10 @@ ROWS: Mapping[type[errors.GatewayError], Row] = {
     errors.Unauthenticated: Row("UNAUTHENTICATED", grpc.StatusCode.UNAUTHENTICATED, 401),
     errors.PermissionDenied: Row("PERMISSION_DENIED", grpc.StatusCode.PERMISSION_DENIED, 403, ("permission",)),
     errors.GatewayDraining: Row("GATEWAY_DRAINING", grpc.StatusCode.UNAVAILABLE, 503),
+    errors.StoreUnavailable: Row("STORE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE, 503),
+    errors.CallTimedOut: Row(
+        "CALL_TIMED_OUT", grpc.StatusCode.DEADLINE_EXCEEDED, 504, ("app", "version", "function", "limit")
+    ),
     errors.InternalError: Row("INTERNAL", grpc.StatusCode.INTERNAL, 500, ("errorId",)),
 }
 

@@ -27,6 +27,16 @@ class SessionService:
         answer = await self._manager.run(asked, caller)
         return codec.run_response(answer, asked.as_struct, self._clock.now())
 
+    async def RunStream(self, request: pb.RunRequest, caller: Caller) -> AsyncIterator[pb.RunStreamResponse]:
+        _not_yet()
+        yield pb.RunStreamResponse()
+
+    async def WatchSessions(
+        self, request: pb.WatchSessionsRequest, caller: Caller
+    ) -> AsyncIterator[pb.WatchSessionsResponse]:
+        _not_yet()
+        yield pb.WatchSessionsResponse()
+
     async def GetSession(self, request: pb.GetSessionRequest, caller: Caller) -> pb.GetSessionResponse:
         session = await self._manager.get(validation.session_id(request.session_id), caller)
         return pb.GetSessionResponse(session=codec.session_message(session, self._clock.now()))
@@ -59,6 +69,10 @@ class SessionService:
             # However the stream ends: a cancel, a lost connection and a half-close all look the same from here.
             reader.cancel()
             stream.close()
+
+
+def _not_yet() -> None:
+    raise NotImplementedError
 
 
 async def _feed(requests: AsyncIterator[pb.StreamKeepaliveRequest], stream: KeepaliveStream) -> None:

@@ -10,6 +10,11 @@ _BY_WHAT = {
     EndReason.WORKER_LOST: "has ended because its worker died",
     EndReason.FIRST_CALL_FAILED: "was ended because its first call failed",
     EndReason.GATEWAY_RESTARTED: "has ended because the gateway was restarted",
+    EndReason.MAX_LIFETIME: "has ended because it lived for as long as a session of its app may",
+    EndReason.CALL_TIMED_OUT: "was ended because a call took longer than its app allows and did not give way",
+    EndReason.MEMORY_LIMIT: "was ended because its worker held more memory than its app allows",
+    EndReason.PROCESS_LIMIT: "was ended because its worker had more processes than its app allows",
+    EndReason.DISK_LIMIT: "was ended because its directory held more than its app allows",
 }
 
 

@@ -16,6 +16,7 @@
      ├─ RequestIdReusedError            REQUEST_ID_REUSED
      ├─ CallCountMismatchError          CALL_COUNT_MISMATCH
      ├─ CallInterruptedError            CALL_INTERRUPTED
+     ├─ CallTimedOutError               CALL_TIMED_OUT
      ├─ SessionBusyError                SESSION_BUSY
      ├─ NoWorkerAvailableError          NO_WORKER_AVAILABLE
      ├─ QuotaExceededError              QUOTA_EXCEEDED
@@ -25,6 +26,7 @@
      ├─ UnauthenticatedError            UNAUTHENTICATED
      ├─ PermissionDeniedError           PERMISSION_DENIED
      ├─ GatewayDrainingError            GATEWAY_DRAINING
+     ├─ StoreUnavailableError           STORE_UNAVAILABLE
      ├─ InternalError                   INTERNAL
      ├─ UnavailableError                UNAVAILABLE: the gateway cannot be reached, or the connection broke
      └─ DeadlineExceededError           DEADLINE_EXCEEDED: the time given by the caller is over
@@ -191,6 +193,12 @@ class CallInterruptedError(SessionGatewayError):
     default_code = "CALL_INTERRUPTED"
 
 
+class CallTimedOutError(SessionGatewayError):
+    """The call took longer than its app allows; `end_reason` tells whether the session has ended with it."""
+
+    default_code = "CALL_TIMED_OUT"
+
+
 class SessionBusyError(SessionGatewayError):
     """Too many calls wait for the session, or the call's turn did not come in time."""
 
@@ -261,6 +269,12 @@ class GatewayDrainingError(SessionGatewayError):
     """The gateway is shutting down and took nothing. Raised after the client has tried again a few times."""
 
     default_code = "GATEWAY_DRAINING"
+
+
+class StoreUnavailableError(SessionGatewayError):
+    """The gateway cannot use its records at the moment and took nothing. Raised after the client has tried again."""
+
+    default_code = "STORE_UNAVAILABLE"
 
 
 class InternalError(SessionGatewayError):

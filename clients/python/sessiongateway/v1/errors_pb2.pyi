@@ -196,7 +196,8 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     Do: use a key that has the permission.
     """
     ERROR_CODE_GATEWAY_DRAINING: _ErrorCode.ValueType  # 22
-    """The gateway is shutting down and takes no new calls. The only error that a client repeats by itself.
+    """The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
+    by itself.
 
     Status: UNAVAILABLE
     HTTP: 503
@@ -226,6 +227,24 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     HTTP: 500
     Metadata: sessionId
     Do: ask the next gateway for the answer, with the same request_id; without one, look at the session.
+    """
+    ERROR_CODE_STORE_UNAVAILABLE: _ErrorCode.ValueType  # 26
+    """The gateway cannot read or write its records of sessions: the disk is full, the file locked, damaged or gone.
+    Sessions and their workers live on.
+
+    Status: UNAVAILABLE
+    HTTP: 503
+    Metadata: none
+    Do: send again after RetryInfo.retry_delay; nothing was applied. Health says NOT_SERVING until it is over.
+    """
+    ERROR_CODE_CALL_TIMED_OUT: _ErrorCode.ValueType  # 27
+    """The call took longer than the app allows (`limits.call` of its app.toml), and was cancelled. The session lives on
+    if the function gave way; otherwise it has ended, with the worker.
+
+    Status: DEADLINE_EXCEEDED
+    HTTP: 504
+    Metadata: app, version, function, limit
+    Do: see run_state; ask for less in one call, or have the limit raised.
     """
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
@@ -409,7 +428,8 @@ Metadata: permission
 Do: use a key that has the permission.
 """
 ERROR_CODE_GATEWAY_DRAINING: ErrorCode.ValueType  # 22
-"""The gateway is shutting down and takes no new calls. The only error that a client repeats by itself.
+"""The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
+by itself.
 
 Status: UNAVAILABLE
 HTTP: 503
@@ -439,6 +459,24 @@ Status: ABORTED
 HTTP: 500
 Metadata: sessionId
 Do: ask the next gateway for the answer, with the same request_id; without one, look at the session.
+"""
+ERROR_CODE_STORE_UNAVAILABLE: ErrorCode.ValueType  # 26
+"""The gateway cannot read or write its records of sessions: the disk is full, the file locked, damaged or gone.
+Sessions and their workers live on.
+
+Status: UNAVAILABLE
+HTTP: 503
+Metadata: none
+Do: send again after RetryInfo.retry_delay; nothing was applied. Health says NOT_SERVING until it is over.
+"""
+ERROR_CODE_CALL_TIMED_OUT: ErrorCode.ValueType  # 27
+"""The call took longer than the app allows (`limits.call` of its app.toml), and was cancelled. The session lives on
+if the function gave way; otherwise it has ended, with the worker.
+
+Status: DEADLINE_EXCEEDED
+HTTP: 504
+Metadata: app, version, function, limit
+Do: see run_state; ask for less in one call, or have the limit raised.
 """
 Global___ErrorCode: typing_extensions.TypeAlias = ErrorCode
 
@@ -488,6 +526,16 @@ class _EndReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """The first call, the one that was to open it, failed or was cancelled."""
     END_REASON_GATEWAY_RESTARTED: _EndReason.ValueType  # 5
     """The gateway that held its worker was stopped, and was told to end its sessions then."""
+    END_REASON_MAX_LIFETIME: _EndReason.ValueType  # 6
+    """It lived for as long as a session of its app may live (`limits.max_lifetime` of app.toml)."""
+    END_REASON_CALL_TIMED_OUT: _EndReason.ValueType  # 7
+    """A call took longer than the app allows (`limits.call`), and its function did not give way when it was cancelled."""
+    END_REASON_MEMORY_LIMIT: _EndReason.ValueType  # 8
+    """Its worker and what that had started held more memory than the app allows (`limits.memory`)."""
+    END_REASON_PROCESS_LIMIT: _EndReason.ValueType  # 9
+    """Its worker had started more processes than the app allows (`limits.processes`)."""
+    END_REASON_DISK_LIMIT: _EndReason.ValueType  # 10
+    """Its working and temporary directories held more than the app allows (`limits.disk`)."""
 
 class EndReason(_EndReason, metaclass=_EndReasonEnumTypeWrapper):
     """Why a session is no longer active."""
@@ -504,6 +552,16 @@ END_REASON_FIRST_CALL_FAILED: EndReason.ValueType  # 4
 """The first call, the one that was to open it, failed or was cancelled."""
 END_REASON_GATEWAY_RESTARTED: EndReason.ValueType  # 5
 """The gateway that held its worker was stopped, and was told to end its sessions then."""
+END_REASON_MAX_LIFETIME: EndReason.ValueType  # 6
+"""It lived for as long as a session of its app may live (`limits.max_lifetime` of app.toml)."""
+END_REASON_CALL_TIMED_OUT: EndReason.ValueType  # 7
+"""A call took longer than the app allows (`limits.call`), and its function did not give way when it was cancelled."""
+END_REASON_MEMORY_LIMIT: EndReason.ValueType  # 8
+"""Its worker and what that had started held more memory than the app allows (`limits.memory`)."""
+END_REASON_PROCESS_LIMIT: EndReason.ValueType  # 9
+"""Its worker had started more processes than the app allows (`limits.processes`)."""
+END_REASON_DISK_LIMIT: EndReason.ValueType  # 10
+"""Its working and temporary directories held more than the app allows (`limits.disk`)."""
 Global___EndReason: typing_extensions.TypeAlias = EndReason
 
 @typing.final

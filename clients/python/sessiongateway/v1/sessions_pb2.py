@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sessiongateway.v1 import errors_pb2 as sessiongateway_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sessiongateway/v1/sessions.proto\x12\x11sessiongateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esessiongateway/v1/errors.proto\"\xfc\x02\n\nRunRequest\x12\x10\n\x03\x61pp\x18\x01 \x01(\tR\x03\x61pp\x12\x1a\n\x08\x66unction\x18\x02 \x01(\tR\x08\x66unction\x12/\n\x05input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructH\x00R\x05input\x12\x1f\n\ninput_json\x18\x04 \x01(\x0cH\x00R\tinputJson\x12\x18\n\x07session\x18\x05 \x01(\tR\x07session\x12,\n\x0fsession_timeout\x18\x06 \x01(\x05H\x01R\x0esessionTimeout\x88\x01\x01\x12\x1b\n\tworker_id\x18\x07 \x01(\tR\x08workerId\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestId\x12\x33\n\x13\x65xpected_call_count\x18\t \x01(\x03H\x02R\x11\x65xpectedCallCount\x88\x01\x01\x42\t\n\x07payloadB\x12\n\x10_session_timeoutB\x16\n\x14_expected_call_count\"\xdb\x01\n\x0bRunResponse\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x31\n\x06output\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructH\x00R\x06output\x12!\n\x0boutput_json\x18\x03 \x01(\x0cH\x00R\noutputJson\x12\x17\n\x07\x63\x61ll_id\x18\x04 \x01(\tR\x06\x63\x61llId\x12\x34\n\x07session\x18\x05 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07sessionB\x08\n\x06result\"2\n\x11GetSessionRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\"J\n\x12GetSessionResponse\x12\x34\n\x07session\x18\x01 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\"\x9d\x01\n\x13ListSessionsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x38\n\x06status\x18\x03 \x01(\x0e\x32 .sessiongateway.v1.SessionStatusR\x06status\x12\x10\n\x03\x61pp\x18\x04 \x01(\tR\x03\x61pp\"v\n\x14ListSessionsResponse\x12\x36\n\x08sessions\x18\x01 \x03(\x0b\x32\x1a.sessiongateway.v1.SessionR\x08sessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n\x10KeepaliveRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\"I\n\x11KeepaliveResponse\x12\x34\n\x07session\x18\x01 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\"9\n\x16StreamKeepaliveRequest\x12\x1f\n\x0bsession_ids\x18\x01 \x03(\tR\nsessionIds\"\xb3\x01\n\x17StreamKeepaliveResponse\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x36\n\x07session\x18\x02 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionH\x00R\x07session\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1e.sessiongateway.v1.ErrorDetailH\x00R\x05\x65rrorB\t\n\x07outcome\"2\n\x11\x45ndSessionRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\"J\n\x12\x45ndSessionResponse\x12\x34\n\x07session\x18\x01 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\"\x86\x05\n\x07Session\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n\x03\x61pp\x18\x02 \x01(\tR\x03\x61pp\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .sessiongateway.v1.SessionStatusR\x06status\x12;\n\nend_reason\x18\x05 \x01(\x0e\x32\x1c.sessiongateway.v1.EndReasonR\tendReason\x12\x1b\n\tworker_id\x18\x06 \x01(\tR\x08workerId\x12\'\n\x0fsession_timeout\x18\x07 \x01(\x05R\x0esessionTimeout\x12\x39\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x38\n\nexpires_in\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationR\texpiresIn\x12<\n\x0clast_call_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nlastCallAt\x12\x35\n\x08\x65nded_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndedAt\x12\x1d\n\ncall_count\x18\r \x01(\x03R\tcallCount\x12>\n\x0bworker_exit\x18\x0e \x01(\x0b\x32\x1d.sessiongateway.v1.WorkerExitR\nworkerExit*\x80\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x18\n\x14SESSION_STATUS_ENDED\x10\x02\x12\x1a\n\x16SESSION_STATUS_EXPIRED\x10\x03\x32\xb3\x04\n\x0eSessionService\x12\x44\n\x03Run\x12\x1d.sessiongateway.v1.RunRequest\x1a\x1e.sessiongateway.v1.RunResponse\x12Y\n\nGetSession\x12$.sessiongateway.v1.GetSessionRequest\x1a%.sessiongateway.v1.GetSessionResponse\x12_\n\x0cListSessions\x12&.sessiongateway.v1.ListSessionsRequest\x1a\'.sessiongateway.v1.ListSessionsResponse\x12V\n\tKeepalive\x12#.sessiongateway.v1.KeepaliveRequest\x1a$.sessiongateway.v1.KeepaliveResponse\x12l\n\x0fStreamKeepalive\x12).sessiongateway.v1.StreamKeepaliveRequest\x1a*.sessiongateway.v1.StreamKeepaliveResponse(\x01\x30\x01\x12Y\n\nEndSession\x12$.sessiongateway.v1.EndSessionRequest\x1a%.sessiongateway.v1.EndSessionResponseB\x94\x01\n\x15\x63om.sessiongateway.v1B\rSessionsProtoP\x01ZUgithub.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1;sessiongatewayv1\xea\x02\x12SessionGateway::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sessiongateway/v1/sessions.proto\x12\x11sessiongateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esessiongateway/v1/errors.proto\"\xfc\x02\n\nRunRequest\x12\x10\n\x03\x61pp\x18\x01 \x01(\tR\x03\x61pp\x12\x1a\n\x08\x66unction\x18\x02 \x01(\tR\x08\x66unction\x12/\n\x05input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructH\x00R\x05input\x12\x1f\n\ninput_json\x18\x04 \x01(\x0cH\x00R\tinputJson\x12\x18\n\x07session\x18\x05 \x01(\tR\x07session\x12,\n\x0fsession_timeout\x18\x06 \x01(\x05H\x01R\x0esessionTimeout\x88\x01\x01\x12\x1b\n\tworker_id\x18\x07 \x01(\tR\x08workerId\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestId\x12\x33\n\x13\x65xpected_call_count\x18\t \x01(\x03H\x02R\x11\x65xpectedCallCount\x88\x01\x01\x42\t\n\x07payloadB\x12\n\x10_session_timeoutB\x16\n\x14_expected_call_count\"\xdb\x01\n\x0bRunResponse\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x31\n\x06output\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructH\x00R\x06output\x12!\n\x0boutput_json\x18\x03 \x01(\x0cH\x00R\noutputJson\x12\x17\n\x07\x63\x61ll_id\x18\x04 \x01(\tR\x06\x63\x61llId\x12\x34\n\x07session\x18\x05 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07sessionB\x08\n\x06result\"\xaf\x01\n\x11RunStreamResponse\x12\x33\n\x07partial\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00R\x07partial\x12#\n\x0cpartial_json\x18\x02 \x01(\x0cH\x00R\x0bpartialJson\x12\x38\n\x06result\x18\x03 \x01(\x0b\x32\x1e.sessiongateway.v1.RunResponseH\x00R\x06resultB\x06\n\x04part\"2\n\x11GetSessionRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\"J\n\x12GetSessionResponse\x12\x34\n\x07session\x18\x01 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\"\x9d\x01\n\x13ListSessionsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x38\n\x06status\x18\x03 \x01(\x0e\x32 .sessiongateway.v1.SessionStatusR\x06status\x12\x10\n\x03\x61pp\x18\x04 \x01(\tR\x03\x61pp\"v\n\x14ListSessionsResponse\x12\x36\n\x08sessions\x18\x01 \x03(\x0b\x32\x1a.sessiongateway.v1.SessionR\x08sessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n\x10KeepaliveRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\"I\n\x11KeepaliveResponse\x12\x34\n\x07session\x18\x01 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\"9\n\x16StreamKeepaliveRequest\x12\x1f\n\x0bsession_ids\x18\x01 \x03(\tR\nsessionIds\"\xb3\x01\n\x17StreamKeepaliveResponse\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x36\n\x07session\x18\x02 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionH\x00R\x07session\x12\x36\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1e.sessiongateway.v1.ErrorDetailH\x00R\x05\x65rrorB\t\n\x07outcome\"K\n\x14WatchSessionsRequest\x12!\n\x0cresume_token\x18\x01 \x01(\tR\x0bresumeToken\x12\x10\n\x03\x61pp\x18\x02 \x01(\tR\x03\x61pp\"\xe4\x01\n\x15WatchSessionsResponse\x12\x35\n\x05\x65vent\x18\x01 \x01(\x0e\x32\x1f.sessiongateway.v1.SessionEventR\x05\x65vent\x12\x34\n\x07session\x18\x02 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\x12;\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\noccurredAt\x12!\n\x0cresume_token\x18\x04 \x01(\tR\x0bresumeToken\"2\n\x11\x45ndSessionRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\"J\n\x12\x45ndSessionResponse\x12\x34\n\x07session\x18\x01 \x01(\x0b\x32\x1a.sessiongateway.v1.SessionR\x07session\"\x86\x05\n\x07Session\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n\x03\x61pp\x18\x02 \x01(\tR\x03\x61pp\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x38\n\x06status\x18\x04 \x01(\x0e\x32 .sessiongateway.v1.SessionStatusR\x06status\x12;\n\nend_reason\x18\x05 \x01(\x0e\x32\x1c.sessiongateway.v1.EndReasonR\tendReason\x12\x1b\n\tworker_id\x18\x06 \x01(\tR\x08workerId\x12\'\n\x0fsession_timeout\x18\x07 \x01(\x05R\x0esessionTimeout\x12\x39\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x39\n\nexpires_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x38\n\nexpires_in\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationR\texpiresIn\x12<\n\x0clast_call_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nlastCallAt\x12\x35\n\x08\x65nded_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndedAt\x12\x1d\n\ncall_count\x18\r \x01(\x03R\tcallCount\x12>\n\x0bworker_exit\x18\x0e \x01(\x0b\x32\x1d.sessiongateway.v1.WorkerExitR\nworkerExit*\x80\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x18\n\x14SESSION_STATUS_ENDED\x10\x02\x12\x1a\n\x16SESSION_STATUS_EXPIRED\x10\x03*\xb7\x01\n\x0cSessionEvent\x12\x1d\n\x19SESSION_EVENT_UNSPECIFIED\x10\x00\x12\x1a\n\x16SESSION_EVENT_WATCHING\x10\x01\x12\x19\n\x15SESSION_EVENT_CREATED\x10\x02\x12\x17\n\x13SESSION_EVENT_ENDED\x10\x03\x12\x19\n\x15SESSION_EVENT_EXPIRED\x10\x04\x12\x1d\n\x19SESSION_EVENT_WORKER_LOST\x10\x05\x32\xed\x05\n\x0eSessionService\x12\x44\n\x03Run\x12\x1d.sessiongateway.v1.RunRequest\x1a\x1e.sessiongateway.v1.RunResponse\x12R\n\tRunStream\x12\x1d.sessiongateway.v1.RunRequest\x1a$.sessiongateway.v1.RunStreamResponse0\x01\x12Y\n\nGetSession\x12$.sessiongateway.v1.GetSessionRequest\x1a%.sessiongateway.v1.GetSessionResponse\x12_\n\x0cListSessions\x12&.sessiongateway.v1.ListSessionsRequest\x1a\'.sessiongateway.v1.ListSessionsResponse\x12V\n\tKeepalive\x12#.sessiongateway.v1.KeepaliveRequest\x1a$.sessiongateway.v1.KeepaliveResponse\x12l\n\x0fStreamKeepalive\x12).sessiongateway.v1.StreamKeepaliveRequest\x1a*.sessiongateway.v1.StreamKeepaliveResponse(\x01\x30\x01\x12\x64\n\rWatchSessions\x12\'.sessiongateway.v1.WatchSessionsRequest\x1a(.sessiongateway.v1.WatchSessionsResponse0\x01\x12Y\n\nEndSession\x12$.sessiongateway.v1.EndSessionRequest\x1a%.sessiongateway.v1.EndSessionResponseB\x94\x01\n\x15\x63om.sessiongateway.v1B\rSessionsProtoP\x01ZUgithub.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1;sessiongatewayv1\xea\x02\x12SessionGateway::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,34 +36,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sessiongateway.v1.sessions_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.sessiongateway.v1B\rSessionsProtoP\001ZUgithub.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1;sessiongatewayv1\352\002\022SessionGateway::V1'
-  _globals['_SESSIONSTATUS']._serialized_start=2340
-  _globals['_SESSIONSTATUS']._serialized_end=2468
+  _globals['_SESSIONSTATUS']._serialized_start=2826
+  _globals['_SESSIONSTATUS']._serialized_end=2954
+  _globals['_SESSIONEVENT']._serialized_start=2957
+  _globals['_SESSIONEVENT']._serialized_end=3140
   _globals['_RUNREQUEST']._serialized_start=183
   _globals['_RUNREQUEST']._serialized_end=563
   _globals['_RUNRESPONSE']._serialized_start=566
   _globals['_RUNRESPONSE']._serialized_end=785
-  _globals['_GETSESSIONREQUEST']._serialized_start=787
-  _globals['_GETSESSIONREQUEST']._serialized_end=837
-  _globals['_GETSESSIONRESPONSE']._serialized_start=839
-  _globals['_GETSESSIONRESPONSE']._serialized_end=913
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=916
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1073
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1075
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1193
-  _globals['_KEEPALIVEREQUEST']._serialized_start=1195
-  _globals['_KEEPALIVEREQUEST']._serialized_end=1244
-  _globals['_KEEPALIVERESPONSE']._serialized_start=1246
-  _globals['_KEEPALIVERESPONSE']._serialized_end=1319
-  _globals['_STREAMKEEPALIVEREQUEST']._serialized_start=1321
-  _globals['_STREAMKEEPALIVEREQUEST']._serialized_end=1378
-  _globals['_STREAMKEEPALIVERESPONSE']._serialized_start=1381
-  _globals['_STREAMKEEPALIVERESPONSE']._serialized_end=1560
-  _globals['_ENDSESSIONREQUEST']._serialized_start=1562
-  _globals['_ENDSESSIONREQUEST']._serialized_end=1612
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=1614
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=1688
-  _globals['_SESSION']._serialized_start=1691
-  _globals['_SESSION']._serialized_end=2337
-  _globals['_SESSIONSERVICE']._serialized_start=2471
-  _globals['_SESSIONSERVICE']._serialized_end=3034
+  _globals['_RUNSTREAMRESPONSE']._serialized_start=788
+  _globals['_RUNSTREAMRESPONSE']._serialized_end=963
+  _globals['_GETSESSIONREQUEST']._serialized_start=965
+  _globals['_GETSESSIONREQUEST']._serialized_end=1015
+  _globals['_GETSESSIONRESPONSE']._serialized_start=1017
+  _globals['_GETSESSIONRESPONSE']._serialized_end=1091
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1094
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1251
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1253
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1371
+  _globals['_KEEPALIVEREQUEST']._serialized_start=1373
+  _globals['_KEEPALIVEREQUEST']._serialized_end=1422
+  _globals['_KEEPALIVERESPONSE']._serialized_start=1424
+  _globals['_KEEPALIVERESPONSE']._serialized_end=1497
+  _globals['_STREAMKEEPALIVEREQUEST']._serialized_start=1499
+  _globals['_STREAMKEEPALIVEREQUEST']._serialized_end=1556
+  _globals['_STREAMKEEPALIVERESPONSE']._serialized_start=1559
+  _globals['_STREAMKEEPALIVERESPONSE']._serialized_end=1738
+  _globals['_WATCHSESSIONSREQUEST']._serialized_start=1740
+  _globals['_WATCHSESSIONSREQUEST']._serialized_end=1815
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=1818
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2046
+  _globals['_ENDSESSIONREQUEST']._serialized_start=2048
+  _globals['_ENDSESSIONREQUEST']._serialized_end=2098
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=2100
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=2174
+  _globals['_SESSION']._serialized_start=2177
+  _globals['_SESSION']._serialized_end=2823
+  _globals['_SESSIONSERVICE']._serialized_start=3143
+  _globals['_SESSIONSERVICE']._serialized_end=3892
 # @@protoc_insertion_point(module_scope)

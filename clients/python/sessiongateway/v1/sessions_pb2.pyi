@@ -53,6 +53,46 @@ SESSION_STATUS_EXPIRED: SessionStatus.ValueType  # 3
 """It was idle for longer than its timeout."""
 Global___SessionStatus: typing_extensions.TypeAlias = SessionStatus
 
+class _SessionEvent:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SessionEventEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_SessionEvent.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SESSION_EVENT_UNSPECIFIED: _SessionEvent.ValueType  # 0
+    """An event that a newer gateway knows and this reader does not."""
+    SESSION_EVENT_WATCHING: _SessionEvent.ValueType  # 1
+    """Nothing yet: the watch stands, and tells of everything behind this resume_token. Comes first, and again after quiet
+    times, so that the token which a caller keeps does not grow too old.
+    """
+    SESSION_EVENT_CREATED: _SessionEvent.ValueType  # 2
+    """It began."""
+    SESSION_EVENT_ENDED: _SessionEvent.ValueType  # 3
+    """It was ended; end_reason says by what."""
+    SESSION_EVENT_EXPIRED: _SessionEvent.ValueType  # 4
+    """It was idle for longer than its timeout."""
+    SESSION_EVENT_WORKER_LOST: _SessionEvent.ValueType  # 5
+    """Its worker process died, and it has ended with that."""
+
+class SessionEvent(_SessionEvent, metaclass=_SessionEventEnumTypeWrapper):
+    """What happened to a session."""
+
+SESSION_EVENT_UNSPECIFIED: SessionEvent.ValueType  # 0
+"""An event that a newer gateway knows and this reader does not."""
+SESSION_EVENT_WATCHING: SessionEvent.ValueType  # 1
+"""Nothing yet: the watch stands, and tells of everything behind this resume_token. Comes first, and again after quiet
+times, so that the token which a caller keeps does not grow too old.
+"""
+SESSION_EVENT_CREATED: SessionEvent.ValueType  # 2
+"""It began."""
+SESSION_EVENT_ENDED: SessionEvent.ValueType  # 3
+"""It was ended; end_reason says by what."""
+SESSION_EVENT_EXPIRED: SessionEvent.ValueType  # 4
+"""It was idle for longer than its timeout."""
+SESSION_EVENT_WORKER_LOST: SessionEvent.ValueType  # 5
+"""Its worker process died, and it has ended with that."""
+Global___SessionEvent: typing_extensions.TypeAlias = SessionEvent
+
 @typing.final
 class RunRequest(google.protobuf.message.Message):
     """Asks for one call."""
@@ -160,6 +200,38 @@ class RunResponse(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["output", "output_json"] | None: ...
 
 Global___RunResponse: typing_extensions.TypeAlias = RunResponse
+
+@typing.final
+class RunStreamResponse(google.protobuf.message.Message):
+    """A part of a streamed answer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTIAL_FIELD_NUMBER: builtins.int
+    PARTIAL_JSON_FIELD_NUMBER: builtins.int
+    RESULT_FIELD_NUMBER: builtins.int
+    partial_json: builtins.bytes
+    """The same for a request with `input_json`."""
+    @property
+    def partial(self) -> google.protobuf.struct_pb2.Struct:
+        """What the function yielded, a JSON object. For a request with `input`, or with no payload."""
+
+    @property
+    def result(self) -> Global___RunResponse:
+        """The answer that Run gives. The last message of the stream."""
+
+    def __init__(
+        self,
+        *,
+        partial: google.protobuf.struct_pb2.Struct | None = ...,
+        partial_json: builtins.bytes = ...,
+        result: Global___RunResponse | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["part", b"part", "partial", b"partial", "partial_json", b"partial_json", "result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["part", b"part", "partial", b"partial", "partial_json", b"partial_json", "result", b"result"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["part", b"part"]) -> typing.Literal["partial", "partial_json", "result"] | None: ...
+
+Global___RunStreamResponse: typing_extensions.TypeAlias = RunStreamResponse
 
 @typing.final
 class GetSessionRequest(google.protobuf.message.Message):
@@ -346,6 +418,63 @@ class StreamKeepaliveResponse(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["outcome", b"outcome"]) -> typing.Literal["session", "error"] | None: ...
 
 Global___StreamKeepaliveResponse: typing_extensions.TypeAlias = StreamKeepaliveResponse
+
+@typing.final
+class WatchSessionsRequest(google.protobuf.message.Message):
+    """Asks for the changes in the caller's sessions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESUME_TOKEN_FIELD_NUMBER: builtins.int
+    APP_FIELD_NUMBER: builtins.int
+    resume_token: builtins.str
+    """Optional. The resume_token of the last message that was read: what has happened since comes first. Empty: from now."""
+    app: builtins.str
+    """Optional. Only sessions of this app, `name` or `name@version`. Empty: all."""
+    def __init__(
+        self,
+        *,
+        resume_token: builtins.str = ...,
+        app: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["app", b"app", "resume_token", b"resume_token"]) -> None: ...
+
+Global___WatchSessionsRequest: typing_extensions.TypeAlias = WatchSessionsRequest
+
+@typing.final
+class WatchSessionsResponse(google.protobuf.message.Message):
+    """One change in the caller's sessions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: builtins.int
+    SESSION_FIELD_NUMBER: builtins.int
+    OCCURRED_AT_FIELD_NUMBER: builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: builtins.int
+    event: Global___SessionEvent.ValueType
+    """Output only. What happened."""
+    resume_token: builtins.str
+    """Output only. Continues a watch behind this message. Opaque."""
+    @property
+    def session(self) -> Global___Session:
+        """Output only. The session as it was right after the change; absent for WATCHING."""
+
+    @property
+    def occurred_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Output only. When it happened, by the gateway's wall clock."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___SessionEvent.ValueType = ...,
+        session: Global___Session | None = ...,
+        occurred_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        resume_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["occurred_at", b"occurred_at", "session", b"session"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event", "occurred_at", b"occurred_at", "resume_token", b"resume_token", "session", b"session"]) -> None: ...
+
+Global___WatchSessionsResponse: typing_extensions.TypeAlias = WatchSessionsResponse
 
 @typing.final
 class EndSessionRequest(google.protobuf.message.Message):

@@ -40,6 +40,11 @@ class SessionServiceStub(object):
                 request_serializer=sessiongateway_dot_v1_dot_sessions__pb2.RunRequest.SerializeToString,
                 response_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.RunResponse.FromString,
                 _registered_method=True)
+        self.RunStream = channel.unary_stream(
+                '/sessiongateway.v1.SessionService/RunStream',
+                request_serializer=sessiongateway_dot_v1_dot_sessions__pb2.RunRequest.SerializeToString,
+                response_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.RunStreamResponse.FromString,
+                _registered_method=True)
         self.GetSession = channel.unary_unary(
                 '/sessiongateway.v1.SessionService/GetSession',
                 request_serializer=sessiongateway_dot_v1_dot_sessions__pb2.GetSessionRequest.SerializeToString,
@@ -60,6 +65,11 @@ class SessionServiceStub(object):
                 request_serializer=sessiongateway_dot_v1_dot_sessions__pb2.StreamKeepaliveRequest.SerializeToString,
                 response_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.StreamKeepaliveResponse.FromString,
                 _registered_method=True)
+        self.WatchSessions = channel.unary_stream(
+                '/sessiongateway.v1.SessionService/WatchSessions',
+                request_serializer=sessiongateway_dot_v1_dot_sessions__pb2.WatchSessionsRequest.SerializeToString,
+                response_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.WatchSessionsResponse.FromString,
+                _registered_method=True)
         self.EndSession = channel.unary_unary(
                 '/sessiongateway.v1.SessionService/EndSession',
                 request_serializer=sessiongateway_dot_v1_dot_sessions__pb2.EndSessionRequest.SerializeToString,
@@ -75,6 +85,25 @@ class SessionServiceServicer(object):
         """Calls one function of an app: on a shared worker, in a new session, or in an existing one.
 
         Errors: every ErrorCode. Each says in run_state whether the call ran.
+
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunStream(self, request, context):
+        """Calls one function as Run does, and sends its partial outputs as they come: whatever a generator yields. The last
+        message is the result, always and exactly one; a stream without it has failed. A reader that is slow slows the
+        function. A function that is no generator has a result only; and Run of a generator answers with its result alone.
+
+        A repeat with the same request_id gets the result, without the partial outputs.
+
+        Errors: every ErrorCode. Each says in run_state whether the call ran.
+
+        What is asked for is the same as in Run, and so is the message:
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +149,20 @@ class SessionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchSessions(self, request, context):
+        """Tells of each change in the caller's sessions from now on, or from where an earlier watch broke off: each session
+        that begins, ends, expires or loses its worker, in the order in which that happened, without gaps or repeats.
+
+        The first message says at once where the watch begins (WATCHING); the stream ends when the caller cancels it, or
+        with GATEWAY_DRAINING. Each message has a resume_token, which stays good across restarts of the gateway for as long
+        as finished sessions stay readable.
+
+        Errors: INVALID_REQUEST (resume_token: not one of this gateway's, or too old), GATEWAY_DRAINING, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndSession(self, request, context):
         """Ends a session and releases its worker at once; a running call is cancelled. A session that has already ended or
         expired is returned as it is.
@@ -137,6 +180,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.Run,
                     request_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.RunRequest.FromString,
                     response_serializer=sessiongateway_dot_v1_dot_sessions__pb2.RunResponse.SerializeToString,
+            ),
+            'RunStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunStream,
+                    request_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.RunRequest.FromString,
+                    response_serializer=sessiongateway_dot_v1_dot_sessions__pb2.RunStreamResponse.SerializeToString,
             ),
             'GetSession': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSession,
@@ -157,6 +205,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.StreamKeepalive,
                     request_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.StreamKeepaliveRequest.FromString,
                     response_serializer=sessiongateway_dot_v1_dot_sessions__pb2.StreamKeepaliveResponse.SerializeToString,
+            ),
+            'WatchSessions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSessions,
+                    request_deserializer=sessiongateway_dot_v1_dot_sessions__pb2.WatchSessionsRequest.FromString,
+                    response_serializer=sessiongateway_dot_v1_dot_sessions__pb2.WatchSessionsResponse.SerializeToString,
             ),
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
@@ -192,6 +245,33 @@ class SessionService(object):
             '/sessiongateway.v1.SessionService/Run',
             sessiongateway_dot_v1_dot_sessions__pb2.RunRequest.SerializeToString,
             sessiongateway_dot_v1_dot_sessions__pb2.RunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sessiongateway.v1.SessionService/RunStream',
+            sessiongateway_dot_v1_dot_sessions__pb2.RunRequest.SerializeToString,
+            sessiongateway_dot_v1_dot_sessions__pb2.RunStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -300,6 +380,33 @@ class SessionService(object):
             '/sessiongateway.v1.SessionService/StreamKeepalive',
             sessiongateway_dot_v1_dot_sessions__pb2.StreamKeepaliveRequest.SerializeToString,
             sessiongateway_dot_v1_dot_sessions__pb2.StreamKeepaliveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sessiongateway.v1.SessionService/WatchSessions',
+            sessiongateway_dot_v1_dot_sessions__pb2.WatchSessionsRequest.SerializeToString,
+            sessiongateway_dot_v1_dot_sessions__pb2.WatchSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,22 @@ _SessionServiceRunType = typing_extensions.TypeVar(
     ],
 )
 
+_SessionServiceRunStreamType = typing_extensions.TypeVar(
+    '_SessionServiceRunStreamType',
+    grpc.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.RunRequest,
+        sessiongateway.v1.sessions_pb2.RunStreamResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.RunRequest,
+        sessiongateway.v1.sessions_pb2.RunStreamResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.RunRequest,
+        sessiongateway.v1.sessions_pb2.RunStreamResponse,
+    ],
+)
+
 _SessionServiceGetSessionType = typing_extensions.TypeVar(
     '_SessionServiceGetSessionType',
     grpc.UnaryUnaryMultiCallable[
@@ -107,6 +123,22 @@ _SessionServiceStreamKeepaliveType = typing_extensions.TypeVar(
     ],
 )
 
+_SessionServiceWatchSessionsType = typing_extensions.TypeVar(
+    '_SessionServiceWatchSessionsType',
+    grpc.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+        sessiongateway.v1.sessions_pb2.WatchSessionsResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+        sessiongateway.v1.sessions_pb2.WatchSessionsResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+        sessiongateway.v1.sessions_pb2.WatchSessionsResponse,
+    ],
+)
+
 _SessionServiceEndSessionType = typing_extensions.TypeVar(
     '_SessionServiceEndSessionType',
     grpc.UnaryUnaryMultiCallable[
@@ -123,7 +155,7 @@ _SessionServiceEndSessionType = typing_extensions.TypeVar(
     ],
 )
 
-class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceGetSessionType, _SessionServiceListSessionsType, _SessionServiceKeepaliveType, _SessionServiceStreamKeepaliveType, _SessionServiceEndSessionType]):
+class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceRunStreamType, _SessionServiceGetSessionType, _SessionServiceListSessionsType, _SessionServiceKeepaliveType, _SessionServiceStreamKeepaliveType, _SessionServiceWatchSessionsType, _SessionServiceEndSessionType]):
     """Calls functions of apps, and looks after sessions. Every error carries google.rpc.ErrorInfo and ErrorDetail: docs/errors.md."""
 
     @typing.overload
@@ -131,6 +163,10 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceG
         grpc.UnaryUnaryMultiCallable[
             sessiongateway.v1.sessions_pb2.RunRequest,
             sessiongateway.v1.sessions_pb2.RunResponse,
+        ],
+        grpc.UnaryStreamMultiCallable[
+            sessiongateway.v1.sessions_pb2.RunRequest,
+            sessiongateway.v1.sessions_pb2.RunStreamResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sessiongateway.v1.sessions_pb2.GetSessionRequest,
@@ -148,6 +184,10 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceG
             sessiongateway.v1.sessions_pb2.StreamKeepaliveRequest,
             sessiongateway.v1.sessions_pb2.StreamKeepaliveResponse,
         ],
+        grpc.UnaryStreamMultiCallable[
+            sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+            sessiongateway.v1.sessions_pb2.WatchSessionsResponse,
+        ],
         grpc.UnaryUnaryMultiCallable[
             sessiongateway.v1.sessions_pb2.EndSessionRequest,
             sessiongateway.v1.sessions_pb2.EndSessionResponse,
@@ -159,6 +199,10 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceG
         grpc.aio.UnaryUnaryMultiCallable[
             sessiongateway.v1.sessions_pb2.RunRequest,
             sessiongateway.v1.sessions_pb2.RunResponse,
+        ],
+        grpc.aio.UnaryStreamMultiCallable[
+            sessiongateway.v1.sessions_pb2.RunRequest,
+            sessiongateway.v1.sessions_pb2.RunStreamResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sessiongateway.v1.sessions_pb2.GetSessionRequest,
@@ -176,6 +220,10 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceG
             sessiongateway.v1.sessions_pb2.StreamKeepaliveRequest,
             sessiongateway.v1.sessions_pb2.StreamKeepaliveResponse,
         ],
+        grpc.aio.UnaryStreamMultiCallable[
+            sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+            sessiongateway.v1.sessions_pb2.WatchSessionsResponse,
+        ],
         grpc.aio.UnaryUnaryMultiCallable[
             sessiongateway.v1.sessions_pb2.EndSessionRequest,
             sessiongateway.v1.sessions_pb2.EndSessionResponse,
@@ -186,6 +234,22 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceG
     """Calls one function of an app: on a shared worker, in a new session, or in an existing one.
 
     Errors: every ErrorCode. Each says in run_state whether the call ran.
+
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
+
+    RunStream: _SessionServiceRunStreamType
+    """Calls one function as Run does, and sends its partial outputs as they come: whatever a generator yields. The last
+    message is the result, always and exactly one; a stream without it has failed. A reader that is slow slows the
+    function. A function that is no generator has a result only; and Run of a generator answers with its result alone.
+
+    A repeat with the same request_id gets the result, without the partial outputs.
+
+    Errors: every ErrorCode. Each says in run_state whether the call ran.
+
+    What is asked for is the same as in Run, and so is the message:
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
 
     GetSession: _SessionServiceGetSessionType
@@ -216,6 +280,17 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceG
     Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
     """
 
+    WatchSessions: _SessionServiceWatchSessionsType
+    """Tells of each change in the caller's sessions from now on, or from where an earlier watch broke off: each session
+    that begins, ends, expires or loses its worker, in the order in which that happened, without gaps or repeats.
+
+    The first message says at once where the watch begins (WATCHING); the stream ends when the caller cancels it, or
+    with GATEWAY_DRAINING. Each message has a resume_token, which stays good across restarts of the gateway for as long
+    as finished sessions stay readable.
+
+    Errors: INVALID_REQUEST (resume_token: not one of this gateway's, or too old), GATEWAY_DRAINING, STORE_UNAVAILABLE.
+    """
+
     EndSession: _SessionServiceEndSessionType
     """Ends a session and releases its worker at once; a running call is cancelled. A session that has already ended or
     expired is returned as it is.
@@ -227,6 +302,10 @@ SessionServiceAsyncStub: typing_extensions.TypeAlias = SessionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sessiongateway.v1.sessions_pb2.RunRequest,
         sessiongateway.v1.sessions_pb2.RunResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.RunRequest,
+        sessiongateway.v1.sessions_pb2.RunStreamResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sessiongateway.v1.sessions_pb2.GetSessionRequest,
@@ -243,6 +322,10 @@ SessionServiceAsyncStub: typing_extensions.TypeAlias = SessionServiceStub[
     grpc.aio.StreamStreamMultiCallable[
         sessiongateway.v1.sessions_pb2.StreamKeepaliveRequest,
         sessiongateway.v1.sessions_pb2.StreamKeepaliveResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+        sessiongateway.v1.sessions_pb2.WatchSessionsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sessiongateway.v1.sessions_pb2.EndSessionRequest,
@@ -262,6 +345,27 @@ class SessionServiceServicer(metaclass=abc.ABCMeta):
         """Calls one function of an app: on a shared worker, in a new session, or in an existing one.
 
         Errors: every ErrorCode. Each says in run_state whether the call ran.
+
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+
+    @abc.abstractmethod
+    def RunStream(
+        self,
+        request: sessiongateway.v1.sessions_pb2.RunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[sessiongateway.v1.sessions_pb2.RunStreamResponse], collections.abc.AsyncIterator[sessiongateway.v1.sessions_pb2.RunStreamResponse]]:
+        """Calls one function as Run does, and sends its partial outputs as they come: whatever a generator yields. The last
+        message is the result, always and exactly one; a stream without it has failed. A reader that is slow slows the
+        function. A function that is no generator has a result only; and Run of a generator answers with its result alone.
+
+        A repeat with the same request_id gets the result, without the partial outputs.
+
+        Errors: every ErrorCode. Each says in run_state whether the call ran.
+
+        What is asked for is the same as in Run, and so is the message:
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
 
     @abc.abstractmethod
@@ -310,6 +414,22 @@ class SessionServiceServicer(metaclass=abc.ABCMeta):
         ends or expires. The stream itself ends when the caller closes its side.
 
         Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
+        """
+
+    @abc.abstractmethod
+    def WatchSessions(
+        self,
+        request: sessiongateway.v1.sessions_pb2.WatchSessionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[sessiongateway.v1.sessions_pb2.WatchSessionsResponse], collections.abc.AsyncIterator[sessiongateway.v1.sessions_pb2.WatchSessionsResponse]]:
+        """Tells of each change in the caller's sessions from now on, or from where an earlier watch broke off: each session
+        that begins, ends, expires or loses its worker, in the order in which that happened, without gaps or repeats.
+
+        The first message says at once where the watch begins (WATCHING); the stream ends when the caller cancels it, or
+        with GATEWAY_DRAINING. Each message has a resume_token, which stays good across restarts of the gateway for as long
+        as finished sessions stay readable.
+
+        Errors: INVALID_REQUEST (resume_token: not one of this gateway's, or too old), GATEWAY_DRAINING, STORE_UNAVAILABLE.
         """
 
     @abc.abstractmethod

@@ -30,6 +30,8 @@ class ScriptedGateway:
         self.metadata: dict[str, dict[str, str]] = {}
         self.handlers: dict[str, Handler] = {}
         self.stream: Stream | None = None
+        self.answer_streams: dict[str, Stream] = {}
+        """What answers RunStream and WatchSessions: an async generator over the request."""
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="scripted gateway")
         self._thread.start()
@@ -208,6 +210,14 @@ class _Sessions(sessions_pb2_grpc.SessionServiceServicer):
     async def StreamKeepalive(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         assert self._gateway.stream is not None
         async for response in self._gateway.stream(request_iterator, context):
+            yield response
+
+    async def RunStream(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        async for response in self._gateway.answer_streams["RunStream"](request, context):
+            yield response
+
+    async def WatchSessions(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        async for response in self._gateway.answer_streams["WatchSessions"](request, context):
             yield response
 
 

@@ -99,6 +99,7 @@ class ToWorker(google.protobuf.message.Message):
     CALL_FIELD_NUMBER: builtins.int
     CANCEL_FIELD_NUMBER: builtins.int
     SHUTDOWN_FIELD_NUMBER: builtins.int
+    CREDIT_FIELD_NUMBER: builtins.int
     @property
     def lease(self) -> Global___Lease:
         """Binds the worker to a session, before its first call."""
@@ -115,6 +116,10 @@ class ToWorker(google.protobuf.message.Message):
     def shutdown(self) -> Global___Shutdown:
         """Asks it to run the app's unload() and exit."""
 
+    @property
+    def credit(self) -> Global___Credit:
+        """Lets a call that streams go on."""
+
     def __init__(
         self,
         *,
@@ -122,10 +127,11 @@ class ToWorker(google.protobuf.message.Message):
         call: Global___Call | None = ...,
         cancel: Global___Cancel | None = ...,
         shutdown: Global___Shutdown | None = ...,
+        credit: Global___Credit | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["call", b"call", "cancel", b"cancel", "frame", b"frame", "lease", b"lease", "shutdown", b"shutdown"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["call", b"call", "cancel", b"cancel", "frame", b"frame", "lease", b"lease", "shutdown", b"shutdown"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["lease", "call", "cancel", "shutdown"] | None: ...
+    def HasField(self, field_name: typing.Literal["call", b"call", "cancel", b"cancel", "credit", b"credit", "frame", b"frame", "lease", b"lease", "shutdown", b"shutdown"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["call", b"call", "cancel", b"cancel", "credit", b"credit", "frame", b"frame", "lease", b"lease", "shutdown", b"shutdown"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["lease", "call", "cancel", "shutdown", "credit"] | None: ...
 
 Global___ToWorker: typing_extensions.TypeAlias = ToWorker
 
@@ -138,6 +144,7 @@ class FromWorker(google.protobuf.message.Message):
     READY_FIELD_NUMBER: builtins.int
     FAILED_FIELD_NUMBER: builtins.int
     RESULT_FIELD_NUMBER: builtins.int
+    PARTIAL_FIELD_NUMBER: builtins.int
     @property
     def ready(self) -> Global___Ready:
         """The app is constructed and set up. The first frame on every connection, unless `failed` is."""
@@ -150,16 +157,21 @@ class FromWorker(google.protobuf.message.Message):
     def result(self) -> Global___Result:
         """The end of a call."""
 
+    @property
+    def partial(self) -> Global___Partial:
+        """A partial output of a call that streams."""
+
     def __init__(
         self,
         *,
         ready: Global___Ready | None = ...,
         failed: Global___Failure | None = ...,
         result: Global___Result | None = ...,
+        partial: Global___Partial | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["failed", b"failed", "frame", b"frame", "ready", b"ready", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failed", b"failed", "frame", b"frame", "ready", b"ready", "result", b"result"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["ready", "failed", "result"] | None: ...
+    def HasField(self, field_name: typing.Literal["failed", b"failed", "frame", b"frame", "partial", b"partial", "ready", b"ready", "result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["failed", b"failed", "frame", b"frame", "partial", b"partial", "ready", b"ready", "result", b"result"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["ready", "failed", "result", "partial"] | None: ...
 
 Global___FromWorker: typing_extensions.TypeAlias = FromWorker
 
@@ -387,6 +399,7 @@ class Call(google.protobuf.message.Message):
     FINGERPRINT_FIELD_NUMBER: builtins.int
     DEADLINE_FIELD_NUMBER: builtins.int
     EXPECTED_CALLS_FIELD_NUMBER: builtins.int
+    WINDOW_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The call's id, unique for all time: another gateway may ask for its end."""
     session_id: builtins.str
@@ -407,6 +420,8 @@ class Call(google.protobuf.message.Message):
     """When the caller stops waiting, in seconds on the machine's clock since boot; 0 for never."""
     expected_calls: builtins.int
     """How many calls of the session must have been started before this one; otherwise it is refused."""
+    window: builtins.int
+    """How many bytes of partial outputs may be on their way, not yet credited; one output always may. 0: none are wanted."""
     def __init__(
         self,
         *,
@@ -420,9 +435,10 @@ class Call(google.protobuf.message.Message):
         fingerprint: builtins.bytes = ...,
         deadline: builtins.float = ...,
         expected_calls: builtins.int | None = ...,
+        window: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "expected_calls", b"expected_calls"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "window", b"window"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_expected_calls", b"_expected_calls"]) -> typing.Literal["expected_calls"] | None: ...
 
 Global___Call: typing_extensions.TypeAlias = Call
@@ -444,6 +460,54 @@ class Cancel(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
 
 Global___Cancel: typing_extensions.TypeAlias = Cancel
+
+@typing.final
+class Credit(google.protobuf.message.Message):
+    """Says that partial outputs of a call have been passed on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    BYTES_FIELD_NUMBER: builtins.int
+    GONE_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The call's id."""
+    bytes: builtins.int
+    """How many bytes of outputs."""
+    gone: builtins.bool
+    """Nobody reads them any more: the function goes on, and what it yields is dropped."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        bytes: builtins.int = ...,
+        gone: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "gone", b"gone", "id", b"id"]) -> None: ...
+
+Global___Credit: typing_extensions.TypeAlias = Credit
+
+@typing.final
+class Partial(google.protobuf.message.Message):
+    """A partial output."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    OUTPUT_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The call's id."""
+    output: builtins.bytes
+    """What the function yielded, in the form that was asked for."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        output: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "output", b"output"]) -> None: ...
+
+Global___Partial: typing_extensions.TypeAlias = Partial
 
 @typing.final
 class Shutdown(google.protobuf.message.Message):
