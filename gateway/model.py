@@ -146,3 +146,7 @@ class FunctionDescription:
     description: str
     input_schema: str
     output_schema: str
+    streams: bool = False
+    """It is a generator."""
+    partial_schema: str = ""
+    """Of what it yields."""

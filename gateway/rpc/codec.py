@@ -56,6 +56,15 @@ def run_response(answer: RunAnswer, as_struct: bool, now: Instant) -> pb.RunResp
     return response
 
 
+def run_stream_response(part: bytes | RunAnswer, as_struct: bool, now: Instant) -> pb.RunStreamResponse:
+    """Return a partial output, or the answer at the end, in the form of the request."""
+    if isinstance(part, RunAnswer):
+        return pb.RunStreamResponse(result=run_response(part, as_struct, now))
+    if as_struct:
+        return pb.RunStreamResponse(partial=Struct.FromString(part))
+    return pb.RunStreamResponse(partial_json=part)
+
+
 def keepalive_response(outcome: KeepaliveOutcome, now: Instant) -> pb.StreamKeepaliveResponse:
     """Return the news of one session on a stream."""
     if isinstance(outcome.outcome, GatewayError):
@@ -80,6 +89,8 @@ def app_message(summary: AppSummary) -> apps_pb2.App:
                 description=function.description,
                 input_schema=function.input_schema,
                 output_schema=function.output_schema,
+                streams=function.streams,
+                partial_schema=function.partial_schema,
             )
             for function in summary.functions
         ],

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from gateway.clock import Clock
 from gateway.errors import InvalidRequest
@@ -28,8 +29,10 @@ class SessionService:
         return codec.run_response(answer, asked.as_struct, self._clock.now())
 
     async def RunStream(self, request: pb.RunRequest, caller: Caller) -> AsyncIterator[pb.RunStreamResponse]:
-        _not_yet()
-        yield pb.RunStreamResponse()
+        asked = validation.run_request(request, self._max_input_bytes)
+        async with aclosing(self._manager.run_stream(asked, caller)) as parts:
+            async for part in parts:
+                yield codec.run_stream_response(part, asked.as_struct, self._clock.now())
 
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, caller: Caller

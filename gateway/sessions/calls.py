@@ -101,7 +101,12 @@ class PlainCall:
         progress.started = True
         call = worker.call(
             WorkerCall(
-                function, request.payload, request.as_struct, call_id=progress.call_id, deadline=progress.deadline
+                function,
+                request.payload,
+                request.as_struct,
+                call_id=progress.call_id,
+                deadline=progress.deadline,
+                partials=progress.partials,
             )
         )
         self._running[call] = worker
@@ -168,6 +173,7 @@ class SessionCall:
                 progress.fingerprint,
                 progress.deadline,
                 request.expected_call_count,
+                progress.partials,
             )
         )
         live.calls.add(call)

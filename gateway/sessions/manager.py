@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from weakref import WeakSet
 
 from gateway.apps.registry import AppRegistry
@@ -20,6 +22,7 @@ from gateway.sessions.pages import cursor_of, invalid_token, page_token
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
 from gateway.workers.base import WorkerPool
+from gateway.workers.partials import Partials
 
 logger = logging.getLogger("gateway.sessions")
 
@@ -38,6 +41,7 @@ class SessionManager:
         self._plain = PlainCall(parts)
         self._in_session = SessionCall(parts)
         self._new = NewSessionCall(parts, self._in_session)
+        self._settings = settings
         self._calls = 0
         self._streams: WeakSet[KeepaliveStream] = WeakSet()
         self._draining = False
@@ -72,9 +76,32 @@ class SessionManager:
 
     async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:
         """Run one call. Raises any GatewayError; each says in `run_state` whether the call ran."""
-        progress = CallProgress(new_call_id(), caller.deadline, _fingerprint(request) if request.request_id else b"")
-        self._calls += 1
-        self._quiet.clear()
+        with self._counted():
+            return await self._once(request, caller, None)
+
+    async def run_stream(self, request: RunRequest, caller: Caller) -> AsyncGenerator[bytes | RunAnswer, None]:
+        """Run one call; yield its partial outputs as they come, and last its answer. Raises what `run` raises.
+
+        A function that is faster than the iteration is made to wait. Whoever stops iterating early has left the call,
+        as one who cancels `run`.
+        """
+        partials = Partials(self._settings.server.max_output_bytes)
+        with self._counted():
+            answer = asyncio.get_running_loop().create_task(self._once(request, caller, partials))
+            answer.add_done_callback(lambda _: partials.finish())
+            try:
+                async for output in partials:
+                    yield output
+                yield await answer
+            finally:
+                partials.close()
+                answer.cancel()
+                answer.add_done_callback(_retrieve)
+
+    async def _once(self, request: RunRequest, caller: Caller, partials: Partials | None) -> RunAnswer:
+        """Run a call, or answer as the first with its request_id was answered."""
+        fingerprint = _fingerprint(request) if request.request_id else b""
+        progress = CallProgress(new_call_id(), caller.deadline, fingerprint, partials)
         try:
             if self._draining:
                 raise draining()
@@ -87,6 +114,14 @@ class SessionManager:
         except GatewayError as error:
             _tell_progress(error, progress)
             raise
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Have a drain wait for what is done in this context."""
+        self._calls += 1
+        self._quiet.clear()
+        try:
+            yield
         finally:
             self._calls -= 1
             if self._calls == 0:
@@ -135,6 +170,12 @@ class SessionManager:
         if request.session == NEW:
             return await self._new.run(request, caller, progress)
         return await self._in_session.run(request, caller, progress)
+
+
+def _retrieve(answer: asyncio.Task[RunAnswer]) -> None:
+    # Whoever wanted it has left: an error of it is no news to anyone.
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _tell_progress(error: GatewayError, progress: CallProgress) -> None:

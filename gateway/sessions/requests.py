@@ -6,6 +6,7 @@ from gateway.apps.names import AppQuery
 from gateway.clock import Instant
 from gateway.model import Session
 from gateway.timing import DEADLINE_MARGIN
+from gateway.workers.partials import Partials
 
 NEW = "new"
 """The value of `RunRequest.session` that asks for a new one."""
@@ -64,5 +65,7 @@ class CallProgress:
     """When the caller stops waiting, on the monotonic clock; None for never."""
     fingerprint: bytes = b""
     """A digest of all that was asked for; with a request_id, what a repeat must have in common with the first."""
+    partials: Partials | None = None
+    """Where its partial outputs go; None when nobody asked for them."""
     started: bool = field(default=False)
     """A worker has been given the call."""

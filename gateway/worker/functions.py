@@ -4,12 +4,13 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
-from sessiongateway.app import BaseApp
+from sessiongateway.app import BaseApp, Result
 
 _ANY_OBJECT = json.dumps({"type": "object"})
 _RAW_TYPES = (dict, Any, Mapping, inspect.Parameter.empty)
@@ -29,6 +30,8 @@ class Function:
     adapter: TypeAdapter[Any] | None
     input_schema: str
     output_schema: str
+    streams: bool = False
+    partial_schema: str = ""
 
 
 def functions_of(app: type[BaseApp]) -> dict[str, Function]:
@@ -43,14 +46,15 @@ def functions_of(app: type[BaseApp]) -> dict[str, Function]:
 
 
 def _function(name: str, method: Callable[..., Any], declared: object) -> Function:
-    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
-        raise AppDefinitionError(f"{name}() is a generator; a function returns one answer")
+    streams = inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method)
     hints = _hints(name, method)
     parameter = _input_parameter(name, method, bound=isinstance(declared, staticmethod | classmethod))
     adapter = None
     if parameter is not None:
         adapter = _adapter(name, hints.get(parameter.name, parameter.annotation))
-    output = hints.get("return")
+    output, partial = hints.get("return"), None
+    if streams:
+        output, partial = _streamed(output)
     return Function(
         name=name,
         description=inspect.getdoc(method) or "",
@@ -58,7 +62,26 @@ def _function(name: str, method: Callable[..., Any], declared: object) -> Functi
         adapter=adapter,
         input_schema=_schema(adapter, "validation"),
         output_schema=_schema(_adapter(name, output), "serialization"),
+        streams=streams,
+        partial_schema=_schema(_adapter(name, partial), "serialization") if streams else "",
     )
+
+
+def _streamed(annotation: Any) -> tuple[Any, Any]:
+    """Return what a generator ends with and what it yields, as its annotation tells: `Iterator[Y]`,
+    `Generator[Y, S, R]`, `AsyncIterator[Y | Result[R]]` and the like.
+    """
+    arguments = get_args(annotation)
+    yielded = arguments[0] if arguments else Any
+    output = arguments[2] if len(arguments) > 2 else None  # noqa: PLR2004  # yields, is sent, returns
+    alternatives = get_args(yielded) if get_origin(yielded) in (Union, UnionType) else (yielded,)
+    partials = []
+    for alternative in alternatives:
+        if alternative is Result or get_origin(alternative) is Result:
+            output = next(iter(get_args(alternative)), Any)
+        else:
+            partials.append(alternative)
+    return output, Union[tuple(partials)] if partials else Any  # noqa: UP007  # made of values, not written
 
 
 def _hints(name: str, method: Callable[..., Any]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.worker import payload
 from gateway.worker.failures import raised, refused
 from gateway.worker.functions import AppDefinitionError, Function, functions_of
+from gateway.worker.streaming import exhaust, is_stream
 from sessiongateway.app import BaseApp, CallContext, _current
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -59,9 +60,16 @@ class AppHost:
         await _maybe_await(self._instance.setup())
 
     async def call(
-        self, name: str, data: bytes, format: "pb.PayloadFormat.ValueType", context: CallContext | None = None
+        self,
+        name: str,
+        data: bytes,
+        format: "pb.PayloadFormat.ValueType",
+        context: CallContext | None = None,
+        emit: Callable[[bytes], Awaitable[object]] | None = None,
     ) -> bytes:
         """Run one function and return its output. `context` is what `current_call()` gives it.
+
+        A generator is run to its end; each output that it yields goes to `emit`, which may make it wait.
 
         Raises CallRefused when it was not run, `payload.NotJson` when its answer cannot be sent, and whatever the
         app's code raises, CancelledError included.
@@ -73,8 +81,10 @@ class AppHost:
             _current.set(context)
         argument = payload.decode(data, format, function.adapter)
         method = getattr(self._instance, name)
-        answer = method(argument) if function.takes_input else method()
-        return payload.encode(await _maybe_await(answer), format)
+        answer = await _maybe_await(method(argument) if function.takes_input else method())
+        if is_stream(answer):
+            answer = await exhaust(answer, lambda output: payload.encode(output, format), emit)
+        return payload.encode(answer, format)
 
     async def stop(self, end_reason: str = "") -> None:
         """Run on_end(), if a session has ended, then unload(), if the instance was constructed.
@@ -99,6 +109,8 @@ def describe(host: AppHost) -> pb.Loaded:
                 description=function.description,
                 input_schema=function.input_schema,
                 output_schema=function.output_schema,
+                streams=function.streams,
+                partial_schema=function.partial_schema,
             )
             for function in host.functions.values()
         ]

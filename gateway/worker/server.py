@@ -15,6 +15,7 @@ from gateway.worker.failures import CallRefused, format_traceback
 from gateway.worker.host import AppHost, failure_of
 from gateway.worker.journal import Journal, started
 from gateway.worker.orphan import OrphanWatch
+from gateway.worker.streaming import Outlet
 from sessiongateway.app import CallContext
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -27,6 +28,7 @@ class _Running:
     task: asyncio.Task[pb.Result]
     connection: Connection
     """Where the call came from."""
+    outlet: Outlet
 
 
 class WorkerServer:
@@ -89,6 +91,9 @@ class WorkerServer:
     def disconnected(self, connection: Connection) -> None:
         """A gateway is gone. What it had asked for goes on."""
         self._connections.remove(connection)
+        for running in self._calls.values():
+            if running.connection is connection:
+                running.outlet.gone()
         if not self._connections:
             self._orphan.abandoned()
 
@@ -103,6 +108,9 @@ class WorkerServer:
         elif kind == "cancel":
             if frame.cancel.id in self._calls:
                 self._calls[frame.cancel.id].task.cancel()
+        elif kind == "credit":
+            if frame.credit.id in self._calls:
+                self._calls[frame.credit.id].outlet.credit(frame.credit)
         elif kind == "shutdown":
             self._end_reason = frame.shutdown.reason
             self._ended.set()
@@ -120,9 +128,10 @@ class WorkerServer:
             refusal = pb.Failure(kind=pb.FAILURE_KIND_MOVED_ON)
             connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
             return
-        task = asyncio.get_running_loop().create_task(self._answer(call))
+        outlet = Outlet(call, connection.send)
+        task = asyncio.get_running_loop().create_task(self._answer(call, outlet))
         self._journal.record(call, task)
-        self._calls[call.id] = _Running(task, connection)
+        self._calls[call.id] = _Running(task, connection, outlet)
         self._started += 1
         # A callback rather than the task itself sends the result: a task that is cancelled before its first step never
         # runs a line of its own.
@@ -140,11 +149,11 @@ class WorkerServer:
     def _has_moved_on(self, call: pb.Call) -> bool:
         return call.HasField("expected_calls") and call.expected_calls != self._started
 
-    async def _answer(self, call: pb.Call) -> pb.Result:
+    async def _answer(self, call: pb.Call, outlet: Outlet) -> pb.Result:
         assert self._host is not None
         try:
             context = CallContext(call.id, call.session_id, call.deadline or None)
-            output = await self._host.call(call.function, call.payload, call.format, context)
+            output = await self._host.call(call.function, call.payload, call.format, context, outlet.emit)
             return pb.Result(id=call.id, output=output)
         except CallRefused as refusal:
             return pb.Result(id=call.id, failure=refusal.failure)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError, WorkerExit
 from gateway.model import AppRef, AppVersion, FunctionDescription
+from gateway.workers.partials import Partials
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class WorkerCall:
     """When the caller stops waiting, on the monotonic clock. For the app to know; nothing is cut off at it."""
     expected_calls: int | None = None
     """Refused as CallCountMismatch unless this many calls of the session have been started before. A repeat is not."""
+    partials: Partials | None = None
+    """Where the outputs of a generator go, all of them before the reply, and no faster than they are read: the function
+    waits when too much is unread. It goes on without a reader. None: they are dropped. A repeat has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,13 @@ from google.protobuf.message import DecodeError
 from gateway.errors import GatewayError, RunState, WorkerExit
 from gateway.model import AppRef, new_call_id
 from gateway.workers.base import PendingCall, WorkerCall
-from gateway.workers.frames import FrameError, FrameReader, encode
-from gateway.workers.replies import call_error, lost_error
+from gateway.workers.frames import FrameError, FrameReader, encode, partial_cost
+from gateway.workers.replies import call_error, lost_error, oversize_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
+
+PARTIALS_WINDOW = 256 * 1024
+"""Bytes of one call's outputs that are on their way to its reader before the function is made to wait. One output
+always may be: with that, memory is bounded."""
 
 
 class SentCall(PendingCall):
@@ -24,6 +28,8 @@ class SentCall(PendingCall):
         self._call_id = call_id
         self._done = False
         self._callbacks: list[Callable[[], object]] = []
+        if call.partials is not None:
+            call.partials.attach(self._passed_on, self._unread)
 
     def cancel(self) -> None:
         if not self._done:
@@ -41,6 +47,24 @@ class SentCall(PendingCall):
             callback()
         else:
             self._callbacks.append(callback)
+
+    def partial(self, output: bytes) -> None:
+        """The function has yielded this."""
+        partials = self.call.partials
+        if partials is None or self.reply.done():
+            return
+        if len(output) > partials.max_bytes:
+            self.abandon(oversize_error(self._connection.app, self.call.function, len(output), partials.max_bytes))
+        else:
+            partials.put(output)
+
+    def _passed_on(self, output: bytes) -> None:
+        if not self._done:
+            self._connection.send(pb.ToWorker(credit=pb.Credit(id=self._call_id, bytes=partial_cost(output))))
+
+    def _unread(self) -> None:
+        if not self._done:
+            self._connection.send(pb.ToWorker(credit=pb.Credit(id=self._call_id, gone=True)))
 
     def finish(self, outcome: bytes | GatewayError) -> None:
         """The worker is through with it."""
@@ -71,7 +95,7 @@ class WorkerConnection(asyncio.Protocol):
         on_broken: Callable[[], object],
     ) -> None:
         self._worker_id = worker_id
-        self._app = app
+        self.app = app
         self._on_ready = on_ready
         self._on_failed = on_failed
         self._on_broken = on_broken
@@ -115,6 +139,7 @@ class WorkerConnection(asyncio.Protocol):
             fingerprint=call.fingerprint,
             deadline=call.deadline or 0.0,
             expected_calls=call.expected_calls,
+            window=PARTIALS_WINDOW if call.partials is not None and not call.partials.closed else 0,
         )
         self.send(pb.ToWorker(call=frame))
         return sent
@@ -146,6 +171,10 @@ class WorkerConnection(asyncio.Protocol):
         kind = frame.WhichOneof("frame")
         if kind == "result":
             self._answer(frame.result)
+        elif kind == "partial":
+            sent = self._calls.get(frame.partial.id)
+            if sent is not None:
+                sent.partial(frame.partial.output)
         elif kind == "ready":
             self._on_ready(frame.ready)
         elif kind == "failed":
@@ -157,6 +186,6 @@ class WorkerConnection(asyncio.Protocol):
             return
         sent.repeated = result.repeated
         if result.WhichOneof("outcome") == "failure":
-            sent.finish(call_error(self._app, self._worker_id, sent.call, result.failure))
+            sent.finish(call_error(self.app, self._worker_id, sent.call, result.failure))
         else:
             sent.finish(result.output)

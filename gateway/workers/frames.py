@@ -15,6 +15,15 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
 
+_PARTIAL_OVERHEAD = 64
+"""An output of no bytes takes room too."""
+
+
+def partial_cost(output: bytes) -> int:
+    """Return what a partial output takes of its call's window, in bytes: both sides must count alike."""
+    return len(output) + _PARTIAL_OVERHEAD
+
+
 class FrameError(Exception):
     """The other side sent what cannot be a frame."""
 

@@ -83,6 +83,17 @@ def start_exit_error(app: AppRef, exit_: WorkerExit, what: str) -> AppStartFaile
     return start_error(app, pb.Failure(type="ProcessExit", message=f"{what} ({exit_})"))
 
 
+def oversize_error(app: AppRef, function: str, size: int, limit: int) -> AppError:
+    """Return the error of a call that yielded more at a time than is passed on, and was cancelled for that."""
+    failure = Failure("OutputTooLarge", f"a partial output is {size} bytes; this gateway passes on at most {limit}")
+    return AppError(
+        f"{function} of {app}: {failure.message}",
+        metadata={"app": app.name, "version": app.version, "function": function, "exceptionType": failure.type},
+        failure=failure,
+        run_state=RunState.UNKNOWN,
+    )
+
+
 def lost_error(worker_id: str, exit_: WorkerExit, run_state: RunState) -> WorkerLost:
     """Return the error of a call whose worker's process died."""
     return WorkerLost(

@@ -163,7 +163,7 @@ class Zygote:
                 callback(WorkerExit(signal=exited.signal) if killed else WorkerExit(exit_code=exited.exit_code))
         elif kind == "loaded":
             self.functions = [
-                FunctionDescription(f.name, f.description, f.input_schema, f.output_schema)
+                FunctionDescription(f.name, f.description, f.input_schema, f.output_schema, f.streams, f.partial_schema)
                 for f in frame.loaded.functions
             ]
             self._loaded.set_result(None)

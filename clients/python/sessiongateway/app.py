@@ -11,10 +11,11 @@ import time
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-__all__ = ["BaseApp", "BaseAppInput", "BaseAppOutput", "CallContext", "current_call"]
+__all__ = ["BaseApp", "BaseAppInput", "BaseAppOutput", "CallContext", "Result", "current_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,19 @@ def current_call() -> CallContext:
     return _current.get()
 
 
+OutputT = TypeVar("OutputT")
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[OutputT]):
+    """Yielded by a generator in place of a partial output: ends it, with `output` as the result of the call.
+
+    A plain generator may just as well `return output`, which an async one cannot.
+    """
+
+    output: OutputT
+
+
 class BaseAppInput(BaseModel):
     """The input of a function, checked before the function runs; what does not fit is INVALID_INPUT."""
 
@@ -60,8 +74,15 @@ class BaseApp:
 
     A function is a public method that takes nothing, or one argument: a pydantic model, or a `dict` when it has no
     annotation or `dict` as one. It returns a pydantic model, a `dict`, or None for an empty object, and may be
-    `async def` or `def`. All of an app runs on one thread with one event loop, so a connection made in `__init__` or
-    `setup()` can be used in every call; a plain `def` function blocks that loop while it runs.
+    `async def` or `def`.
+
+    A generator, async or not, is a function that streams: callers of RunStream get each object that it yields as it
+    comes, and a slow reader makes it wait. The call's result is what it ends with (see `Result`), else an empty object;
+    Run gives the result alone.
+
+    All of an app runs on one thread with one event loop, so a connection made in `__init__` or `setup()` can be used
+    in every call; a plain `def` function blocks that loop while it runs, and a plain generator from one `yield` to the
+    next.
     """
 
     def setup(self) -> Awaitable[None] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from streams import Streams
 
 from sessiongateway.app import BaseApp
 
@@ -29,7 +30,7 @@ def hold(gate: str, word: str) -> None:
         connection.recv(16)
 
 
-class App(BaseApp):
+class App(Streams, BaseApp):
     """One instance per worker."""
 
     def __init__(self) -> None:

@@ -167,6 +167,8 @@ class Function(google.protobuf.message.Message):
     DESCRIPTION_FIELD_NUMBER: builtins.int
     INPUT_SCHEMA_FIELD_NUMBER: builtins.int
     OUTPUT_SCHEMA_FIELD_NUMBER: builtins.int
+    STREAMS_FIELD_NUMBER: builtins.int
+    PARTIAL_SCHEMA_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Output only. The name."""
     description: builtins.str
@@ -175,6 +177,10 @@ class Function(google.protobuf.message.Message):
     """Output only. JSON Schema (2020-12) of the input, as UTF-8 JSON text."""
     output_schema: builtins.str
     """Output only. JSON Schema (2020-12) of the output, as UTF-8 JSON text."""
+    streams: builtins.bool
+    """Output only. It is a generator: RunStream sends what it yields."""
+    partial_schema: builtins.str
+    """Output only. JSON Schema (2020-12) of a partial output, as UTF-8 JSON text. Empty unless it streams."""
     def __init__(
         self,
         *,
@@ -182,7 +188,9 @@ class Function(google.protobuf.message.Message):
         description: builtins.str = ...,
         input_schema: builtins.str = ...,
         output_schema: builtins.str = ...,
+        streams: builtins.bool = ...,
+        partial_schema: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["description", b"description", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "partial_schema", b"partial_schema", "streams", b"streams"]) -> None: ...
 
 Global___Function: typing_extensions.TypeAlias = Function

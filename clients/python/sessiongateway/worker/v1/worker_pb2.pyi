@@ -337,6 +337,8 @@ class FunctionDescription(google.protobuf.message.Message):
     DESCRIPTION_FIELD_NUMBER: builtins.int
     INPUT_SCHEMA_FIELD_NUMBER: builtins.int
     OUTPUT_SCHEMA_FIELD_NUMBER: builtins.int
+    STREAMS_FIELD_NUMBER: builtins.int
+    PARTIAL_SCHEMA_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The name."""
     description: builtins.str
@@ -345,6 +347,10 @@ class FunctionDescription(google.protobuf.message.Message):
     """JSON Schema of the input."""
     output_schema: builtins.str
     """JSON Schema of the output."""
+    streams: builtins.bool
+    """It is a generator."""
+    partial_schema: builtins.str
+    """JSON Schema of what it yields."""
     def __init__(
         self,
         *,
@@ -352,8 +358,10 @@ class FunctionDescription(google.protobuf.message.Message):
         description: builtins.str = ...,
         input_schema: builtins.str = ...,
         output_schema: builtins.str = ...,
+        streams: builtins.bool = ...,
+        partial_schema: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["description", b"description", "input_schema", b"input_schema", "name", b"name", "output_schema", b"output_schema", "partial_schema", b"partial_schema", "streams", b"streams"]) -> None: ...
 
 Global___FunctionDescription: typing_extensions.TypeAlias = FunctionDescription
 
