@@ -138,7 +138,10 @@ class SessionCall:
         self._check_worker(live, request.worker_id)
         function = await self._parts.functions.named(live.app, request.function, self._parts.patience(caller))
         live.turns.check_room()
-        await self._parts.lifecycle.admit(live)
+        record = await self._parts.lifecycle.admit(live)
+        if record.worker_id != live.worker.id:
+            await self._parts.lifecycle.settle(live, started=False)
+            raise WorkerLeased.of(record.worker_id)
         # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
         patience = caller.patience(self._parts.clock.now(), math.inf)
         try:
@@ -148,16 +151,19 @@ class SessionCall:
             await asyncio.shield(self._parts.lifecycle.settle(live, started=live.over))
             raise
         try:
-            return await self.perform(live, function, request, progress)
+            return await self.perform(live, record.epoch, function, request, progress)
         except WorkerLost as error:
             if error.run_state is RunState.NOT_STARTED:
                 # It died before this call came, which is the session's end and no loss of this call.
                 await self._parts.lifecycle.find(live.id, live.owner)
             raise
 
-    async def perform(self, live: LiveSession, function: str, request: RunRequest, progress: CallProgress) -> RunAnswer:
+    async def perform(
+        self, live: LiveSession, epoch: int, function: str, request: RunRequest, progress: CallProgress
+    ) -> RunAnswer:
         """Give the worker a call that is admitted and whose turn it is, and answer it.
 
+        `epoch` is the one on record: a worker that has been leased under another refuses the call.
         A caller that goes away does not end the call: the next one's turn comes when the function has ended.
         """
         progress.started = True
@@ -167,7 +173,7 @@ class SessionCall:
                 request.payload,
                 request.as_struct,
                 live.id,
-                live.epoch,
+                epoch,
                 progress.call_id,
                 request.request_id,
                 progress.fingerprint,
@@ -264,7 +270,7 @@ class NewSessionCall:
         await live.turns.enter(0.0)
         self._opening[session_id] = caller.principal
         try:
-            return await self._in_session.perform(live, function, request, progress)
+            return await self._in_session.perform(live, live.epoch, function, request, progress)
         except GatewayError as error:
             ended = await self._parts.lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED)
             _complete(error, live, ended)

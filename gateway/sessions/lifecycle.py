@@ -112,8 +112,11 @@ class Lifecycle:
             session = await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit()) or session
         raise finished_error(session)
 
-    async def admit(self, live: LiveSession) -> None:
-        """Admit a call, which must be given to `settle` in the end. Raises SessionExpired and SessionEnded."""
+    async def admit(self, live: LiveSession) -> Session:
+        """Admit a call, which must be given to `settle` in the end, and return the record.
+
+        Raises SessionExpired and SessionEnded.
+        """
         now = self._clock.now()
         session = await self._store.admit(live.id, now, now.monotonic + CALL_LEASE)
         if session is None:
@@ -122,6 +125,7 @@ class Lifecycle:
             self._release(live, session)
             raise finished_error(session)
         live.in_flight += 1
+        return session
 
     async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
         """End a call that was admitted, and return the session as it is now."""

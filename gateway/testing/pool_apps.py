@@ -71,6 +71,15 @@ class App(BaseApp):
         self.state["blocked"] = True
         return {}
 
+    def yield_some(self, input):
+        try:
+            for number in range(input["outputs"]):
+                self.state["yielded"] = number + 1
+                yield {"number": number, "padding": "x" * input["size"]}
+            return {"outputs": input["outputs"]}
+        finally:
+            self.state["closed"] = True
+
     def fail(self, input):
         raise ValueError(input.get("text", "as asked"))
 

@@ -92,3 +92,25 @@ async def test_a_worker_that_no_gateway_comes_back_to_ends_itself(data_dir: Path
         pid = worker_pid(data_dir, session.session.worker_id)
         gateway.kill()
         await asyncio.to_thread(wait_for_exit, [pid])
+
+
+async def test_a_worker_refuses_a_call_under_another_epoch_than_its_own(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, PROBES) as gateway:
+        async with connected(gateway.address) as client:
+            session = await client.new("remember", {"text": "mine"})
+            forge(data_dir, "UPDATE sessions SET epoch = epoch + 1 WHERE id = ?", session.id)
+            await refused(client.run("remember", {"text": "other"}, session=session.id), "WORKER_LEASED", "NOT_STARTED")
+            forge(data_dir, "UPDATE sessions SET epoch = epoch - 1 WHERE id = ?", session.id)
+            answer = await client.run("recall", session=session.id)
+            assert (answer.output["memory"], answer.session.call_count) == ("mine", 2)
+
+
+async def test_a_call_whose_record_names_another_worker_goes_to_neither(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, PROBES) as gateway:
+        async with connected(gateway.address) as client:
+            forged, victim = await client.new("run"), await client.new("remember", {"text": "mine"})
+            forge(data_dir, "UPDATE sessions SET worker_id = ? WHERE id = ?", victim.session.worker_id, forged.id)
+            error = await refused(client.run("run", session=forged.id), "WORKER_LEASED", "NOT_STARTED")
+            assert error.info.metadata["workerId"] == victim.session.worker_id
+            assert (await client.run("recall", session=victim.id)).session.call_count == 2
+            assert (await client.get(forged.id)).call_count == 1

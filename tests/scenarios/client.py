@@ -95,6 +95,42 @@ class KeepaliveStream:
         await self._call.done_writing()
 
 
+class RunStream:
+    """One open RunStream."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def receive(self) -> dict[str, Any] | Answer:
+        """Return the next partial output, or the answer. Raises CallFailed, and EOFError at the end of the stream."""
+        async with asyncio.timeout(DEADLINE):
+            message = await _decoded(self._call.read())
+        if message is grpc.aio.EOF:
+            raise EOFError
+        if message.WhichOneof("part") == "result":
+            return Answer(message.result)
+        return dict(json.loads(message.partial_json))
+
+    async def rest(self) -> list[dict[str, Any] | Answer]:
+        """Return all that is still to come. Raises CallFailed."""
+        parts = []
+        while True:
+            try:
+                parts.append(await self.receive())
+            except EOFError:
+                return parts
+
+    async def result(self) -> Answer:
+        """Read to the end and return the answer, the last part of all."""
+        *partials, answer = await self.rest()
+        assert not any(isinstance(part, Answer) for part in partials)
+        assert isinstance(answer, Answer)
+        return answer
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+
 class Client:
     """One caller: every call carries its API key, if it has one."""
 
@@ -132,6 +168,15 @@ class Client:
     async def new(self, function: str = "", input: dict[str, Any] | None = None, **fields: Any) -> Answer:
         """Open a session with its first call. Raises CallFailed."""
         return await self.run(function, input, session="new", **fields)
+
+    def stream(
+        self, function: str = "", input: dict[str, Any] | None = None, *, session: str = "", **fields: Any
+    ) -> RunStream:
+        """Run a function of the app, and have what it yields."""
+        deadline = fields.pop("deadline", DEADLINE)
+        payload = json.dumps(input or {}).encode()
+        request = pb.RunRequest(app=self.app, function=function, input_json=payload, session=session, **fields)
+        return RunStream(self.sessions.RunStream(request, timeout=deadline, metadata=self.metadata))
 
     async def get(self, session_id: str) -> pb.Session:
         response = await self.unary(self.sessions.GetSession, pb.GetSessionRequest(session_id=session_id))

@@ -1,7 +1,7 @@
 """What an app offers: its public methods, with their schemas, or the reason why one cannot be offered."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from typing import Annotated, Any
 
 import pytest
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from gateway.worker.functions import AppDefinitionError, functions_of
-from sessiongateway.app import BaseApp, BaseAppInput, BaseAppOutput
+from sessiongateway.app import BaseApp, BaseAppInput, BaseAppOutput, Result
 
 
 class In(BaseAppInput):
@@ -123,22 +123,69 @@ def test_the_description_is_the_docstring() -> None:
     assert offered()["plain"].description == ""
 
 
+class Streaming(BaseApp):
+    """Generators, with annotations of every kind."""
+
+    def bare(self):  # type: ignore[no-untyped-def]
+        yield {}
+
+    def iterator(self) -> Iterator[Out]:
+        yield Out(n=1)
+
+    def generator(self) -> Generator[Out, None, In]:
+        yield Out(n=1)
+        return In(n=1)
+
+    async def async_iterator(self) -> AsyncIterator[Out]:
+        yield Out(n=1)
+
+    async def with_result(self) -> AsyncIterator[Out | Shape | Result[In]]:
+        yield Result(In(n=1))
+
+    async def bare_result(self) -> AsyncGenerator[Result, None]:  # type: ignore[type-arg]
+        yield Result({})
+
+
+def _properties(schema: str) -> list[str]:
+    return list(json.loads(schema).get("properties", {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "partial", "output"),
+    [
+        ("bare", [], []),
+        ("iterator", ["number"], []),
+        ("generator", ["number"], ["n"]),
+        ("async_iterator", ["number"], []),
+        ("bare_result", [], []),
+    ],
+)
+def test_a_generator_streams_and_tells_what_it_yields_and_what_it_ends_with(
+    name: str, partial: list[str], output: list[str]
+) -> None:
+    function = functions_of(Streaming)[name]
+    assert function.streams
+    assert _properties(function.partial_schema) == partial
+    assert _properties(function.output_schema) == output
+
+
+def test_a_result_among_what_is_yielded_is_the_output_and_no_partial_one() -> None:
+    function = functions_of(Streaming)["with_result"]
+    assert _properties(function.output_schema) == ["n"]
+    assert len(json.loads(function.partial_schema)["anyOf"]) == 2
+
+
+def test_a_function_that_returns_does_not_stream() -> None:
+    function = offered()["typed"]
+    assert (function.streams, function.partial_schema) == (False, "")
+
+
 class TwoArguments(BaseApp):
     def f(self, a: dict[str, Any], b: dict[str, Any]) -> None: ...
 
 
 class KeywordOnly(BaseApp):
     def f(self, *, needed: int) -> None: ...
-
-
-class Generator(BaseApp):
-    def f(self) -> Iterator[int]:
-        yield 1
-
-
-class AsyncGenerator(BaseApp):
-    async def f(self) -> AsyncIterator[int]:
-        yield 1
 
 
 class Unresolved(BaseApp):
@@ -153,7 +200,7 @@ class Unusable(BaseApp):
     def f(self, input: NotForJson) -> None: ...
 
 
-@pytest.mark.parametrize("app", [TwoArguments, KeywordOnly, Generator, AsyncGenerator, Unresolved, Unusable])
+@pytest.mark.parametrize("app", [TwoArguments, KeywordOnly, Unresolved, Unusable])
 def test_a_method_that_cannot_be_offered_is_named_with_the_reason(app: type[BaseApp]) -> None:
     with pytest.raises(AppDefinitionError, match=r"f\(\)"):
         functions_of(app)

@@ -7,12 +7,16 @@ import socket
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from streams import Streams
 
 from sessiongateway.app import BaseApp
+
+if TYPE_CHECKING:
+    from tests.scenarios.probe.streams import Streams
+else:  # as an app's modules find each other
+    from streams import Streams
 
 
 class Strict(BaseModel):

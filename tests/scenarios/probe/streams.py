@@ -60,7 +60,7 @@ class Streams:
         finally:
             self.memory["text"] = "the flood is over"
 
-    async def pause(self, input: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def pause(self, input: dict[str, Any]) -> AsyncIterator[dict[str, Any] | Result[Any]]:
         """Yield once, stand at a gate until it opens, and yield again. Remembers how it ended."""
         ending = "let go"
         try:
