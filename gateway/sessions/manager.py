@@ -10,7 +10,7 @@ from weakref import WeakSet
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.config import Settings
-from gateway.errors import GatewayError, InternalError, RunState
+from gateway.errors import GatewayError, InternalError, NoWorkerAvailable, RunState
 from gateway.model import Session, new_call_id
 from gateway.sessions.adoption import Adoption
 from gateway.sessions.calls import Functions, NewSessionCall, Parts, PlainCall, SessionCall
@@ -159,8 +159,10 @@ class SessionManager:
         try:
             return await self._run(request, caller, progress)
         except GatewayError as error:
-            _tell_progress(error, progress)
-            raise
+            # There is no worker because the gateway stops: another one may have some.
+            answer = draining() if self._draining and isinstance(error, NoWorkerAvailable) else error
+            _tell_progress(answer, progress)
+            raise answer from error.__cause__
         except Exception as error:
             raise InternalError(RunState.UNKNOWN if progress.started else RunState.NOT_STARTED) from error
 

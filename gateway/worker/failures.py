@@ -28,10 +28,10 @@ def refused(
     return CallRefused(pb.Failure(kind=kind, message=message, violations=violations or []))
 
 
-def raised(error: BaseException) -> pb.Failure:
+def raised(error: BaseException, kind: "pb.FailureKind.ValueType" = pb.FAILURE_KIND_RAISED) -> pb.Failure:
     """Return what an app's exception tells: type, text, and the traceback's end without the worker's own frames."""
     return pb.Failure(
-        kind=pb.FAILURE_KIND_RAISED,
+        kind=kind,
         type=type(error).__name__,
         message=_encodable(_text_of(error))[:MAX_MESSAGE],
         traceback=_encodable("".join(format_traceback(error)))[-MAX_TRACEBACK:],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.worker import payload
-from gateway.worker.failures import raised, refused
+from gateway.worker.failures import CallRefused, raised, refused
 from gateway.worker.functions import AppDefinitionError, Function, functions_of
 from gateway.worker.streaming import exhaust, is_stream
 from sessiongateway.app import BaseApp, CallContext, _current
@@ -79,7 +79,7 @@ class AppHost:
             raise refused(pb.FAILURE_KIND_NO_FUNCTION, f"the app has no function {name}")
         if context is not None:
             _current.set(context)
-        argument = payload.decode(data, format, function.adapter)
+        argument = _checked(function, data, format)
         method = getattr(self._instance, name)
         answer = await _maybe_await(method(argument) if function.takes_input else method())
         if is_stream(answer):
@@ -98,6 +98,18 @@ class AppHost:
                 await _maybe_await(self._instance.on_end(end_reason))
         finally:
             await _maybe_await(self._instance.unload())
+
+
+def _checked(function: Function, data: bytes, format: "pb.PayloadFormat.ValueType") -> Any:
+    """Return the input of a function. Raises CallRefused, also when the app's own check of it raises: whatever that
+    was, the function has not begun.
+    """
+    try:
+        return payload.decode(data, format, function.adapter)
+    except CallRefused:
+        raise
+    except Exception as error:
+        raise CallRefused(raised(error, pb.FAILURE_KIND_CHECK_RAISED)) from error
 
 
 def describe(host: AppHost) -> pb.Loaded:

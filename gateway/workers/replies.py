@@ -53,7 +53,9 @@ def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failu
                 f"{call.function} of {app} raised {failure.type}: {failure.message}",
                 metadata={**place, "exceptionType": failure.type},
                 failure=Failure(failure.type, failure.message, failure.traceback),
-                run_state=RunState.COMPLETED,
+                run_state=(
+                    RunState.NOT_STARTED if failure.kind == pb.FAILURE_KIND_CHECK_RAISED else RunState.COMPLETED
+                ),
             )
     return error
 

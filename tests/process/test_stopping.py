@@ -157,7 +157,7 @@ async def test_one_who_waits_for_a_worker_when_the_drain_is_over_hears_that_noth
             waiting = asyncio.create_task(client.new("run"))
             assert (await client.run("run", session=opened.id)).output["calls"] == 2
             gateway.terminate()
-            await refused(waiting, "NO_WORKER_AVAILABLE", "NOT_STARTED")
+            await refused(waiting, "GATEWAY_DRAINING", "NOT_STARTED")
         assert await in_thread_stopped(gateway) == 0
 
 

@@ -51,6 +51,17 @@ async def test_a_number_beyond_every_float_is_refused(virtual: VirtualGateway, f
     assert "too large a number" in error.message
 
 
+async def test_a_check_of_the_input_that_raises_is_the_apps_error_of_a_call_that_was_not_started(
+    client: Client,
+) -> None:
+    session = (await client.new()).id
+    input = {"number": 1, "words": ["unknown"]}
+    for _ in range(2):
+        error = await refused(client.run("typed", input, session=session, request_id="r"), "APP_ERROR", "NOT_STARTED")
+        assert error.detail.app_failure.type == "LookupError"
+    assert (await client.get(session)).call_count == 1
+
+
 async def test_an_ended_session_never_changes_also_when_calls_were_waiting(virtual: VirtualGateway, gate: Gate) -> None:
     session = (await virtual.client.new("run")).id
     running = asyncio.create_task(virtual.client.run("hold", {"gate": gate.path, "word": "a"}, session=session))
