@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 from gateway.clock import Clock
 from gateway.errors import InvalidRequest
@@ -34,8 +35,10 @@ class SessionService:
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, caller: Caller
     ) -> AsyncIterator[pb.WatchSessionsResponse]:
-        _not_yet()
-        yield pb.WatchSessionsResponse()
+        filter = validation.watch_filter(request, caller.principal)
+        with closing(await self._manager.watch(filter, request.resume_token)) as watch:
+            async for event in watch:
+                yield codec.watch_response(event)
 
     async def GetSession(self, request: pb.GetSessionRequest, caller: Caller) -> pb.GetSessionResponse:
         session = await self._manager.get(validation.session_id(request.session_id), caller)
