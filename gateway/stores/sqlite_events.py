@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_by_owner ON events (owner, seq);
 CREATE TRIGGER IF NOT EXISTS session_began AFTER INSERT ON sessions {write};
-CREATE TRIGGER IF NOT EXISTS session_finished AFTER UPDATE OF status ON sessions WHEN NEW.status <> OLD.status {write};
+CREATE TRIGGER IF NOT EXISTS session_finished AFTER UPDATE OF status ON sessions {write};
 -- Before the first event: nobody's, and of no session.
 INSERT INTO events (status, created_at) SELECT 'none', 0 WHERE NOT EXISTS (SELECT 1 FROM events);
 """

@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.model import EndReason
-from gateway.sessions.watch import PAGE
+from gateway.sessions.watch import PAGE, SessionWatch
 from gateway.testing.store_harness import added
 from gateway.testing.waiting import until
 from gateway.timing import PURGE_INTERVAL, WATCH_POLL, WATCH_QUIET
@@ -61,6 +61,7 @@ async def test_a_slow_reader_gets_everything_while_the_gateway_holds_no_more_tha
     async with virtual.client.watch() as watch:
         await watch.receive()
         (held,) = virtual.gateway.manager._streams
+        assert isinstance(held, SessionWatch)
         ids = []
         for number in range(MANY):
             ids.append((await added(store, owner=ANONYMOUS, worker_id="wrk_" + "x" * 2000)).id)
@@ -70,6 +71,7 @@ async def test_a_slow_reader_gets_everything_while_the_gateway_holds_no_more_tha
         # Not read by the caller: the messages fill the connection, and from there on the events stay in the store.
         await virtual.clock.advance(WATCH_POLL)
         assert len(held._unread) <= PAGE
+        assert held._cursor != await store.position()
         assert await watch.events(MANY) == [("CREATED", id) for id in ids]
 
 
