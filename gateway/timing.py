@@ -45,6 +45,14 @@ RETRY_HINT = 1.0
 SHUTDOWN_REPLY = 1.0
 """How long the server waits, after the last call of a drain has been answered, for streams to be told and closed."""
 
+WATCH_POLL = 1.0
+"""How often a watch looks into the store although nobody has told it of anything: what another gateway on the store
+does, or what becomes of a session without a worker here, shows that late. All else shows at once."""
+
+WATCH_QUIET = 30.0
+"""After how long without an event a watch says that it still stands. Keeps a connection open through proxies, which
+commonly cut idle ones after a minute, and gives callers a resume token far younger than any retention."""
+
 DEPLOYMENT_POLL = 1.0
 """How often the deployed apps are looked at to have workers of a new version ready. A call looks for itself: this only
 decides whether its worker is warm."""

@@ -67,6 +67,7 @@ def app() -> None:
         "get": (f"{_COMMANDS}.sessions:get", "Show a session."),
         "list": (f"{_COMMANDS}.sessions:list_sessions", "List your sessions."),
         "keepalive": (f"{_COMMANDS}.sessions:keepalive", "Let the timeout of sessions begin anew."),
+        "watch": (f"{_COMMANDS}.watch:watch", "Tell what happens to your sessions."),
         "end": (f"{_COMMANDS}.sessions:end", "End sessions and release their workers."),
     },
     **_HELP,

@@ -15,12 +15,13 @@ from rich.text import Text
 
 from gateway.cli.schemas import properties_of
 from gateway.cli.text import visible
-from sessiongateway import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo
+from sessiongateway import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
 
 _TENTHS_BELOW = 10
 _MINUTES_FROM = 120
 """Seconds left: how exactly they are told."""
 
+_EVENT_COLOURS = {"created": "green", "ended": "dim", "expired": "yellow", "worker_lost": "red"}
 _STATUS_COLOURS = {"active": "green", "ended": "dim", "expired": "yellow"}
 
 
@@ -78,6 +79,19 @@ class Terminal:
             line.append(f", {_duration(event.session.expires_in)} left")
         elif event.error is not None:
             line.append(f"lost: {visible(event.error.message)}", style="red")
+        self._console.print(line, soft_wrap=True)
+
+    def watch_event(self, event: WatchEvent) -> None:
+        """Draw one line about what happened to a session, or that the watch stands."""
+        line = Text(f"{event.occurred_at.astimezone():%H:%M:%S}  ")
+        if event.session is None:
+            line.append("watching; Ctrl-C ends it", style="dim")
+        else:
+            word = event.event.replace("_", " ")
+            line.append(f"{word:<11}", style=_EVENT_COLOURS.get(event.event, ""))
+            line.append(f"  {event.session.id}  {event.session.app}@{event.session.version}")
+            if event.session.end_reason:
+                line.append(f"  {event.session.end_reason.replace('_', ' ')}{_exit_of(event.session)}", style="dim")
         self._console.print(line, soft_wrap=True)
 
     def app_table(self, apps: Sequence[AppInfo]) -> None:

@@ -11,10 +11,12 @@ from gateway.rpc.details import detail_of, worker_exit
 from gateway.sessions.catalog import AppSummary
 from gateway.sessions.keepalive import KeepaliveOutcome
 from gateway.sessions.requests import RunAnswer
+from gateway.sessions.watch import WatchEvent, WatchEventKind
 from sessiongateway.v1 import apps_pb2, errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 
 _STATUSES = {status: pb.SessionStatus.Value(f"SESSION_STATUS_{status.name}") for status in SessionStatus}
+_EVENTS = {kind: pb.SessionEvent.Value(f"SESSION_EVENT_{kind.name}") for kind in WatchEventKind}
 _REASONS = {reason: errors_pb2.EndReason.Value(f"END_REASON_{reason.name}") for reason in EndReason}
 
 
@@ -70,6 +72,17 @@ def keepalive_response(outcome: KeepaliveOutcome, now: Instant) -> pb.StreamKeep
     if isinstance(outcome.outcome, GatewayError):
         return pb.StreamKeepaliveResponse(session_id=outcome.session_id, error=detail_of(outcome.outcome))
     return pb.StreamKeepaliveResponse(session_id=outcome.session_id, session=session_message(outcome.outcome, now))
+
+
+def watch_response(event: WatchEvent) -> pb.WatchSessionsResponse:
+    """Return one message of a watch: the same each time that the event is read, so with the time left back then."""
+    response = pb.WatchSessionsResponse(
+        event=_EVENTS[event.kind], occurred_at=_timestamp(event.occurred_at), resume_token=event.resume_token
+    )
+    if event.session is not None:
+        then = Instant(event.session.deadline - event.session.timeout, event.occurred_at)
+        response.session.CopyFrom(session_message(event.session, then))
+    return response
 
 
 def app_message(summary: AppSummary) -> apps_pb2.App:

@@ -2,7 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+<<<<<<< HEAD
 from contextlib import aclosing
+=======
+from contextlib import closing
+>>>>>>> watch
 
 from gateway.clock import Clock
 from gateway.errors import InvalidRequest
@@ -37,8 +41,10 @@ class SessionService:
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, caller: Caller
     ) -> AsyncIterator[pb.WatchSessionsResponse]:
-        _not_yet()
-        yield pb.WatchSessionsResponse()
+        filter = validation.watch_filter(request, caller.principal)
+        with closing(await self._manager.watch(filter, request.resume_token)) as watch:
+            async for event in watch:
+                yield codec.watch_response(event)
 
     async def GetSession(self, request: pb.GetSessionRequest, caller: Caller) -> pb.GetSessionResponse:
         session = await self._manager.get(validation.session_id(request.session_id), caller)

@@ -106,17 +106,17 @@ def session_filter(request: pb.ListSessionsRequest, principal: str) -> tuple[Ses
     size = _page_size(request.page_size, problems)
     if request.status not in _STATUSES:
         problems.add("status", f"{request.status} is not a status")
-    app = _app(request.app, problems) if request.app else None
-    if request.app.endswith(f"@{names.LATEST}"):
-        problems.add("app", f"must name a version, or none for all: {names.LATEST} would be another one tomorrow")
+    app, version = _app_filter(request.app, problems)
     problems.check()
-    filter = SessionFilter(
-        owner=principal,
-        status=_STATUSES[request.status],
-        app=app.name if app else None,
-        version=app.version or None if app else None,
-    )
-    return filter, size
+    return SessionFilter(owner=principal, status=_STATUSES[request.status], app=app, version=version), size
+
+
+def watch_filter(request: pb.WatchSessionsRequest, principal: str) -> SessionFilter:
+    """Return whose sessions, and of which app, are watched. Raises InvalidRequest."""
+    problems = Problems()
+    app, version = _app_filter(request.app, problems)
+    problems.check()
+    return SessionFilter(owner=principal, app=app, version=version)
 
 
 def page_size(value: int) -> int:
@@ -135,6 +135,14 @@ def _app(value: str, problems: Problems) -> AppQuery | None:
     except ValueError as error:
         problems.add("app", str(error))
         return None
+
+
+def _app_filter(value: str, problems: Problems) -> tuple[str | None, str | None]:
+    """Return name and version of the app that sessions must have; None for any."""
+    app = _app(value, problems) if value else None
+    if value.endswith(f"@{names.LATEST}"):
+        problems.add("app", f"must name a version, or none for all: {names.LATEST} would be another one tomorrow")
+    return (app.name, app.version or None) if app else (None, None)
 
 
 def _payload(request: pb.RunRequest, limit: int, problems: Problems) -> tuple[bytes, bool]:

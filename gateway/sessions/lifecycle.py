@@ -15,6 +15,7 @@ from gateway.model import AppVersion, EndReason, Session, SessionStatus
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
+from gateway.sessions.watch import News
 from gateway.stores.base import SessionStore
 from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SLACK, EXPIRY_SWEEP, PURGE_INTERVAL
 from gateway.workers.base import Worker, WorkerPool
@@ -33,6 +34,8 @@ class Lifecycle:
     def __init__(self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings) -> None:
         self.live: dict[str, LiveSession] = {}
         """The active sessions whose workers this gateway holds, by id."""
+        self.news = News()
+        """Whom to tell that a session began or is over."""
         self._store = store
         self._pool = pool
         self._clock = clock
@@ -85,6 +88,7 @@ class Lifecycle:
         except BaseException:
             self._pool.end(worker)
             raise
+        self.news.tell(principal)
         return self.hold(session, worker)
 
     def hold(self, session: Session, worker: Worker) -> LiveSession:
@@ -212,6 +216,7 @@ class Lifecycle:
         logger.info("session %s: %s", session.id, session.end_reason.value, extra={"session_id": session.id})
         for watcher in list(self._watchers.pop(session.id, ())):
             watcher(session)
+        self.news.tell(session.owner)
 
     def _worker_lost(self, live: LiveSession, exit_: WorkerExit) -> None:
         logger.warning("worker %s died (%s)", live.worker.id, exit_, extra={"session_id": live.id})
@@ -246,7 +251,9 @@ class Lifecycle:
             await self._expire(session_id)
 
     async def _purge(self) -> None:
-        await self._store.purge(self._clock.now().wall - self._settings.retention)
+        past = self._clock.now().wall - self._settings.retention
+        await self._store.purge(past)
+        await self._store.forget_events(past)
 
     def _every(self, interval: float, name: str, duty: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def run() -> None:

@@ -20,6 +20,7 @@ from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import draining
 from gateway.sessions.pages import cursor_of, invalid_token, page_token
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
+from gateway.sessions.watch import SessionWatch
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
 from gateway.workers.base import WorkerPool
 from gateway.workers.partials import Partials
@@ -34,6 +35,7 @@ class SessionManager:
         self, store: SessionStore, pool: WorkerPool, registry: AppRegistry, clock: Clock, settings: Settings
     ) -> None:
         self._store = store
+        self._clock = clock
         self._lifecycle = Lifecycle(store, pool, clock, settings)
         self._journal = Journal(settings.sessions, clock)
         parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings)
@@ -43,7 +45,7 @@ class SessionManager:
         self._new = NewSessionCall(parts, self._in_session)
         self._settings = settings
         self._calls = 0
-        self._streams: WeakSet[KeepaliveStream] = WeakSet()
+        self._streams: WeakSet[KeepaliveStream | SessionWatch] = WeakSet()
         self._draining = False
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -153,6 +155,22 @@ class SessionManager:
         stream = KeepaliveStream(self._lifecycle, caller.principal)
         self._streams.add(stream)
         return stream
+
+    async def watch(self, filter: SessionFilter, resume_token: str) -> SessionWatch:
+        """Return a watch of an owner's sessions, which whoever asked for it closes.
+
+        Raises InvalidRequest (the token) and GatewayDraining.
+        """
+        if self._draining:
+            raise draining()
+        watch = SessionWatch(self._store, self._lifecycle.news, self._clock, filter)
+        try:
+            await watch.start(resume_token)
+        except BaseException:
+            watch.close()
+            raise
+        self._streams.add(watch)
+        return watch
 
     async def _answered(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run a call whose errors, the unforeseen too, all say whether it ran: the journal keeps them by that."""

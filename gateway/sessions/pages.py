@@ -1,4 +1,4 @@
-"""Page tokens: opaque to callers, and good only for the query that they came from."""
+"""Tokens of pages and watches: opaque to callers, and good only for the query that they came from."""
 
 import base64
 import binascii
@@ -17,23 +17,23 @@ def page_token(filter: SessionFilter, cursor: str) -> str:
     return base64.urlsafe_b64encode(_digest(filter) + cursor.encode()).decode().rstrip("=")
 
 
-def cursor_of(token: str, filter: SessionFilter) -> str:
-    """Return the cursor in a token. Raises InvalidRequest when it is none, or that of another query."""
+def cursor_of(token: str, filter: SessionFilter, field: str = "page_token") -> str:
+    """Return the cursor in a token. Raises InvalidRequest for the field when it is none, or that of another query."""
     if not token:
         return ""
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         digest, cursor = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:].decode("ascii")
     except (binascii.Error, ValueError):
-        raise invalid_token("is not a token that this gateway gave") from None
+        raise invalid_token("is not a token that this gateway gave", field) from None
     if digest != _digest(filter) or not cursor:
-        raise invalid_token("belongs to a query with another filter")
+        raise invalid_token("belongs to a query with another filter", field)
     return cursor
 
 
-def invalid_token(why: str) -> InvalidRequest:
-    """Return the error of a page token that cannot be used."""
-    return InvalidRequest.of([Violation("page_token", why)])
+def invalid_token(why: str, field: str = "page_token") -> InvalidRequest:
+    """Return the error of a token that cannot be used."""
+    return InvalidRequest.of([Violation(field, why)])
 
 
 def _digest(filter: SessionFilter) -> bytes:

@@ -25,6 +25,10 @@ class InvalidCursor(Exception):
     """A page was asked for with a cursor that this store never gave."""
 
 
+class EventsForgotten(Exception):
+    """Events behind this cursor have been forgotten: they cannot be told without a gap."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
     """Which sessions a page shows. None means any."""
@@ -41,6 +45,22 @@ class Page:
 
     sessions: Sequence[Session]
     next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A session that began or finished, as it was right after that, and the cursor behind this event."""
+
+    session: Session
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events in the order in which they happened, and the cursor behind all that was looked at for them."""
+
+    events: Sequence[StoredEvent]
+    cursor: str
 
 
 class SessionStore(ABC):
@@ -144,3 +164,25 @@ class SessionStore(ABC):
     @abstractmethod
     async def purge(self, ended_before: float) -> int:
         """Forget sessions that finished before this wall-clock time. Returns how many. Active ones always stay."""
+
+    @abstractmethod
+    async def position(self) -> str:
+        """Return the cursor behind every event so far."""
+
+    @abstractmethod
+    async def events(self, filter: SessionFilter, after: str, limit: int) -> EventPage:
+        """Return the next `limit` events behind a cursor, of sessions that passed the filter right after the event.
+
+        Each creation, end and expiry is one event, which is there as soon as the change is, and stays as it was. A walk
+        from cursor to cursor shows each once, in the order in which they happened, whatever happens meanwhile. Fewer
+        than `limit` means that there are no more at the moment. A cursor stays good when the store is opened again.
+        Raises InvalidCursor for one that this store never gave, and EventsForgotten for one that is too old.
+        """
+
+    @abstractmethod
+    async def forget_events(self, happened_before: float) -> int:
+        """Forget events from before this wall-clock time, the oldest first and no further than to one that is younger.
+
+        A cursor with none of them behind it stays good, any other is refused from then on. Returns how many records
+        went; that of the newest may stay.
+        """

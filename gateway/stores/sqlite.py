@@ -13,9 +13,10 @@ from typing import Any
 from gateway.clock import Instant
 from gateway.errors import WorkerExit
 from gateway.model import TRANSITIONS, AppRef, EndReason, Session, SessionStatus
-from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore, StoreUnusable
+from gateway.stores.base import EventPage, InvalidCursor, Page, SessionFilter, SessionStore, StoreUnusable
+from gateway.stores.sqlite_events import EventLog
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -184,6 +185,15 @@ class SqliteStore(SessionStore):
     async def purge(self, ended_before: float) -> int:
         return self._connection.execute(_PURGE, (ended_before,)).rowcount
 
+    async def position(self) -> str:
+        return _EVENTS.position(self._connection)
+
+    async def events(self, filter: SessionFilter, after: str, limit: int) -> EventPage:
+        return _EVENTS.page(self._connection, filter, after, limit)
+
+    async def forget_events(self, happened_before: float) -> int:
+        return _EVENTS.forget(self._connection, happened_before)
+
     @property
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
@@ -220,7 +230,8 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise StoreUnusable(
                 f"the store {path} was written by a newer release (schema {found}, this one knows {SCHEMA_VERSION})"
             )
-        db.executescript(_SCHEMA)
+        # Each statement creates only what is not there yet: an older file gets what it lacks.
+        db.executescript(_SCHEMA + _EVENTS.schema)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         db.close()
@@ -289,3 +300,6 @@ def _session(row: Any) -> Session:
         call_count=row[16],
         in_flight=row[17],
     )
+
+
+_EVENTS = EventLog(_COLUMNS, _session)

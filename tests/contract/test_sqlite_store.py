@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import Instant
-from gateway.model import Session, SessionStatus
-from gateway.stores.base import SessionStore, StoreUnusable
+from gateway.model import EndReason, Session, SessionStatus
+from gateway.stores import sqlite
+from gateway.stores.base import InvalidCursor, SessionStore, StoreUnusable
 from gateway.stores.sqlite import SCHEMA_VERSION, SqliteStore
-from gateway.testing.store_harness import START, TIMEOUT, Reopen, added, at
+from gateway.testing.store_harness import ANY, START, TIMEOUT, Reopen, added, at
 from gateway.testing.store_suite import SessionStoreSuite
 
 RACES = 200
+ENDING = ("id", "status", "reason", "wall", "code", "signal", "taken_back")
 
 
 @pytest.fixture
@@ -67,6 +69,63 @@ async def test_a_store_of_a_newer_release_is_refused_and_left_alone(path: Path) 
     with sqlite3.connect(path) as newer:
         assert newer.execute("SELECT sql FROM sqlite_master").fetchall() == [("CREATE TABLE sessions (of_the_future)",)]
     newer.close()
+
+
+async def test_a_store_of_the_first_release_gets_events_and_keeps_its_sessions(store: SessionStore, path: Path) -> None:
+    sessions = [await added(store), await added(store)]
+    await store.end(sessions[1].id, EndReason.CALLER, at(1))
+    before = [await store.get(session.id) for session in sessions]
+    await store.close()
+    with sqlite3.connect(path) as older:
+        for what, name in older.execute("SELECT type, name FROM sqlite_master WHERE sql LIKE '%events%'").fetchall():
+            older.execute(f"DROP {what} IF EXISTS {name}")
+        older.execute("PRAGMA user_version = 1")
+    older.close()
+    upgraded = SqliteStore(path)
+    await upgraded.open()
+    assert [await upgraded.get(session.id) for session in sessions] == before
+    position = await upgraded.position()
+    await upgraded.end(sessions[0].id, EndReason.CALLER, at(2))
+    assert [event.session.id for event in (await upgraded.events(ANY, position, 10)).events] == [sessions[0].id]
+    await upgraded.close()
+
+
+async def test_a_position_in_another_file_or_in_what_a_backup_has_undone_is_invalid(
+    store: SessionStore, path: Path, tmp_path: Path
+) -> None:
+    await added(store)
+    in_backup = await store.position()
+    with sqlite3.connect(path) as source, sqlite3.connect(tmp_path / "backup.db") as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    await added(store)
+    undone = await store.position()
+    other = SqliteStore(tmp_path / "backup.db")
+    await other.open()
+    for _ in range(3):
+        await added(other)
+    with pytest.raises(InvalidCursor):
+        await other.events(ANY, undone, 10)
+    assert len((await other.events(ANY, in_backup, 10)).events) == 3
+    empty = SqliteStore(tmp_path / "empty.db")
+    await empty.open()
+    with pytest.raises(InvalidCursor):
+        await store.events(ANY, await empty.position(), 10)
+    await empty.close()
+    await other.close()
+
+
+async def test_calls_and_keepalives_write_no_event(store: SessionStore, path: Path) -> None:
+    session = await added(store)
+    with sqlite3.connect(path) as db:
+        plan = " ".join(
+            str(row)
+            for row in db.execute(f"EXPLAIN {sqlite._ADMIT}", {"now": 1, "wall": 1, "hold": 1, "id": session.id})
+        )
+        ending = " ".join(str(row) for row in db.execute(f"EXPLAIN {sqlite._END}", dict.fromkeys(ENDING, 1)))
+    db.close()
+    assert ("Program" in plan, "Program" in ending) == (False, True)
 
 
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0 and then nonsense" * 100])

@@ -131,6 +131,31 @@ class RunStream:
         self._call.cancel()
 
 
+class Watch:
+    """One open WatchSessions."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def receive(self) -> pb.WatchSessionsResponse:
+        """Return the next message. Raises CallFailed, and EOFError at the end of the stream."""
+        async with asyncio.timeout(DEADLINE):
+            message = await _decoded(self._call.read())
+        if message is grpc.aio.EOF:
+            raise EOFError
+        assert isinstance(message, pb.WatchSessionsResponse)
+        return message
+
+    async def events(self, count: int) -> list[tuple[str, str]]:
+        """Return the next events as (name, session id), (WATCHING, "") among them."""
+        return [told(await self.receive()) for _ in range(count)]
+
+
+def told(message: pb.WatchSessionsResponse) -> tuple[str, str]:
+    """Return the name of an event and the session's id."""
+    return _short(pb.SessionEvent.Name(message.event), "SESSION_EVENT_"), message.session.id
+
+
 class Client:
     """One caller: every call carries its API key, if it has one."""
 
@@ -203,6 +228,16 @@ class Client:
         call = self.sessions.StreamKeepalive(metadata=self.metadata)
         try:
             yield KeepaliveStream(call)
+        finally:
+            call.cancel()
+
+    @asynccontextmanager
+    async def watch(self, resume_token: str = "", app: str = "") -> AsyncIterator[Watch]:
+        """Open a watch, and cancel it at the end unless it has ended."""
+        request = pb.WatchSessionsRequest(resume_token=resume_token, app=app)
+        call = self.sessions.WatchSessions(request, metadata=self.metadata)
+        try:
+            yield Watch(call)
         finally:
             call.cancel()
 

@@ -50,6 +50,13 @@ def test_what_is_no_token_is_refused(token: str) -> None:
         cursor_of(token, FILTER)
 
 
+def test_what_is_refused_is_named_by_the_field_that_it_came_in() -> None:
+    for token in ("x", page_token(SessionFilter(), "42")):
+        with pytest.raises(InvalidRequest) as caught:
+            cursor_of(token, FILTER, "resume_token")
+        assert [violation.field for violation in caught.value.violations] == ["resume_token"]
+
+
 def test_a_token_that_was_cut_or_changed_is_refused() -> None:
     token = page_token(FILTER, "")
     token = page_token(FILTER, "1234567")

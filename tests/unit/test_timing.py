@@ -3,6 +3,7 @@
 from gateway import timing
 from gateway.config import Settings
 from gateway.model import DEFAULT_SESSION_TIMEOUT, MAX_SESSION_TIMEOUT, MIN_SESSION_TIMEOUT
+from sessiongateway import Pacing
 
 
 def test_two_renewals_of_a_hold_may_fail_before_it_lapses() -> None:
@@ -35,6 +36,18 @@ def test_the_hint_for_a_retry_is_shorter_than_the_queue_time() -> None:
 
 def test_the_limits_of_a_session_timeout_are_those_of_the_contract() -> None:
     assert (MIN_SESSION_TIMEOUT, DEFAULT_SESSION_TIMEOUT, MAX_SESSION_TIMEOUT) == (1, 60, 3600)
+
+
+def test_a_watch_looks_into_the_store_often_between_its_quiet_messages() -> None:
+    assert timing.WATCH_POLL * 10 <= timing.WATCH_QUIET
+
+
+def test_a_quiet_watch_gets_a_fresh_token_long_before_its_old_one_is_forgotten() -> None:
+    assert Settings().sessions.retention / 100 > timing.WATCH_QUIET
+
+
+def test_a_client_takes_a_watch_for_broken_only_after_several_messages_failed_to_come() -> None:
+    assert Pacing().watch_timeout > 3 * timing.WATCH_QUIET
 
 
 def test_every_timeout_is_a_positive_number_of_seconds() -> None:

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from sessiongateway._keepalive import AsyncKeepaliveStream
     from sessiongateway._pacing import Pacing
     from sessiongateway._session import AsyncSession
-    from sessiongateway._sync import Inference, KeepaliveStream, Session
-    from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo
+    from sessiongateway._sync import Inference, KeepaliveStream, Session, WatchStream
+    from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
+    from sessiongateway._watch import AsyncWatchStream
 
 __all__ = [
     "AppError",
@@ -56,6 +57,7 @@ __all__ = [
     "AsyncInference",
     "AsyncKeepaliveStream",
     "AsyncSession",
+    "AsyncWatchStream",
     "CallCountMismatchError",
     "CallInterruptedError",
     "CallTimedOutError",
@@ -87,6 +89,8 @@ __all__ = [
     "UnavailableError",
     "VersionMismatchError",
     "VersionNotFoundError",
+    "WatchEvent",
+    "WatchStream",
     "WorkerLeasedError",
     "WorkerLostError",
     "WorkerNotFoundError",
@@ -96,15 +100,18 @@ _HOMES = {
     "AsyncInference": "_client",
     "AsyncKeepaliveStream": "_keepalive",
     "AsyncSession": "_session",
+    "AsyncWatchStream": "_watch",
     "Inference": "_sync",
     "KeepaliveStream": "_sync",
     "Session": "_sync",
+    "WatchStream": "_sync",
     "Pacing": "_pacing",
     "AppInfo": "_types",
     "FunctionInfo": "_types",
     "KeepaliveEvent": "_types",
     "RunResult": "_types",
     "SessionInfo": "_types",
+    "WatchEvent": "_types",
 }
 
 

@@ -15,6 +15,7 @@ from sessiongateway._runner import Runner
 from sessiongateway._session import AsyncSession
 from sessiongateway._transport import Transport
 from sessiongateway._types import RunResult
+from sessiongateway._watch import AsyncWatchStream
 
 DEFAULT_ADDRESS = "127.0.0.1:50151"
 
@@ -53,9 +54,9 @@ class AsyncInference:
         self._pacing = pacing or Pacing()
         self._runner = Runner(self._transport, self._pacing, timeout)
         self._renewer = Renewer(self._transport, self._pacing)
-        self._streams: set[AsyncKeepaliveStream] = set()
-        self.sessions = AsyncSessions(self._transport, self._runner.deadline)
-        """Reads, renews and ends sessions."""
+        self._streams: set[AsyncKeepaliveStream | AsyncWatchStream] = set()
+        self.sessions = AsyncSessions(self._transport, self._runner.deadline, self._pacing, self._streams)
+        """Reads, watches, renews and ends sessions."""
         self.apps = AsyncApps(self._transport, self._runner.deadline)
         """Tells what is deployed."""
 

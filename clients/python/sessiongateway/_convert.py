@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import duration_pb2, json_format, timestamp_pb2
 
-from sessiongateway._types import AppInfo, FunctionInfo, RunResult, SessionInfo
+from sessiongateway._types import AppInfo, FunctionInfo, RunResult, SessionInfo, WatchEvent
 from sessiongateway.v1 import apps_pb2, errors_pb2, sessions_pb2
 
 _FIELD_TYPES: dict[str, type] = {
@@ -128,6 +128,16 @@ def session_info(session: sessions_pb2.Session) -> SessionInfo:
         ended_at=_moment(session.ended_at) if session.HasField("ended_at") else None,
         call_count=session.call_count,
         worker_exit=worker_exit(session.worker_exit) if session.HasField("worker_exit") else None,
+    )
+
+
+def watch_event(response: sessions_pb2.WatchSessionsResponse) -> WatchEvent:
+    """Decode a message of a watch."""
+    return WatchEvent(
+        event=enum_word(sessions_pb2.SessionEvent, "SESSION_EVENT_", response.event),
+        session=session_info(response.session) if response.HasField("session") else None,
+        occurred_at=_moment(response.occurred_at),
+        resume_token=response.resume_token,
     )
 
 

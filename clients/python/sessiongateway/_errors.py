@@ -13,6 +13,18 @@ from sessiongateway.v1 import errors_pb2
 _DOMAIN = "sessiongateway"
 _STATUS_KEY = "grpc-status-details-bin"
 
+# After these, the same stream opened again would fail in the same way.
+FINAL_STATUSES = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
 
 def from_rpc_error(error: grpc.aio.AioRpcError, *, is_run: bool) -> SessionGatewayError:
     """Return what a failed RPC means; `is_run` because only a run has a run state."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 import grpc
 
 from sessiongateway._convert import session_info
-from sessiongateway._errors import from_detail, from_rpc_error
+from sessiongateway._errors import FINAL_STATUSES, from_detail, from_rpc_error
 from sessiongateway._exceptions import SessionGatewayError
 from sessiongateway._pacing import Pacing
 from sessiongateway._transport import KeepaliveCall, Transport
@@ -20,18 +20,6 @@ from sessiongateway.v1 import sessions_pb2
 _log = logging.getLogger("sessiongateway")
 
 _IDS_PER_MESSAGE = 1000
-
-# After these, the same stream opened again would fail in the same way.
-_FINAL = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.UNIMPLEMENTED,
-    }
-)
 
 Sink = Callable[[KeepaliveEvent], None]
 
@@ -101,7 +89,7 @@ class Renewer:
                 _log.debug("keepalive stream: %s", error)
             except grpc.aio.AioRpcError as status:
                 failure = from_rpc_error(status, is_run=False)
-                if status.code() in _FINAL:
+                if status.code() in FINAL_STATUSES:
                     self._lose_all(failure)
                 pause = failure.retry_after or 0.0
                 _log.debug("keepalive stream: %s", failure)

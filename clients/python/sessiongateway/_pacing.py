@@ -57,9 +57,11 @@ class Pacing:
     drain: Backoff = Backoff(initial=0.2, maximum=5.0)
     """Between these, if the gateway does not ask for more."""
     reconnect: Backoff = Backoff(initial=0.1, maximum=5.0)
-    """Before a broken keepalive stream is opened again; its maximum is far below the usual session timeout of 60 s."""
+    """Before a broken stream is opened again; its maximum is far below the usual session timeout of 60 s."""
     reply_timeout: float = 10.0
     """Seconds without an answer after which a keepalive stream counts as broken: a host that vanished says nothing."""
+    watch_timeout: float = 100.0
+    """Seconds of silence after which a watch counts as broken: a gateway sends something every 30 s at least."""
     end_timeout: float = 10.0
     """Seconds that leaving a session handle may take to end the session, if the handle has no timeout of its own."""
 

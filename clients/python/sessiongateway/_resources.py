@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sessiongateway._convert import app_info, session_info, session_status
-from sessiongateway._pacing import Deadline
+from sessiongateway._pacing import Deadline, Pacing
 from sessiongateway._transport import Transport
 from sessiongateway._types import AppInfo, SessionInfo
+from sessiongateway._watch import AsyncWatchStream
 from sessiongateway.v1 import apps_pb2, sessions_pb2
 
 ItemT = TypeVar("ItemT")
@@ -35,12 +36,14 @@ class AsyncPages(AsyncIterator[ItemT], Generic[ItemT]):
 
 
 class AsyncSessions:
-    """Reads, renews and ends sessions. Every method raises SessionGatewayError if the request fails."""
+    """Reads, watches, renews and ends sessions. Every method raises SessionGatewayError if the request fails."""
 
-    def __init__(self, transport: Transport, deadline: MakeDeadline) -> None:
-        """Made by the client."""
+    def __init__(self, transport: Transport, deadline: MakeDeadline, pacing: Pacing, open_streams: set[Any]) -> None:
+        """Made by the client, which closes what is in `open_streams` when it is closed."""
         self._transport = transport
         self._deadline = deadline
+        self._pacing = pacing
+        self._open_streams = open_streams
 
     async def get(self, session_id: str, *, timeout: float | None = None) -> SessionInfo:
         """Return a session as it is now, also a finished one. Does not extend its life.
@@ -103,6 +106,31 @@ class AsyncSessions:
             return map(session_info, response.sessions), response.next_page_token
 
         return AsyncPages(fetch)
+
+    def watch(
+        self, resume_token: str | None = None, app: str | None = None, *, show_watching: bool = False
+    ) -> AsyncWatchStream:
+        """Return an iterator over what happens to the caller's sessions: each that begins, ends, expires or is lost.
+
+        Use it with `async with`, which waits until the watch stands, so that a list read after that leaves no gap.
+
+        Args:
+            resume_token: That of the last event that was read, here or in another process: what has happened since
+                comes first. None: from now on.
+            app: Only sessions of this app, "name" or "name@version". A token is good for the same app only.
+            show_watching: Yield the events "watching", too, which come at the beginning, after a reconnection, and
+                after quiet times. They are always taken note of in the stream's `resume_token`.
+        """
+        stream = AsyncWatchStream(
+            self._transport,
+            self._pacing,
+            resume_token or "",
+            app or "",
+            show_watching=show_watching,
+            on_close=self._open_streams.discard,
+        )
+        self._open_streams.add(stream)
+        return stream
 
 
 class AsyncApps:

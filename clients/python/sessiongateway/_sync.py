@@ -14,7 +14,8 @@ from sessiongateway._pacing import Pacing
 from sessiongateway._portal import Portal
 from sessiongateway._resources import AsyncApps, AsyncSessions
 from sessiongateway._session import AsyncSession
-from sessiongateway._types import AppInfo, KeepaliveEvent, RunResult, SessionInfo
+from sessiongateway._types import AppInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
+from sessiongateway._watch import AsyncWatchStream
 
 ItemT = TypeVar("ItemT")
 
@@ -41,7 +42,7 @@ class Inference:
         # Closes a client that nobody closed, when it is collected or the interpreter exits.
         self._forgotten = weakref.finalize(self, self._portal.say_farewell, self._client.close)
         self.sessions = Sessions(self._client.sessions, self._portal)
-        """Reads, renews and ends sessions."""
+        """Reads, watches, renews and ends sessions."""
         self.apps = Apps(self._client.apps, self._portal)
         """Tells what is deployed."""
 
@@ -137,6 +138,33 @@ class KeepaliveStream(Walk[KeepaliveEvent]):
         self.close()
 
 
+class WatchStream(Walk[WatchEvent]):
+    """See `AsyncWatchStream`. May be closed from another thread than the one that iterates."""
+
+    def __init__(self, stream: AsyncWatchStream, portal: Portal) -> None:
+        """Made by `client.sessions.watch`."""
+        super().__init__(stream, portal)
+        self._stream = stream
+
+    @property
+    def resume_token(self) -> str:
+        """See `AsyncWatchStream.resume_token`."""
+        return self._stream.resume_token
+
+    def close(self) -> None:
+        """Watch no longer. May be called twice."""
+        self._portal.wait(self._stream.aclose())
+
+    def __enter__(self) -> Self:
+        self._portal.wait(self._stream.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class Session:
     """See `AsyncSession`. Threads may share it."""
 
@@ -221,6 +249,16 @@ class Sessions:
     ) -> Walk[SessionInfo]:
         """See `AsyncSessions.list`."""
         return Walk(self._sessions.list(status, app, page_size, timeout=timeout), self._portal)
+
+    def watch(
+        self, resume_token: str | None = None, app: str | None = None, *, show_watching: bool = False
+    ) -> WatchStream:
+        """See `AsyncSessions.watch`. Use it with `with`."""
+
+        async def start() -> AsyncWatchStream:
+            return self._sessions.watch(resume_token, app, show_watching=show_watching)
+
+        return WatchStream(self._portal.wait(start()), self._portal)
 
 
 class Apps:

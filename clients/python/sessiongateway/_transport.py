@@ -19,11 +19,12 @@ from sessiongateway.v1 import apps_pb2_grpc, sessions_pb2, sessions_pb2_grpc
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 KeepaliveCall = grpc.aio.StreamStreamCall[sessions_pb2.StreamKeepaliveRequest, sessions_pb2.StreamKeepaliveResponse]
+WatchCall = grpc.aio.UnaryStreamCall[sessions_pb2.WatchSessionsRequest, sessions_pb2.WatchSessionsResponse]
 
 _MAX_ANSWER = 64 * 1024 * 1024
 
-# Run and StreamKeepalive are absent on purpose: gRPC cannot know whether a run was applied when its connection broke,
-# and a broken stream is opened again with its own backoff.
+# Run and the streams are absent on purpose: gRPC cannot know whether a run was applied when its connection broke, and a
+# broken stream is opened again with its own backoff.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -106,6 +107,11 @@ class Transport:
         """Open a keepalive stream; errors show when it is used."""
         _, stubs = self._open()
         return stubs.sessions.StreamKeepalive(metadata=self._metadata)
+
+    def watch_sessions(self, request: sessions_pb2.WatchSessionsRequest) -> WatchCall:
+        """Open a watch; errors show when it is read."""
+        _, stubs = self._open()
+        return stubs.sessions.WatchSessions(request, metadata=self._metadata)
 
     async def close(self) -> None:
         """Cancel what is in flight and close the channel. May be called twice."""

@@ -92,6 +92,20 @@ class AppInfo(Record):
 
 
 @dataclass(frozen=True)
+class WatchEvent:
+    """One thing that happened to a session."""
+
+    event: str
+    """"created", "ended", "expired" or "worker_lost"; or "watching", if that is asked for."""
+    session: SessionInfo | None
+    """The session as it was right after it; None for "watching"."""
+    occurred_at: datetime
+    """Aware, in UTC, by the gateway's clock."""
+    resume_token: str
+    """Continues a watch behind this event."""
+
+
+@dataclass(frozen=True)
 class KeepaliveEvent:
     """News of one session: it was renewed (`session` is set), or it is lost (`error` is set)."""
 

@@ -50,6 +50,7 @@ OTHERS = {
     "AsyncInference",
     "AsyncKeepaliveStream",
     "AsyncSession",
+    "AsyncWatchStream",
     "FunctionInfo",
     "Inference",
     "KeepaliveEvent",
@@ -58,6 +59,8 @@ OTHERS = {
     "RunResult",
     "Session",
     "SessionInfo",
+    "WatchEvent",
+    "WatchStream",
 }
 
 
