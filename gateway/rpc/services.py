@@ -2,11 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-<<<<<<< HEAD
-from contextlib import aclosing
-=======
-from contextlib import closing
->>>>>>> watch
+from contextlib import aclosing, closing
 
 from gateway.clock import Clock
 from gateway.errors import InvalidRequest

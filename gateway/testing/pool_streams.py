@@ -47,9 +47,9 @@ class PoolStreaming(PoolFixtures):
         partials = Partials(LARGEST)
         call = stream(leased, "yield_some", partials, outputs=100, size=100_000)
         assert await anext(partials)
-        before = (await leased.call("kept"))["state"]["yielded"]
-        assert before < 20
-        assert (await leased.call("kept"))["state"]["yielded"] == before
+        for _ in range(20):
+            # A function that does not wait is past this at the first of these calls.
+            assert (await leased.call("kept"))["state"]["yielded"] < 20
         assert len([output async for output in partials]) == 99
         assert json.loads(await answer(call)) == {"outputs": 100}
 

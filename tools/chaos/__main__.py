@@ -14,6 +14,7 @@ from gateway.testing.process import GatewayProcess
 from gateway.workers.runtime import runtime_directory
 from tools.chaos.caller import Caller
 from tools.chaos.report import Tally, write
+from tools.chaos.watcher import Watcher
 from tools.paths import ROOT
 
 CALLERS = 8
@@ -78,10 +79,16 @@ async def play(gateway: GatewayProcess, ledger: Path, seconds: float, tally: Tal
     killed: dict[str, float] = {}
     stop = asyncio.Event()
     callers = [Caller(lambda: gateway.address, str(ledger), tally, killed) for _ in range(CALLERS)]
+    watcher = Watcher(lambda: gateway.address, tally)
+    watching = asyncio.create_task(watcher.run())
+    await watcher.stands.wait()
     running = [asyncio.create_task(caller.run(stop)) for caller in callers]
     await Killer(gateway, tally, killed).run(time.monotonic() + seconds)
     stop.set()
     await asyncio.gather(*running)
+    await watcher.compare()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
 
 
 def count_orphans(data_dir: Path, tally: Tally) -> None:

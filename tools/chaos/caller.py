@@ -12,6 +12,7 @@ from sessiongateway import (
     AsyncInference,
     DeadlineExceededError,
     GatewayDrainingError,
+    NoWorkerAvailableError,
     SessionEndedError,
     SessionExpiredError,
     SessionGatewayError,
@@ -37,8 +38,6 @@ class Known:
     id: str
     worker_id: str
     tokens: list[str] = field(default_factory=list)
-    maybe: set[str] = field(default_factory=set)
-    """Tokens of calls whose fate is not known."""
     last_contact: float = 0.0
     """When the newest answer arrived, on this process's monotonic clock."""
 
@@ -76,7 +75,7 @@ class Caller:
             for _ in range(CALLS_OF_A_SESSION):
                 if stop.is_set():
                     break
-                await self._call(known)
+                await random.choice((self._call, self._call, self._call, self._walk, self._renew, self._plain))(known)
             await self._repeat_until_answered(lambda client: client.sessions.end(known.id))
         except SessionGatewayError as error:
             self._judge_end(known, error)
@@ -97,33 +96,72 @@ class Caller:
         return Known(answer.session_id, answer.session.worker_id, [token], last_contact=time.monotonic())
 
     async def _call(self, known: Known) -> None:
-        token = uuid.uuid4().hex
-        known.maybe.add(token)
+        token, request_id = uuid.uuid4().hex, uuid.uuid4().hex
         fields = {"app": "chaos", "function": "add", "input": self._input(token), "session": known.id}
-        request_id = uuid.uuid4().hex
         answer = await self._repeat_until_answered(
             lambda client: client.run(fields, request_id=request_id, timeout=PATIENCE)
         )
-        known.maybe.discard(token)
+        self._check_state(known, token, answer["output"])
+
+    async def _walk(self, known: Known) -> None:
+        """Have it step by step, and from where it is cut off the result alone."""
+        token, request_id = uuid.uuid4().hex, uuid.uuid4().hex
+        fields = {"app": "chaos", "function": "walk", "input": self._input(token), "session": known.id}
+
+        async def walk(client: AsyncInference) -> Any:
+            steps: list[int] = []
+            async with client.run_stream(fields, request_id=request_id, timeout=PATIENCE) as stream:
+                async for output in stream:
+                    steps.append(output["step"])
+                    if steps != list(range(len(steps))):
+                        self._tally.wrong("wrong_answers", f"{known.id}: steps {steps}")
+            self._tally.streams += 1
+            return stream.result
+
+        answer = await self._repeat_until_answered(walk)
+        self._check_state(known, token, answer["output"])
+
+    def _check_state(self, known: Known, token: str, output: dict[str, list[str]]) -> None:
         known.tokens.append(token)
         known.last_contact = time.monotonic()
         self._tally.calls += 1
-        output = answer["output"]
         if output["in_memory"] != known.tokens or output["in_file"] != known.tokens:
             self._tally.wrong("wrong_answers", f"{known.id}: {len(output['in_memory'])} of {len(known.tokens)} tokens")
 
+    async def _renew(self, known: Known) -> None:
+        session = await self._repeat_until_answered(lambda client: client.sessions.keepalive(known.id))
+        known.last_contact = time.monotonic()
+        left = session.expires_in.total_seconds()
+        if session.status != "active" or not 0 < left <= SESSION_TIMEOUT:
+            self._tally.wrong("wrong_answers", f"{known.id}: renewed, {session.status}, {left} s left")
+
+    async def _plain(self, known: Known) -> None:
+        """Call without a session, once: what is cut off is not repeated, as nobody would remember it."""
+        token = uuid.uuid4().hex
+        try:
+            answer = await (await self._connected()).run(
+                app="chaos", function="echo", input=self._input(token), timeout=PATIENCE
+            )
+        except (*_AGAIN, WorkerLostError, NoWorkerAvailableError):
+            return
+        self._tally.calls += 1
+        if answer.output["token"] != token:
+            self._tally.wrong("wrong_answers", f"a plain call: {answer.output['token']} for {token}")
+
     async def _let_expire(self, known: Known) -> None:
-        deadline = known.last_contact + SHORT_TIMEOUT
         while True:
             info: Any = await self._repeat_until_answered(lambda client: client.sessions.get(known.id))
             if info.status == "active":
                 await asyncio.sleep(0.05)
                 continue
             if info.end_reason == "idle_timeout":
-                late = info.ended_at.timestamp() - info.expires_at.timestamp()
-                self._tally.latest_expiry = max(self._tally.latest_expiry, late)
+                due, late = info.expires_at.timestamp(), info.ended_at.timestamp() - info.expires_at.timestamp()
+                if self._tally.last_start < due < info.ended_at.timestamp() < self._tally.last_stop:
+                    self._tally.latest_expiry = max(self._tally.latest_expiry, late)
+                else:
+                    self._tally.latest_expiry_after_restart = max(self._tally.latest_expiry_after_restart, late)
                 if late < -0.001:
-                    self._tally.wrong("early_expiries", f"{known.id}: {-late:.3f} s before {deadline}")
+                    self._tally.wrong("early_expiries", f"{known.id}: {-late:.3f} s")
             else:
                 self._check_reason(known, info.end_reason)
             return

@@ -23,6 +23,7 @@ class Watcher:
         self._tally = tally
         self._events: dict[str, list[WatchEvent]] = {}
         self._token = ""
+        self._told = asyncio.Event()
         self.stands = asyncio.Event()
         """What happens from now on is told."""
 
@@ -52,6 +53,7 @@ class Watcher:
                 if event.session is not None:
                     self._tally.events += 1
                     self._events.setdefault(event.session.id, []).append(event)
+                    self._told.set()
 
     async def compare(self) -> None:
         """Compare with the list of all sessions, once the watch has told of as many ends as there are."""
@@ -61,7 +63,8 @@ class Watcher:
         try:
             async with asyncio.timeout(_CATCH_UP):
                 while sum(len(events) - 1 for events in self._events.values()) < ends:
-                    await asyncio.sleep(0.02)
+                    self._told.clear()
+                    await self._told.wait()
         except TimeoutError:
             self._tally.wrong("wrong_events", "the watch has not told of every end")
         for session in sessions:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from sessiongateway.app import BaseApp, BaseAppInput, BaseAppOutput
+from sessiongateway.app import BaseApp, BaseAppInput, BaseAppOutput, Result
 
 
 class AddInput(BaseAppInput):
@@ -23,6 +24,16 @@ class AddOutput(BaseAppOutput):
     pid: int
 
 
+STEPS = 20
+
+
+class WalkStep(BaseAppOutput):
+    """One of the steps."""
+
+    step: int
+    padding: str
+
+
 class App(BaseApp):
     """Adds, and tells everything."""
 
@@ -38,6 +49,19 @@ class App(BaseApp):
         _note(Path(input.ledger), input.token)
         await asyncio.sleep(input.seconds)
         return AddOutput(in_memory=self.tokens, in_file=self.file.read_text().split(), pid=os.getpid())
+
+    async def walk(self, input: AddInput) -> AsyncIterator[WalkStep | Result[AddOutput]]:
+        """Remember a token, a step at a time."""
+        for step in range(STEPS):
+            yield WalkStep(step=step, padding="." * 4096)
+            await asyncio.sleep(input.seconds / STEPS)
+        yield Result(await self.add(input))
+
+    async def echo(self, input: AddInput) -> AddInput:
+        """Return the input, once it is in the ledger."""
+        _note(Path(input.ledger), input.token)
+        await asyncio.sleep(input.seconds)
+        return input
 
 
 def _note(path: Path, token: str) -> None:
