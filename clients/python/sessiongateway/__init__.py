@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from sessiongateway._keepalive import AsyncKeepaliveStream
     from sessiongateway._pacing import Pacing
     from sessiongateway._session import AsyncSession
-    from sessiongateway._sync import Inference, KeepaliveStream, Session
+    from sessiongateway._stream import AsyncRunStream
+    from sessiongateway._sync import Inference, KeepaliveStream, RunStream, Session
     from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "AppStartFailedError",
     "AsyncInference",
     "AsyncKeepaliveStream",
+    "AsyncRunStream",
     "AsyncSession",
     "CallCountMismatchError",
     "CallInterruptedError",
@@ -75,6 +77,7 @@ __all__ = [
     "QuotaExceededError",
     "RequestIdReusedError",
     "RunResult",
+    "RunStream",
     "Session",
     "SessionBusyError",
     "SessionEndedError",
@@ -95,9 +98,11 @@ __all__ = [
 _HOMES = {
     "AsyncInference": "_client",
     "AsyncKeepaliveStream": "_keepalive",
+    "AsyncRunStream": "_stream",
     "AsyncSession": "_session",
     "Inference": "_sync",
     "KeepaliveStream": "_sync",
+    "RunStream": "_sync",
     "Session": "_sync",
     "Pacing": "_pacing",
     "AppInfo": "_types",

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent import futures
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,6 +14,9 @@ T = TypeVar("T")
 # Re-entrant, because the collector may drop an unused client, and so release a portal, at any allocation.
 _lock = threading.RLock()
 _shared: "Portal | None" = None
+
+waiting_thread: ContextVar[int | None] = ContextVar("sessiongateway_waiting_thread", default=None)
+"""In what runs on a portal: the thread that waits for it. None elsewhere."""
 
 
 class Portal:
@@ -73,7 +77,10 @@ class Portal:
             if reason := self._reason_to_refuse():
                 work.close()
                 raise RuntimeError(reason)
+            # The loop runs it in a copy of this thread's context of now.
+            waits = waiting_thread.set(threading.get_ident())
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            waiting_thread.reset(waits)
         try:
             return future.result()
         except futures.CancelledError:

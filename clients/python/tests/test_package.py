@@ -49,6 +49,7 @@ OTHERS = {
     "AppInfo",
     "AsyncInference",
     "AsyncKeepaliveStream",
+    "AsyncRunStream",
     "AsyncSession",
     "FunctionInfo",
     "Inference",
@@ -56,6 +57,7 @@ OTHERS = {
     "KeepaliveStream",
     "Pacing",
     "RunResult",
+    "RunStream",
     "Session",
     "SessionInfo",
 }
