@@ -77,10 +77,7 @@ class Portal:
             if reason := self._reason_to_refuse():
                 work.close()
                 raise RuntimeError(reason)
-            # The loop runs it in a copy of this thread's context of now.
-            waits = waiting_thread.set(threading.get_ident())
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-            waiting_thread.reset(waits)
+            future = self._submit(work)
         try:
             return future.result()
         except futures.CancelledError:
@@ -106,6 +103,14 @@ class Portal:
         with _lock:
             if self.belongs_here and not self._stopping:
                 self._loop.call_soon_threadsafe(start)
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> "futures.Future[T]":
+        # The loop runs it in a copy of this thread's context as it is now.
+        token = waiting_thread.set(threading.get_ident())
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        finally:
+            waiting_thread.reset(token)
 
     def _reason_to_refuse(self) -> str | None:
         if not self.belongs_here:
