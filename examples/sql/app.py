@@ -4,22 +4,24 @@ import asyncio
 import io
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, Self, TextIO
+from typing import Annotated, Literal, Self, TextIO, TypeVar, TypeVarTuple
 
 from csv_columns import ColumnType, CsvError, Table, read_table
 from memory_database import Cell, MemoryDatabase, RefusedError, Rows, Scalar, TimeLimitError, TooLargeError
 from pydantic import ConfigDict, Field, model_validator
 
-from sessiongateway.app import BaseApp, BaseAppInput, BaseAppOutput
+from sessiongateway.app import BaseApp, BaseAppInput, BaseAppOutput, Result
 
 DATA = Path(__file__).parent / "data"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_TABLES_IN_HINT = 20
 
 TableName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
+Answer = TypeVar("Answer")
+Arguments = TypeVarTuple("Arguments")
 ErrorKind = Literal["sql", "refused", "too_slow", "too_large", "parameter", "csv", "file"]
 
 
@@ -89,6 +91,26 @@ class QueryOutput(BaseAppOutput):
     truncated: bool = Field(default=False, description="Whether there are more: the limit or 1 MiB was reached.")
 
 
+class RowsInput(StrictInput):
+    sql: str = Field(min_length=1, description="One SQL statement that reads, in SQLite's dialect.")
+    params: list[Scalar] | dict[str, Scalar] = Field(
+        default=[], description="Values for the placeholders: a list for `?`, an object for `:name`."
+    )
+    batch_rows: int = Field(default=100, ge=1, le=1000, description="How many rows a batch has at most.")
+    timeout_seconds: float = Field(default=10, gt=0, le=300, description="How long each batch may take.")
+
+
+class Batch(BaseAppOutput):
+    columns: list[str] = Field(description="The names of the columns; several may be equal.")
+    rows: list[list[Cell]] = Field(description="The next rows, with values as `query` has them; 1 MiB at most.")
+
+
+class RowsOutput(BaseAppOutput):
+    ok: bool = Field(description="Whether the query was answered to its end.")
+    error: Problem | None = Field(default=None, description="Why not.")
+    row_count: int = Field(default=0, description="How many rows all batches had together.")
+
+
 class TableOutput(BaseAppOutput):
     name: str = Field(description="The table's name.")
     columns: dict[str, str] = Field(description="The type of each column.")
@@ -97,6 +119,10 @@ class TableOutput(BaseAppOutput):
 
 class TablesOutput(BaseAppOutput):
     tables: list[TableOutput] = Field(description="The tables, in order of their names.")
+
+
+QUERY_ERRORS = (RefusedError, TimeLimitError, TooLargeError, sqlite3.Error, OverflowError, UnicodeError)
+NO_STATEMENT = Problem(kind="sql", message="there is no statement in this text")
 
 
 class App(BaseApp):
@@ -122,10 +148,10 @@ class App(BaseApp):
         """Answer a query about the loaded tables. It can only read: tables come and go by `load`."""
         try:
             result = await self._run(input)
-        except (RefusedError, TimeLimitError, TooLargeError, sqlite3.Error, OverflowError, UnicodeError) as error:
+        except QUERY_ERRORS as error:
             return QueryOutput(ok=False, error=self._query_problem(error))
         if not result.columns:
-            return QueryOutput(ok=False, error=Problem(kind="sql", message="there is no statement in this text"))
+            return QueryOutput(ok=False, error=NO_STATEMENT)
         return QueryOutput(
             ok=True,
             columns=result.columns,
@@ -133,6 +159,23 @@ class App(BaseApp):
             row_count=len(result.rows),
             truncated=result.truncated,
         )
+
+    async def rows(self, input: RowsInput) -> AsyncIterator[Batch | Result[RowsOutput]]:
+        """Answer a query with all of its rows, however many: in batches, computed as fast as they are read."""
+        stop, count = threading.Event(), 0
+        batches = self._database.batches(input.sql, input.params, input.batch_rows, input.timeout_seconds, stop)
+        try:
+            while (batch := await _in_thread(stop, next, batches, None)) is not None:
+                if not batch.columns:
+                    yield Result(RowsOutput(ok=False, error=NO_STATEMENT))
+                    return
+                count += len(batch.rows)
+                yield Batch(columns=batch.columns, rows=batch.rows)
+            yield Result(RowsOutput(ok=True, row_count=count))
+        except QUERY_ERRORS as error:
+            yield Result(RowsOutput(ok=False, error=self._query_problem(error), row_count=count))
+        finally:
+            batches.close()
 
     def tables(self) -> TablesOutput:
         """List the loaded tables with their columns."""
@@ -143,20 +186,10 @@ class App(BaseApp):
         return TablesOutput(tables=tables)
 
     async def _run(self, input: QueryInput) -> Rows:
-        # In a thread, so that the call can be cancelled while SQLite computes. The database serves one caller at a
-        # time, hence a cancelled call ends only after its query has stopped.
         stop = threading.Event()
-        query = asyncio.ensure_future(
-            asyncio.to_thread(self._database.query, input.sql, input.params, input.limit, input.timeout_seconds, stop)
+        return await _in_thread(
+            stop, self._database.query, input.sql, input.params, input.limit, input.timeout_seconds, stop
         )
-        try:
-            return await asyncio.shield(query)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait([query])
-            # Marks how it ended as seen: nobody waits for that any more.
-            query.exception()
-            raise
 
     def _query_problem(self, error: Exception) -> Problem:
         message = str(error)
@@ -180,6 +213,20 @@ class App(BaseApp):
         shown = [f"{table.name}({', '.join(name for name, _ in table.columns)})" for table in tables]
         more = ", and more" if len(shown) > MAX_TABLES_IN_HINT else ""
         return "tables: " + ", ".join(shown[:MAX_TABLES_IN_HINT]) + more
+
+
+async def _in_thread(stop: threading.Event, function: Callable[[*Arguments], Answer], *arguments: *Arguments) -> Answer:
+    # So that the call can be cancelled while SQLite computes. The database serves one caller at a time, hence a
+    # cancelled call ends only after its query has stopped.
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([work])
+        # Marks how it ended as seen: nobody waits for that any more.
+        work.exception()
+        raise
 
 
 def _read(input: LoadInput) -> Table:

@@ -6,7 +6,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -110,6 +110,29 @@ class MemoryDatabase:
             finally:
                 cursor.close()
 
+    def batches(
+        self, sql: str, parameters: Parameters, size: int, seconds: float, stop: threading.Event
+    ) -> Generator[Rows, None, None]:
+        """Run one statement that only reads, and yield all of its rows: at most `size` at a time, and at least once.
+
+        Raises what `query` raises, whose `seconds` are here those for one batch. Nothing else may be done with the
+        database before the generator has ended or is closed.
+        """
+        with self._reading_only():
+            with self._limited(seconds, stop):
+                cursor = self._connection.execute(sql, parameters)
+            try:
+                names = [column[0] for column in cursor.description or ()]
+                batches = _batched(cursor, size)
+                while True:
+                    with self._limited(seconds, stop):
+                        batch = next(batches, None)
+                    if batch is None:
+                        return
+                    yield Rows(names, batch, truncated=False)
+            finally:
+                cursor.close()
+
     def _table(self, name: str) -> TableInfo:
         columns = self._connection.execute("SELECT name, lower(type) FROM pragma_table_info(?)", [name]).fetchall()
         (row_count,) = self._connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()
@@ -173,6 +196,25 @@ def _bounded(cursor: Iterable[tuple[Value | bytes, ...]], limit: int) -> tuple[l
             return rows, True
         rows.append([_cell(value) for value in row])
     return rows, False
+
+
+def _batched(cursor: Iterable[tuple[Value | bytes, ...]], size: int) -> Iterator[list[list[Cell]]]:
+    batch: list[list[Cell]] = []
+    room, is_first = MAX_ANSWER_BYTES, True
+    for row in cursor:
+        weight = sum(map(_weight, row))
+        if weight > MAX_ANSWER_BYTES:
+            raise TooLargeError(f"a row is larger than {MAX_ANSWER_BYTES} bytes")
+        if weight > room:
+            yield batch
+            batch, room, is_first = [], MAX_ANSWER_BYTES, False
+        room -= weight
+        batch.append([_cell(value) for value in row])
+        if len(batch) == size:
+            yield batch
+            batch, room, is_first = [], MAX_ANSWER_BYTES, False
+    if batch or is_first:
+        yield batch
 
 
 def _weight(value: Value | bytes) -> int:

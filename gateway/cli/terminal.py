@@ -49,6 +49,10 @@ class Terminal:
         text = JSONHighlighter()(visible(json.dumps(value, ensure_ascii=False, indent=2)))
         self._console.print(text, soft_wrap=True)
 
+    def partial(self, value: Any) -> None:
+        """Draw a partial output in one line, at once."""
+        self._console.print(JSONHighlighter()(visible(json.dumps(value, ensure_ascii=False))), soft_wrap=True)
+
     def session(self, info: SessionInfo) -> None:
         """Draw everything about one session."""
         grid = _grid()
@@ -136,11 +140,15 @@ class Terminal:
         title = Text(function.name, style="bold cyan")
         if is_default:
             title.append("  (default)", style="dim")
+        if function.streams:
+            title.append("  (streams)", style="dim")
         self._console.print(title)
         if function.description:
             self._console.print(Padding(Text(visible(function.description)), (0, 2)))
         grid = _grid()
         _add_schema(grid, "takes", function.input_schema)
+        if function.streams:
+            _add_schema(grid, "yields", function.partial_schema)
         _add_schema(grid, "returns", function.output_schema)
         self._console.print(Padding(grid, (0, 2)))
 

@@ -43,7 +43,7 @@ Sgw = Callable[..., Result]
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for all tests: they use sessions of their own."""
-    apps = {"kv": EXAMPLES / "kv", "faulty": APPS / "faulty", "broken": APPS / "broken"}
+    apps = {"kv": EXAMPLES / "kv", "faulty": APPS / "faulty", "broken": APPS / "broken", "counter": APPS / "counter"}
     with GatewayProcess(tmp_path_factory.mktemp("gateway"), apps) as process:
         yield process
 

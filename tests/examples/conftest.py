@@ -5,15 +5,15 @@ import inspect
 import json
 import sys
 import typing
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from sessiongateway.app import BaseApp
+from sessiongateway.app import BaseApp, Result
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -26,12 +26,23 @@ class RunningApp:
 
     async def call(self, function: str, input: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call a function. Raises pydantic.ValidationError for an input that its type refuses."""
+        return _as_json(await _resolved(self._begin(function, input)))
+
+    async def stream(self, function: str, input: dict[str, Any] | None = None) -> AsyncGenerator[dict[str, Any], None]:
+        """Call an async generator, and yield what it yields, its result last."""
+        async with aclosing(self._begin(function, input)) as outputs:
+            async for output in outputs:
+                if isinstance(output, Result):
+                    yield _as_json(output.output)
+                    return
+                yield _as_json(output)
+
+    def _begin(self, function: str, input: dict[str, Any] | None) -> Any:
         method = getattr(self.instance, function)
         parameters = list(inspect.signature(method).parameters)
         hints = typing.get_type_hints(method)
         arguments = [hints[name].model_validate_json(json.dumps(input or {})) for name in parameters]
-        answer = await _resolved(method(*arguments))
-        return typing.cast("dict[str, Any]", json.loads(answer.model_dump_json()))
+        return method(*arguments)
 
 
 StartApp = Callable[[str], AbstractAsyncContextManager[RunningApp]]
@@ -71,6 +82,10 @@ def _load(file: Path) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _as_json(answer: Any) -> dict[str, Any]:
+    return typing.cast("dict[str, Any]", json.loads(answer.model_dump_json()))
 
 
 async def _resolved(value: Any) -> Any:

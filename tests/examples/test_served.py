@@ -5,17 +5,19 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from gateway.testing.process import GatewayProcess
-from sessiongateway import DeadlineExceededError, Inference, InvalidInputError
+from sessiongateway import AsyncInference, DeadlineExceededError, Inference, InvalidInputError, SessionEndedError
 from tests.examples.conftest import EXAMPLES
 from tests.examples.test_all import NAMES, needs, readme_commands
 
 ENDLESS_SQL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+ENDLESS_ROWS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,46 @@ def test_a_tables_rows_outlive_a_query_that_its_caller_gave_up(client: Inference
             session.call("query", {"sql": ENDLESS_SQL, "timeout_seconds": 300}, timeout=0.3)
         assert session.call("query", {"sql": "SELECT sum(a) FROM t"}).output["rows"] == [[3]]
     assert "never retrieved" not in gateway.log
+
+
+def test_all_rows_of_a_query_are_streamed_and_their_number_is_the_result(client: Inference) -> None:
+    with client.session("sql") as session:
+        session.call("load", {"name": "cities", "path": "cities.csv"})
+        stream = session.stream("rows", {"sql": "SELECT city FROM cities", "batch_rows": 5}, expected_call_count=1)
+        assert [len(batch["rows"]) for batch in stream] == [5, 3]
+        assert stream.result.output == {"ok": True, "error": None, "row_count": 8}
+        assert session.call("rows", {"sql": "SELECT city FROM cities"}).output == stream.result.output
+
+
+def test_a_stream_that_its_reader_leaves_stops_its_query_and_the_tables_stay(client: Inference) -> None:
+    with client.session("sql") as session:
+        session.call("load", {"name": "t", "csv": "a\n1\n2\n"})
+        with session.stream("rows", {"sql": ENDLESS_ROWS, "batch_rows": 1000}) as stream:
+            assert next(stream)["rows"][-1] == [1000]
+        assert session.call("query", {"sql": "SELECT sum(a) FROM t"}).output["rows"] == [[3]]
+
+
+async def test_a_session_that_a_stream_has_opened_ends_under_another_stream_with_a_reason(
+    gateway: GatewayProcess,
+) -> None:
+    async with AsyncInference(address=gateway.address) as client, client.session("sql") as session:
+        opened = await session.stream("load", {"name": "t", "csv": "a\n1\n"}).finish()
+        assert (session.id, opened.output["row_count"]) == (opened.session_id, 1)
+        stream = session.stream("rows", {"sql": ENDLESS_ROWS, "batch_rows": 1000})
+        assert (await anext(stream))["columns"] == ["i"]
+        await session.end()
+        with pytest.raises(SessionEndedError) as caught:
+            await stream.finish()
+        assert (caught.value.end_reason, caught.value.run_state) == ("caller", "unknown")
+
+
+def test_a_repeat_of_a_stream_gets_the_result_without_the_outputs(client: Inference) -> None:
+    once = {"app": "sql", "function": "rows", "input": {"sql": "SELECT 1"}, "request_id": str(uuid.uuid4())}
+    first = client.run_stream(once)
+    assert len(list(first)) == 1
+    again = client.run_stream(once)
+    assert list(again) == []
+    assert again.result == first.result == client.run(once)
 
 
 def test_variables_outlive_code_that_its_caller_gave_up(client: Inference) -> None:

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from sessiongateway._keepalive import AsyncKeepaliveStream
     from sessiongateway._pacing import Pacing
     from sessiongateway._session import AsyncSession
-    from sessiongateway._sync import Inference, KeepaliveStream, Session, WatchStream
+    from sessiongateway._stream import AsyncRunStream
+    from sessiongateway._sync import Inference, KeepaliveStream, RunStream, Session, WatchStream
     from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
     from sessiongateway._watch import AsyncWatchStream
 
@@ -56,6 +57,7 @@ __all__ = [
     "AppStartFailedError",
     "AsyncInference",
     "AsyncKeepaliveStream",
+    "AsyncRunStream",
     "AsyncSession",
     "AsyncWatchStream",
     "CallCountMismatchError",
@@ -77,6 +79,7 @@ __all__ = [
     "QuotaExceededError",
     "RequestIdReusedError",
     "RunResult",
+    "RunStream",
     "Session",
     "SessionBusyError",
     "SessionEndedError",
@@ -99,10 +102,12 @@ __all__ = [
 _HOMES = {
     "AsyncInference": "_client",
     "AsyncKeepaliveStream": "_keepalive",
+    "AsyncRunStream": "_stream",
     "AsyncSession": "_session",
     "AsyncWatchStream": "_watch",
     "Inference": "_sync",
     "KeepaliveStream": "_sync",
+    "RunStream": "_sync",
     "Session": "_sync",
     "WatchStream": "_sync",
     "Pacing": "_pacing",

@@ -7,12 +7,14 @@ from typing import Any, Self
 
 import grpc
 
+from sessiongateway._convert import run_request
 from sessiongateway._exceptions import SessionGatewayError
 from sessiongateway._keepalive import AsyncKeepaliveStream, Renewer
 from sessiongateway._pacing import Pacing
 from sessiongateway._resources import AsyncApps, AsyncSessions
 from sessiongateway._runner import Runner
 from sessiongateway._session import AsyncSession
+from sessiongateway._stream import AsyncRunStream
 from sessiongateway._transport import Transport
 from sessiongateway._types import RunResult
 from sessiongateway._watch import AsyncWatchStream
@@ -82,7 +84,27 @@ class AsyncInference:
             ValueError: `app` is missing, or the input cannot be JSON. Nothing was sent.
             SessionGatewayError: The run failed; its class says how, its `run_state` whether it was applied.
         """
-        return await self._runner.run({**(params or {}), **fields}, self._runner.deadline(timeout))
+        return await self._runner.run(run_request({**(params or {}), **fields}), self._runner.deadline(timeout))
+
+    def run_stream(
+        self, params: Mapping[str, Any] | None = None, /, *, timeout: float | None = None, **fields: Any
+    ) -> AsyncRunStream:
+        """Call a function of an app, and return an iterator over its partial outputs, which has the result at its end.
+
+        Takes what `run` takes. Nothing is sent, and no time counts, before the first step of the iteration. Iterating
+        raises what `run` raises, and sends the run again under the same rule, before the first part only.
+
+        Args:
+            params: The fields as one mapping.
+            timeout: Seconds from the first step to the result, overriding the client's.
+            **fields: The fields one by one.
+
+        Raises:
+            TypeError: A field is unknown or has the wrong type.
+            ValueError: `app` is missing, or the input cannot be JSON.
+        """
+        request = run_request({**(params or {}), **fields})
+        return AsyncRunStream(self._runner.stream(request, lambda: self._runner.deadline(timeout)))
 
     def session(
         self,

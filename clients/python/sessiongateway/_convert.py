@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf import duration_pb2, json_format, timestamp_pb2
+from google.protobuf import duration_pb2, json_format, struct_pb2, timestamp_pb2
 
 from sessiongateway._types import AppInfo, FunctionInfo, RunResult, SessionInfo, WatchEvent
 from sessiongateway.v1 import apps_pb2, errors_pb2, sessions_pb2
@@ -99,16 +99,25 @@ def run_result(response: sessions_pb2.RunResponse) -> RunResult:
         ValueError: The output is not JSON.
     """
     form = response.WhichOneof("result")
-    if form == "output":
-        output = json_format.MessageToDict(response.output)
-    else:
-        output = json.loads(response.output_json) if form else {}
     return RunResult(
         session_id=response.session_id,
-        output=output,
+        output=_object(getattr(response, form)) if form else {},
         call_id=response.call_id,
         session=session_info(response.session) if response.HasField("session") else None,
     )
+
+
+def partial_output(response: sessions_pb2.RunStreamResponse) -> Any:
+    """Decode a part of a run's answer that is not the result.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    return _object(getattr(response, response.WhichOneof("part") or "partial_json"))
+
+
+def _object(value: struct_pb2.Struct | bytes) -> Any:
+    return json.loads(value) if isinstance(value, bytes) else json_format.MessageToDict(value)
 
 
 def session_info(session: sessions_pb2.Session) -> SessionInfo:
@@ -166,6 +175,8 @@ def app_info(app: apps_pb2.App) -> AppInfo:
             description=function.description,
             input_schema=json.loads(function.input_schema or "{}"),
             output_schema=json.loads(function.output_schema or "{}"),
+            streams=function.streams,
+            partial_schema=json.loads(function.partial_schema or "{}"),
         )
         for function in app.functions
     ]

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent import futures
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,6 +14,9 @@ T = TypeVar("T")
 # Re-entrant, because the collector may drop an unused client, and so release a portal, at any allocation.
 _lock = threading.RLock()
 _shared: "Portal | None" = None
+
+waiting_thread: ContextVar[int | None] = ContextVar("sessiongateway_waiting_thread", default=None)
+"""In what runs on a portal: the thread that waits for it. None elsewhere."""
 
 
 class Portal:
@@ -73,7 +77,7 @@ class Portal:
             if reason := self._reason_to_refuse():
                 work.close()
                 raise RuntimeError(reason)
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            future = self._submit(work)
         try:
             return future.result()
         except futures.CancelledError:
@@ -99,6 +103,14 @@ class Portal:
         with _lock:
             if self.belongs_here and not self._stopping:
                 self._loop.call_soon_threadsafe(start)
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> "futures.Future[T]":
+        # The loop runs it in a copy of this thread's context as it is now.
+        token = waiting_thread.set(threading.get_ident())
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        finally:
+            waiting_thread.reset(token)
 
     def _reason_to_refuse(self) -> str | None:
         if not self.belongs_here:

@@ -1,14 +1,22 @@
-"""One run, from the caller's fields to the decoded answer."""
+"""One run, from its request to the decoded answer."""
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
 
-from sessiongateway._convert import run_request, run_result
+from sessiongateway._convert import partial_output, run_result
 from sessiongateway._exceptions import GatewayDrainingError, SessionGatewayError
 from sessiongateway._pacing import Deadline, Pacing
-from sessiongateway._transport import Transport
+from sessiongateway._transport import RunStreamCall, Transport
 from sessiongateway._types import RunResult
 from sessiongateway.v1 import sessions_pb2
+
+ResponseT = TypeVar("ResponseT")
+
+_STATUS_WAIT = 1.0
+"""Seconds for the status behind a result. It usually comes along with it; without it the gateway would take the call
+for one that its caller has left. Nobody who has the result waits longer."""
 
 
 class Runner:
@@ -24,29 +32,76 @@ class Runner:
         """Start counting a request's own seconds, or the client's."""
         return Deadline(self.pacing.clock, self._timeout if timeout is None else timeout)
 
-    async def run(self, fields: Mapping[str, Any], deadline: Deadline) -> RunResult:
+    async def run(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> RunResult:
         """See `AsyncInference.run`."""
-        response = await self._send(run_request(fields), deadline)
-        try:
-            return run_result(response)
-        except (ValueError, RecursionError) as error:
-            raise SessionGatewayError(
-                f"the output cannot be read: {error}",
-                code="INVALID_RESPONSE",
-                session_id=response.session_id or None,
-                call_id=response.call_id or None,
-                run_state="completed",
-            ) from None
+        return _decoded(await self._send(lambda: self._transport.run(request, deadline), deadline))
 
-    async def _send(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> sessions_pb2.RunResponse:
+    async def stream(
+        self, request: sessions_pb2.RunRequest, start_deadline: Callable[[], Deadline]
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the partial outputs of a run, and last its RunResult. The deadline is started with the first step.
+
+        Closing the generator cancels the run. Raises what `run` raises.
+        """
+        deadline = start_deadline()
+        call, part = await self._send(lambda: self._begin(request, deadline), deadline)
+        try:
+            while part is not None:
+                kind = part.WhichOneof("part")
+                if kind == "result":
+                    result = _decoded(part.result)
+                    await self._see_off(call)
+                    yield result
+                    return
+                # Of a kind that only a newer gateway knows.
+                if kind is not None:
+                    yield _decoded_partial(part)
+                part = await self._transport.read(call)
+            raise SessionGatewayError("the stream ended without a result", code="INVALID_RESPONSE", run_state="unknown")
+        finally:
+            call.cancel()
+
+    async def _begin(
+        self, request: sessions_pb2.RunRequest, deadline: Deadline
+    ) -> tuple[RunStreamCall, sessions_pb2.RunStreamResponse | None]:
+        call = await self._transport.run_stream(request, deadline)
+        return call, await self._transport.read(call)
+
+    async def _see_off(self, call: RunStreamCall) -> None:
+        with contextlib.suppress(SessionGatewayError, TimeoutError):
+            async with asyncio.timeout(_STATUS_WAIT):
+                await self._transport.read(call)
+
+    async def _send(self, send: Callable[[], Awaitable[ResponseT]], deadline: Deadline) -> ResponseT:
         pacing = self.pacing
         for attempt in range(pacing.drain_attempts - 1):
             try:
-                return await self._transport.run(request, deadline)
+                return await send()
             except GatewayDrainingError as error:
                 delay = max(error.retry_after or 0.0, pacing.drain.delay(attempt, pacing.random()))
                 remaining = deadline.remaining()
                 if remaining is not None and delay >= remaining:
                     raise
             await pacing.clock.sleep(delay)
-        return await self._transport.run(request, deadline)
+        return await send()
+
+
+def _decoded(response: sessions_pb2.RunResponse) -> RunResult:
+    try:
+        return run_result(response)
+    except (ValueError, RecursionError) as error:
+        raise SessionGatewayError(
+            f"the output cannot be read: {error}",
+            code="INVALID_RESPONSE",
+            session_id=response.session_id or None,
+            call_id=response.call_id or None,
+            run_state="completed",
+        ) from None
+
+
+def _decoded_partial(part: sessions_pb2.RunStreamResponse) -> Any:
+    try:
+        return partial_output(part)
+    except (ValueError, RecursionError) as error:
+        message = f"a partial output cannot be read: {error}"
+        raise SessionGatewayError(message, code="INVALID_RESPONSE", run_state="unknown") from None

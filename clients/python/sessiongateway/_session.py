@@ -1,28 +1,36 @@
 """A session as a thing to hold: it opens with its first call and ends when its block is left."""
 
-import asyncio
 import copy
 import logging
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, overload
 
-from sessiongateway._exceptions import DeadlineExceededError, SessionGatewayError, SessionNotFoundError
+from sessiongateway._convert import run_request
+from sessiongateway._exceptions import SessionGatewayError, SessionNotFoundError
 from sessiongateway._keepalive import Renewer
+from sessiongateway._opening import Opening
 from sessiongateway._pacing import Deadline
 from sessiongateway._resources import AsyncSessions
 from sessiongateway._runner import Runner
+from sessiongateway._stream import AsyncRunStream
 from sessiongateway._types import KeepaliveEvent, RunResult, SessionInfo
+from sessiongateway.v1 import sessions_pb2
 
 _log = logging.getLogger("sessiongateway")
+
+_Take = Callable[[RunResult], Awaitable[None]]
 
 
 class AsyncSession:
     """One session, made by `client.session(app)`.
 
     The first call opens it; calls that arrive meanwhile wait for that. If the first call fails there is no session,
-    and the next call is the first again. From then on every call goes to the session's own app and version, also
-    when a newer one has been deployed. A session that has finished is never replaced: its calls raise.
+    and the next call is the first again. A stream is a call too, and opens the session with its result. From then on
+    every call goes to the session's own app and version, also when a newer one has been deployed. A session that has
+    finished is never replaced: its calls raise.
     """
 
     def __init__(
@@ -44,7 +52,8 @@ class AsyncSession:
         self._renewer = renewer
         self._timeout = timeout
         self._on_lost = on_lost
-        self._opening = asyncio.Lock()
+        self._opening = Opening()
+        self._streams: weakref.WeakSet[AsyncRunStream] = weakref.WeakSet()
         self._id: str | None = None
         self._info: SessionInfo | None = None
         self._lost: SessionGatewayError | None = None
@@ -63,7 +72,13 @@ class AsyncSession:
 
     @overload
     async def call(
-        self, input: Mapping[str, Any] | Any = None, /, *, timeout: float | None = None, request_id: str | None = None
+        self,
+        input: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
     ) -> RunResult: ...
 
     @overload
@@ -75,6 +90,7 @@ class AsyncSession:
         *,
         timeout: float | None = None,
         request_id: str | None = None,
+        expected_call_count: int | None = None,
     ) -> RunResult: ...
 
     async def call(
@@ -85,6 +101,7 @@ class AsyncSession:
         *,
         timeout: float | None = None,
         request_id: str | None = None,
+        expected_call_count: int | None = None,
     ) -> RunResult:
         """Call the app's default function with an input, or a named function with an input.
 
@@ -93,30 +110,69 @@ class AsyncSession:
             input: The input, if a function is named.
             timeout: Seconds for this call, overriding the handle's.
             request_id: Idempotency key.
+            expected_call_count: How many calls the session must have had when this one's turn comes. Not for the call
+                that opens it.
 
         Raises:
             TypeError: Two inputs, or an input that is not an object. Nothing was sent.
             ValueError: The input cannot be JSON. Nothing was sent.
-            RuntimeError: The handle is closed.
+            RuntimeError: The handle is closed; or the session is being opened by a stream that whoever calls has not
+                read to its end.
             SessionGatewayError: The call failed; or, with keepalive, the session is known to be lost.
         """
-        fields = {"input": input, "request_id": request_id}
-        if isinstance(function_or_input, str):
-            fields["function"] = function_or_input
-        elif input is not None:
-            raise TypeError("the function's name must be a str, and come before the input")
-        else:
-            fields["input"] = function_or_input
-        deadline = self._runner.deadline(self._timeout if timeout is None else timeout)
-        if self._id is None:
-            async with _Turn(self._opening, deadline):
-                if self._id is None:
-                    return await self._open(fields, deadline)
-        self._refuse_finished()
-        pinned = self._app if self._info is None else f"{self._info.app}@{self._info.version}"
-        result = await self._runner.run({**fields, "app": pinned, "session": self._id}, deadline)
-        self._info = result.session or self._info
+        request = self._request(function_or_input, input, request_id, expected_call_count)
+        deadline = self._deadline(timeout)
+        async with self._turn_of(request, deadline) as take:
+            result = await self._runner.run(request, deadline)
+            await take(result)
         return result
+
+    @overload
+    def stream(
+        self,
+        input: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
+    ) -> AsyncRunStream: ...
+
+    @overload
+    def stream(
+        self,
+        function: str,
+        input: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
+    ) -> AsyncRunStream: ...
+
+    def stream(
+        self,
+        function_or_input: Any = None,
+        input: Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
+    ) -> AsyncRunStream:
+        """Call a function as `call` does, and return an iterator over its partial outputs with the result at its end.
+
+        Nothing is sent before the first step of the iteration, which raises what `call` raises. Leaving the handle's
+        block closes a stream that has not opened its session yet.
+
+        Raises:
+            TypeError: Two inputs, or an input that is not an object.
+            ValueError: The input cannot be JSON.
+        """
+        request = self._request(function_or_input, input, request_id, expected_call_count)
+        stream = AsyncRunStream(self._parts(request, timeout))
+        self._streams.add(stream)
+        return stream
 
     async def end(self) -> SessionInfo | None:
         """End the session, if it was opened, and close the handle. May be called twice.
@@ -125,6 +181,10 @@ class AsyncSession:
             SessionGatewayError: The session could not be ended; it will expire by itself.
         """
         self._closed = True
+        if self._id is None:
+            # A session whose id is not known yet ends only with the call that opens it.
+            for stream in list(self._streams):
+                await stream.aclose()
         if self._id is None or self._ended:
             return self._info
         if self._renewer is not None:
@@ -154,10 +214,55 @@ class AsyncSession:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(app={self._app!r}, id={self._id!r})"
 
-    async def _open(self, fields: Mapping[str, Any], deadline: Deadline) -> RunResult:
-        self._refuse_finished()
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return self._runner.deadline(self._timeout if timeout is None else timeout)
+
+    def _request(
+        self, function_or_input: Any, input: Any, request_id: str | None, expected_call_count: int | None
+    ) -> sessions_pb2.RunRequest:
+        """Return the request that opens the session."""
+        fields = {"request_id": request_id, "expected_call_count": expected_call_count}
+        if isinstance(function_or_input, str):
+            fields |= {"function": function_or_input, "input": input}
+        elif input is not None:
+            raise TypeError("the function's name must be a str, and come before the input")
+        else:
+            fields["input"] = function_or_input
         opening = {"app": self._app, "session": "new", "session_timeout": self._session_timeout}
-        result = await self._runner.run({**fields, **opening}, deadline)
+        return run_request({**fields, **opening})
+
+    async def _parts(self, request: sessions_pb2.RunRequest, timeout: float | None) -> AsyncGenerator[Any, None]:
+        deadline = self._deadline(timeout)
+        async with (
+            self._turn_of(request, deadline) as take,
+            aclosing(self._runner.stream(request, lambda: deadline)) as parts,
+        ):
+            async for part in parts:
+                if isinstance(part, RunResult):
+                    await take(part)
+                elif self._id is None:
+                    self._opening.read_by_caller()
+                yield part
+
+    @asynccontextmanager
+    async def _turn_of(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> AsyncIterator[_Take]:
+        """Let the request open the session, while others wait, or else make it one in the session that is open."""
+        if self._id is None:
+            async with self._opening.turn(deadline):
+                if self._id is None:
+                    self._refuse_finished()
+                    yield self._opened
+                    return
+        self._refuse_finished()
+        request.ClearField("session_timeout")
+        request.app = self._app if self._info is None else f"{self._info.app}@{self._info.version}"
+        request.session = self._id
+        yield self._called
+
+    async def _called(self, result: RunResult) -> None:
+        self._info = result.session or self._info
+
+    async def _opened(self, result: RunResult) -> None:
         self._id, self._info = result.session_id, result.session
         if self._closed:
             # The block was left while this call ran, and could not end what it did not know.
@@ -165,7 +270,6 @@ class AsyncSession:
         elif self._renewer is not None:
             timeout = None if self._info is None else self._info.session_timeout
             self._renewer.add(self._id, self._hear, timeout)
-        return result
 
     def _refuse_finished(self) -> None:
         if self._closed:
@@ -185,22 +289,3 @@ class AsyncSession:
                 self._on_lost(event.error)
             except Exception:  # noqa: BLE001 - the other sessions' renewals must go on
                 _log.exception("on_lost of session %s failed", self._id)
-
-
-class _Turn:
-    """Holds a lock that is waited for no longer than a deadline allows."""
-
-    def __init__(self, lock: asyncio.Lock, deadline: Deadline) -> None:
-        self._lock = lock
-        self._deadline = deadline
-
-    async def __aenter__(self) -> None:
-        try:
-            async with asyncio.timeout(self._deadline.remaining()):
-                await self._lock.acquire()
-        except TimeoutError:
-            message = "the session was not open in the time given"
-            raise DeadlineExceededError(message, run_state="not_started") from None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()

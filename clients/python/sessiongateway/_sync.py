@@ -14,6 +14,7 @@ from sessiongateway._pacing import Pacing
 from sessiongateway._portal import Portal
 from sessiongateway._resources import AsyncApps, AsyncSessions
 from sessiongateway._session import AsyncSession
+from sessiongateway._stream import AsyncRunStream
 from sessiongateway._types import AppInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
 from sessiongateway._watch import AsyncWatchStream
 
@@ -51,6 +52,12 @@ class Inference:
     ) -> RunResult:
         """See `AsyncInference.run`."""
         return self._portal.wait(self._client.run(params, timeout=timeout, **fields))
+
+    def run_stream(
+        self, params: Mapping[str, Any] | None = None, /, *, timeout: float | None = None, **fields: Any
+    ) -> "RunStream":
+        """See `AsyncInference.run_stream`."""
+        return RunStream(self._client.run_stream(params, timeout=timeout, **fields), self._portal)
 
     def session(
         self,
@@ -165,6 +172,36 @@ class WatchStream(Walk[WatchEvent]):
         self.close()
 
 
+class RunStream(Walk[Any]):
+    """See `AsyncRunStream`. May be closed from another thread than the one that iterates."""
+
+    def __init__(self, stream: AsyncRunStream, portal: Portal) -> None:
+        """Made by `client.run_stream` and `session.stream`."""
+        super().__init__(stream, portal)
+        self._stream = stream
+
+    @property
+    def result(self) -> RunResult:
+        """See `AsyncRunStream.result`."""
+        return self._stream.result
+
+    def finish(self) -> RunResult:
+        """See `AsyncRunStream.finish`."""
+        return self._portal.wait(self._stream.finish())
+
+    def close(self) -> None:
+        """See `AsyncRunStream.aclose`."""
+        self._portal.wait(self._stream.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class Session:
     """See `AsyncSession`. Threads may share it."""
 
@@ -185,7 +222,13 @@ class Session:
 
     @overload
     def call(
-        self, input: Mapping[str, Any] | Any = None, /, *, timeout: float | None = None, request_id: str | None = None
+        self,
+        input: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
     ) -> RunResult: ...
 
     @overload
@@ -197,11 +240,43 @@ class Session:
         *,
         timeout: float | None = None,
         request_id: str | None = None,
+        expected_call_count: int | None = None,
     ) -> RunResult: ...
 
-    def call(self, *arguments: Any, timeout: float | None = None, request_id: str | None = None) -> RunResult:
+    def call(self, *arguments: Any, **options: Any) -> RunResult:
         """See `AsyncSession.call`."""
-        return self._portal.wait(self._session.call(*arguments, timeout=timeout, request_id=request_id))
+        return self._portal.wait(self._session.call(*arguments, **options))
+
+    @overload
+    def stream(
+        self,
+        input: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
+    ) -> RunStream: ...
+
+    @overload
+    def stream(
+        self,
+        function: str,
+        input: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        expected_call_count: int | None = None,
+    ) -> RunStream: ...
+
+    def stream(self, *arguments: Any, **options: Any) -> RunStream:
+        """See `AsyncSession.stream`."""
+
+        async def start() -> AsyncRunStream:
+            return self._session.stream(*arguments, **options)
+
+        return RunStream(self._portal.wait(start()), self._portal)
 
     def end(self) -> SessionInfo | None:
         """See `AsyncSession.end`."""

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from sessiongateway.v1 import apps_pb2_grpc, sessions_pb2, sessions_pb2_grpc
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+RunStreamCall = grpc.aio.UnaryStreamCall[sessions_pb2.RunRequest, sessions_pb2.RunStreamResponse]
 KeepaliveCall = grpc.aio.StreamStreamCall[sessions_pb2.StreamKeepaliveRequest, sessions_pb2.StreamKeepaliveResponse]
 WatchCall = grpc.aio.UnaryStreamCall[sessions_pb2.WatchSessionsRequest, sessions_pb2.WatchSessionsResponse]
 
@@ -103,6 +104,25 @@ class Transport:
         call = stubs.sessions.Run(request, timeout=deadline.remaining(), metadata=self._metadata)
         return await self._finish(call, "unknown")
 
+    async def run_stream(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> RunStreamCall:
+        """Send a run that answers in parts, once, and only over a connection that stands. Its errors show in `read`.
+
+        Raises:
+            SessionGatewayError: There is no connection; the run state is "not_started".
+        """
+        channel, stubs = self._open()
+        await self._connect(channel, deadline)
+        return stubs.sessions.RunStream(request, timeout=deadline.remaining(), metadata=self._metadata)
+
+    async def read(self, call: RunStreamCall) -> sessions_pb2.RunStreamResponse | None:
+        """Return the next part of a run's answer; None when it ended well. Cancelling this cancels the run.
+
+        Raises:
+            SessionGatewayError: The run failed.
+        """
+        part = await self._finish(call.read(), "unknown")
+        return part if isinstance(part, sessions_pb2.RunStreamResponse) else None
+
     def stream_keepalive(self) -> KeepaliveCall:
         """Open a keepalive stream; errors show when it is used."""
         _, stubs = self._open()
@@ -154,7 +174,7 @@ class Transport:
         except grpc.aio.UsageError:
             raise self._closed_error("not_started") from None
 
-    async def _finish(self, call: "grpc.aio.UnaryUnaryCall[Any, ResponseT]", run_state: str | None) -> ResponseT:
+    async def _finish(self, call: Awaitable[ResponseT], run_state: str | None) -> ResponseT:
         try:
             return await call
         except grpc.aio.AioRpcError as error:

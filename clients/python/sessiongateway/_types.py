@@ -71,6 +71,10 @@ class FunctionInfo(Record):
     """JSON Schema (2020-12)."""
     output_schema: dict[str, Any]
     """JSON Schema (2020-12)."""
+    streams: bool
+    """Whether it sends partial outputs before its result."""
+    partial_schema: dict[str, Any]
+    """JSON Schema (2020-12) of a partial output; empty unless it streams."""
 
 
 class AppInfo(Record):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,11 +16,12 @@ from gateway.cli.lazy import examples
 from gateway.cli.local_app import directory_argument, load_app, of_domain, pool
 from gateway.cli.output import write_json
 from gateway.cli.problems import CommandFailed, Problem
-from gateway.config import WorkerSettings
+from gateway.config import ServerSettings, WorkerSettings
 from gateway.errors import GatewayError
 from gateway.model import AppVersion, new_session_id
 from gateway.workers.base import Worker, WorkerCall
 from gateway.workers.local import LocalPool
+from gateway.workers.partials import Partials
 
 _KEYS = {"function", "input"}
 
@@ -39,9 +40,10 @@ def test(directory: Path, calls: IO[str], as_json: bool) -> int:
     """Play calls on one instance of the app in DIR, without a gateway.
 
     FILE, or standard input, has one call a line: {"function": "name", "input": {...}}, both optional. Each is
-    answered with one line of JSON: its output, or its error with the code that a gateway would give. What the app
-    prints goes to standard error. The app runs in a worker process of its own, as in a session: in a temporary
-    directory, and with none of this shell's variables but PATH, locale and the like.
+    answered with one line of JSON: its output, or its error with the code that a gateway would give. Partial outputs
+    of a generator come in lines of their own before that one. What the app prints goes to standard error. The app runs
+    in a worker process of its own, as in a session: in a temporary directory, and with none of this shell's variables
+    but PATH, locale and the like.
     """
     app = load_app(directory)
     if calls.isatty() and not as_json:
@@ -59,14 +61,19 @@ class Instance:
         self._worker = worker
         self._session_id = session_id
 
-    async def call(self, function: str, payload: bytes) -> Any:
-        """Return the output. Raises CommandFailed."""
+    async def call(self, function: str, payload: bytes, show: Callable[[Any], None]) -> Any:
+        """Show partial outputs as they come, and return the output. Raises CommandFailed."""
         if self._worker.exit is not None:
             raise CommandFailed(Problem("SESSION_ENDED", "the worker died in an earlier call", "not_started"))
         name = function or self._app.default_function or "run"
-        call = WorkerCall(name, payload, session_id=self._session_id, epoch=1)
+        partials = Partials(ServerSettings().max_output_bytes)
+        call = WorkerCall(name, payload, session_id=self._session_id, epoch=1, partials=partials)
         try:
-            return json.loads(await self._worker.call(call).reply)
+            reply = self._worker.call(call).reply
+            reply.add_done_callback(lambda _: partials.finish())
+            async for partial in partials:
+                show(json.loads(partial))
+            return json.loads(await reply)
         except GatewayError as error:
             raise CommandFailed(of_domain(error)) from error
 
@@ -115,7 +122,9 @@ def _play(runner: asyncio.Runner, instance: Instance, number: int, text: str) ->
     try:
         function, payload = _parse(text)
         answer["function"] = function or None
-        answer["output"] = runner.run(instance.call(function, payload))
+        answer["output"] = runner.run(
+            instance.call(function, payload, lambda partial: write_json({**answer, "partial": partial}, indent=None))
+        )
     except CommandFailed as failed:
         problem = failed.problem
         answer["error"] = problem.bare_document()

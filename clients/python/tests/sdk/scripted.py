@@ -213,6 +213,7 @@ class _Sessions(sessions_pb2_grpc.SessionServiceServicer):
             yield response
 
     async def RunStream(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self._gateway.received.setdefault("RunStream", []).append(request)
         async for response in self._gateway.answer_streams["RunStream"](request, context):
             yield response
 
