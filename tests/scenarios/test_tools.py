@@ -10,7 +10,16 @@ from tests.scenarios.witness import APPS, STEADY
 
 INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION = 3, 5, 9
 
-METHODS = {"Run", "GetSession", "ListSessions", "Keepalive", "StreamKeepalive", "EndSession"}
+METHODS = {
+    "Run",
+    "RunStream",
+    "GetSession",
+    "ListSessions",
+    "Keepalive",
+    "StreamKeepalive",
+    "WatchSessions",
+    "EndSession",
+}
 
 
 @pytest.fixture(scope="module")
