@@ -1,6 +1,10 @@
 """`sgw session watch`."""
 
-from collections.abc import Iterable
+import contextlib
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 import click
@@ -9,7 +13,7 @@ from gateway.cli.complete import app_names
 from gateway.cli.connection import Target, client_command
 from gateway.cli.exits import Exit
 from gateway.cli.lazy import examples
-from sessiongateway import WatchEvent
+from sessiongateway import WatchEvent, WatchStream
 
 
 @click.command(
@@ -35,12 +39,37 @@ def watch(target: Target, app: str | None, resume_token: str | None) -> int:
     stands; in JSON it comes again after quiet times, with a fresh `resume_token`.
     """
     try:
-        with target.client("") as client, client.sessions.watch(resume_token, app, show_watching=True) as events:
+        with (
+            target.client("") as client,
+            client.sessions.watch(resume_token, app, show_watching=True) as events,
+            _ended_by_interrupt(events),
+        ):
             _show(target, events)
     except KeyboardInterrupt:
-        # The usual end of a watch, about which there is nothing to say.
-        return Exit.INTERRUPTED
-    return Exit.OK
+        pass  # before the watch stood, or a second time: as below
+    # The usual end of a watch, about which there is nothing to say.
+    return Exit.INTERRUPTED
+
+
+@contextlib.contextmanager
+def _ended_by_interrupt(events: WatchStream) -> Iterator[None]:
+    """Have Ctrl-C close the watch rather than break off whatever runs at that moment, such as the writing of a line."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        # On another thread, since this one may be in the middle of a step of the very same watch.
+        threading.Thread(target=close, daemon=True).start()
+
+    def close() -> None:
+        # The command may be over, and its client with it, before this is.
+        with contextlib.suppress(RuntimeError):
+            events.close()
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(target: Target, events: Iterable[WatchEvent]) -> None:
