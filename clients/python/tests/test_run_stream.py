@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import grpc
@@ -15,12 +15,15 @@ from google.protobuf import duration_pb2, struct_pb2
 from sessiongateway import (
     AppError,
     AsyncInference,
+    AsyncRunStream,
     DeadlineExceededError,
     GatewayDrainingError,
     Inference,
     SessionGatewayError,
     UnavailableError,
 )
+from sessiongateway._pacing import Pacing
+from sessiongateway._runner import Runner
 from sessiongateway.v1 import errors_pb2, sessions_pb2
 from tests.sdk.clock import FakeClock
 from tests.sdk.scripted import WAIT, ScriptedGateway, abort
@@ -158,11 +161,38 @@ def test_what_is_not_json_is_an_error_that_says_whether_the_run_is_over(
 
 
 def test_a_result_is_not_held_back_by_a_gateway_that_keeps_the_stream_open(
-    client: Inference, script: StreamScript
+    gateway: ScriptedGateway, script: StreamScript
 ) -> None:
     script.play(result('{"a": 1}'), script.hold)
-    assert client.run_stream(app="kv").finish().output == {"a": 1}
+    with Inference(address=gateway.address, pacing=Pacing(status_timeout=0.05)) as client:
+        assert client.run_stream(app="kv").finish().output == {"a": 1}
     assert script.cancelled.wait(WAIT)
+
+
+class Recorded:
+    """A transport, and a call over it, that remembers what was done with the call."""
+
+    def __init__(self, *parts: sessions_pb2.RunStreamResponse) -> None:
+        self.done: list[str] = []
+        self._parts = list(parts)
+
+    async def run_stream(self, request: Any, deadline: Any) -> "Recorded":
+        return self
+
+    async def read(self, call: Any) -> sessions_pb2.RunStreamResponse | None:
+        self.done.append("read")
+        return self._parts.pop(0) if self._parts else None
+
+    def cancel(self) -> None:
+        self.done.append("cancel")
+
+
+async def test_the_status_behind_the_result_is_read_so_that_the_run_does_not_count_as_cancelled() -> None:
+    transport: Any = Recorded(result())
+    runner = Runner(transport, Pacing(), None)
+    stream = AsyncRunStream(runner.stream(sessions_pb2.RunRequest(), lambda: runner.deadline(None)))
+    assert (await stream.finish()).output == {}
+    assert transport.done == ["read", "read", "cancel"]
 
 
 def test_a_result_counts_whatever_status_follows(client: Inference, script: StreamScript) -> None:
@@ -262,6 +292,24 @@ async def test_a_step_that_waits_while_the_stream_is_closed_raises(
         await step
     assert (caught.value.code, caught.value.run_state) == ("CANCELLED", "unknown")
     assert await asyncio.to_thread(script.cancelled.wait, WAIT)
+
+
+async def test_closing_frees_everybody_who_waits_for_an_output_also_when_one_comes_at_that_moment() -> None:
+    output: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+    async def parts() -> AsyncGenerator[Any, None]:
+        yield await output
+        await asyncio.Event().wait()
+
+    stream = AsyncRunStream(parts())
+    first, second = asyncio.create_task(anext(stream)), asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    output.set_result({"n": 1})
+    async with asyncio.timeout(WAIT):
+        await stream.aclose()
+        assert await first == {"n": 1}
+        with pytest.raises(StopAsyncIteration):
+            await second
 
 
 async def test_cancelling_a_step_cancels_the_run(async_client: AsyncInference, script: StreamScript) -> None:
