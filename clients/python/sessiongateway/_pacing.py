@@ -60,11 +60,11 @@ class Pacing:
     """Before a broken keepalive stream is opened again; its maximum is far below the usual session timeout of 60 s."""
     reply_timeout: float = 10.0
     """Seconds without an answer after which a keepalive stream counts as broken: a host that vanished says nothing."""
+    end_timeout: float = 10.0
+    """Seconds that leaving a session handle may take to end the session, if the handle has no timeout of its own."""
     status_timeout: float = 1.0
     """Seconds for the status behind the result of a stream. It usually comes along with it, and a gateway takes a call
     that is left without it for a cancelled one; but who has the result waits no longer than this."""
-    end_timeout: float = 10.0
-    """Seconds that leaving a session handle may take to end the session, if the handle has no timeout of its own."""
 
 
 class Deadline:
