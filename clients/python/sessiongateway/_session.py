@@ -240,14 +240,15 @@ class AsyncSession:
             async for part in parts:
                 if isinstance(part, RunResult):
                     await take(part)
-                elif self._id is None:
-                    self._opening.read_by_caller()
                 yield part
 
     @asynccontextmanager
     async def _turn_of(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> AsyncIterator[_Take]:
         """Let the request open the session, while others wait, or else make it one in the session that is open."""
         if self._id is None:
+            if any(stream.waits_for_caller() for stream in list(self._streams)):
+                # Waiting for the session that it opens would be waiting for ever.
+                raise RuntimeError("the session is being opened by a stream: read it to its end, or close it, first")
             async with self._opening.turn(deadline):
                 if self._id is None:
                     self._refuse_finished()

@@ -155,5 +155,12 @@ async def test_a_dropped_stream_gives_the_turn_back(async_client: AsyncInference
     async with async_client.session("kv") as session:
         async for _ in session.stream("count"):
             break
-        # Another task: the reader itself is told at once, until the dropped stream has been cleared away.
-        assert (await asyncio.create_task(session.call("keys", timeout=WAIT))).session_id == "sess_2"
+        assert (await session.call("keys", timeout=WAIT)).session_id == "sess_2"
+
+
+def test_a_dropped_stream_gives_the_turn_back_to_its_thread_too(client: Inference, script: StreamScript) -> None:
+    script.play(partial("{}"), script.hold)
+    with client.session("kv") as session:
+        for _ in session.stream("count"):
+            break
+        assert session.call("keys", timeout=WAIT).session_id == "sess_2"
