@@ -162,8 +162,10 @@ class AsyncSession:
     ) -> AsyncRunStream:
         """Call a function as `call` does, and return an iterator over its partial outputs with the result at its end.
 
-        Nothing is sent before the first step of the iteration, which raises what `call` raises. Leaving the handle's
-        block closes a stream that has not opened its session yet.
+        Nothing is sent before the first step of the iteration, which raises what `call` raises. Calls of a session run
+        one after another, so another call waits until the function has ended, and that may wait for the reader: read
+        the stream to its end, or close it, first. Leaving the handle's block closes a stream that has not opened the
+        session yet.
 
         Raises:
             TypeError: Two inputs, or an input that is not an object.
