@@ -13,11 +13,6 @@ from tests.sdk.scripted import WAIT, ScriptedGateway, abort
 from tests.sdk.streams import StreamScript, partial, result
 
 
-@pytest.fixture
-def script(gateway: ScriptedGateway) -> StreamScript:
-    return StreamScript(gateway)
-
-
 @pytest.fixture(autouse=True)
 def calls(gateway: ScriptedGateway) -> None:
     async def run(request: Any, context: Any) -> sessions_pb2.RunResponse:
