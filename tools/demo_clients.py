@@ -24,13 +24,16 @@ def interpreter(stage: Stage) -> None:
 
 def sql(stage: Stage) -> None:
     """Load a table once and ask about it."""
-    stage.heading("SQL over CSV", "Loaded once into a database in memory, asked as often as you like.")
+    stage.heading("SQL over CSV", "Loaded once into a database in memory, asked as often as you like; rows stream.")
     load = json.dumps({"name": "cities", "path": "cities.csv"})
     text = stage.sgw("app", "run", "sql", "--session", "new", "--function", "load", "--input", load)
     session_id = stage.session_in(text)
     query = json.dumps({"sql": "SELECT city, population FROM cities ORDER BY population DESC LIMIT 2"})
     text = stage.sgw("app", "run", "sql", "--session", session_id, "--input", query)
     stage.expect_words(text, '"ok": true', '"Delhi", 16788000')
+    batches = json.dumps({"sql": "SELECT city FROM cities ORDER BY city", "batch_rows": 3})
+    rows = ("app", "run", "sql", "--session", session_id, "--function", "rows", "--input", batches, "--stream")
+    stage.expect_words(stage.sgw(*rows), '"rows": [["Berlin"], ["Cairo"], ["Delhi"]]', '"row_count": 8')
 
 
 def classifier(stage: Stage) -> None:

@@ -64,6 +64,9 @@ class Pacing:
     """Seconds of silence after which a watch counts as broken: a gateway sends something every 30 s at least."""
     end_timeout: float = 10.0
     """Seconds that leaving a session handle may take to end the session, if the handle has no timeout of its own."""
+    status_timeout: float = 1.0
+    """Seconds for the status behind the result of a stream. It usually comes along with it, and a gateway takes a call
+    that is left without it for a cancelled one; but who has the result waits no longer than this."""
 
 
 class Deadline:

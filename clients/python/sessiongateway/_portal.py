@@ -15,8 +15,13 @@ T = TypeVar("T")
 _lock = threading.RLock()
 _shared: "Portal | None" = None
 
-waiting_thread: ContextVar[int | None] = ContextVar("sessiongateway_waiting_thread", default=None)
-"""In what runs on a portal: the thread that waits for it. None elsewhere."""
+# In what runs on a portal: the thread that waits for it. None elsewhere.
+_waiting_thread: ContextVar[int | None] = ContextVar("sessiongateway_waiting_thread", default=None)
+
+
+def who_waits() -> object:
+    """Return who waits for what is running now: a thread, with the synchronous client, else a task."""
+    return _waiting_thread.get() or asyncio.current_task()
 
 
 class Portal:
@@ -106,11 +111,11 @@ class Portal:
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> "futures.Future[T]":
         # The loop runs it in a copy of this thread's context as it is now.
-        token = waiting_thread.set(threading.get_ident())
+        token = _waiting_thread.set(threading.get_ident())
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
         finally:
-            waiting_thread.reset(token)
+            _waiting_thread.reset(token)
 
     def _reason_to_refuse(self) -> str | None:
         if not self.belongs_here:

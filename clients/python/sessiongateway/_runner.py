@@ -14,10 +14,6 @@ from sessiongateway.v1 import sessions_pb2
 
 ResponseT = TypeVar("ResponseT")
 
-_STATUS_WAIT = 1.0
-"""Seconds for the status behind a result. It usually comes along with it; without it the gateway would take the call
-for one that its caller has left. Nobody who has the result waits longer."""
-
 
 class Runner:
     """Runs functions; the only place that sends a run more than once."""
@@ -69,7 +65,7 @@ class Runner:
 
     async def _see_off(self, call: RunStreamCall) -> None:
         with contextlib.suppress(SessionGatewayError, TimeoutError):
-            async with asyncio.timeout(_STATUS_WAIT):
+            async with asyncio.timeout(self.pacing.status_timeout):
                 await self._transport.read(call)
 
     async def _send(self, send: Callable[[], Awaitable[ResponseT]], deadline: Deadline) -> ResponseT:

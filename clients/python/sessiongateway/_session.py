@@ -162,8 +162,10 @@ class AsyncSession:
     ) -> AsyncRunStream:
         """Call a function as `call` does, and return an iterator over its partial outputs with the result at its end.
 
-        Nothing is sent before the first step of the iteration, which raises what `call` raises. Leaving the handle's
-        block closes a stream that has not opened its session yet.
+        Nothing is sent before the first step of the iteration, which raises what `call` raises. Calls of a session run
+        one after another, so another call waits until the function has ended, and that may wait for the reader: read
+        the stream to its end, or close it, first. Leaving the handle's block closes a stream that has not opened the
+        session yet.
 
         Raises:
             TypeError: Two inputs, or an input that is not an object.
@@ -240,14 +242,15 @@ class AsyncSession:
             async for part in parts:
                 if isinstance(part, RunResult):
                     await take(part)
-                elif self._id is None:
-                    self._opening.read_by_caller()
                 yield part
 
     @asynccontextmanager
     async def _turn_of(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> AsyncIterator[_Take]:
         """Let the request open the session, while others wait, or else make it one in the session that is open."""
         if self._id is None:
+            if any(stream.waits_for_caller() for stream in list(self._streams)):
+                # Waiting for the session that it opens would be waiting for ever.
+                raise RuntimeError("the session is being opened by a stream: read it to its end, or close it, first")
             async with self._opening.turn(deadline):
                 if self._id is None:
                     self._refuse_finished()

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sessiongateway._errors import transport_error
+from sessiongateway._portal import who_waits
 from sessiongateway._types import RunResult
 
 
@@ -26,6 +27,7 @@ class AsyncRunStream(AsyncIterator[Any]):
         self._step: asyncio.Timeout | None = None
         self._result: RunResult | None = None
         self._closed = False
+        self._reader: object = None
 
     @property
     def result(self) -> RunResult:
@@ -37,6 +39,10 @@ class AsyncRunStream(AsyncIterator[Any]):
         if self._result is None:
             raise RuntimeError("the stream has no result: it was not read to its end, was closed, or failed")
         return self._result
+
+    def waits_for_caller(self) -> bool:
+        """Whether it has begun and goes on only when the very task, or thread, that asks takes the next step."""
+        return self._reader is not None and self._reader == who_waits()
 
     async def finish(self) -> RunResult:
         """Pass over the partial outputs that are left, and return the result.
@@ -57,14 +63,17 @@ class AsyncRunStream(AsyncIterator[Any]):
                 # Its time is over: the way in which one task can interrupt another without looking like a cancellation.
                 self._step.reschedule(0)
         async with self._turn:
+            self._reader = None
             await self._parts.aclose()
 
     async def __anext__(self) -> Any:
         async with self._turn:
             if self._closed or self._result is not None:
                 raise StopAsyncIteration
+            self._reader = None
             part = await self._next_part()
             if not isinstance(part, RunResult):
+                self._reader = who_waits()
                 return part
             self._result = part
             await self._parts.aclose()

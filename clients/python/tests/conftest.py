@@ -9,6 +9,7 @@ from sessiongateway import AsyncInference, Inference
 from sessiongateway._pacing import Pacing
 from tests.sdk.clock import FakeClock
 from tests.sdk.scripted import KeepaliveScript, ScriptedGateway
+from tests.sdk.streams import StreamScript
 
 
 @pytest.fixture
@@ -24,6 +25,11 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedGateway]:
 @pytest.fixture
 def keepalives(gateway: ScriptedGateway) -> KeepaliveScript:
     return KeepaliveScript(gateway)
+
+
+@pytest.fixture
+def script(gateway: ScriptedGateway) -> StreamScript:
+    return StreamScript(gateway)
 
 
 @pytest.fixture

@@ -13,11 +13,6 @@ from tests.sdk.scripted import WAIT, ScriptedGateway, abort
 from tests.sdk.streams import StreamScript, partial, result
 
 
-@pytest.fixture
-def script(gateway: ScriptedGateway) -> StreamScript:
-    return StreamScript(gateway)
-
-
 @pytest.fixture(autouse=True)
 def calls(gateway: ScriptedGateway) -> None:
     async def run(request: Any, context: Any) -> sessions_pb2.RunResponse:
@@ -155,5 +150,12 @@ async def test_a_dropped_stream_gives_the_turn_back(async_client: AsyncInference
     async with async_client.session("kv") as session:
         async for _ in session.stream("count"):
             break
-        # Another task: the reader itself is told at once, until the dropped stream has been cleared away.
-        assert (await asyncio.create_task(session.call("keys", timeout=WAIT))).session_id == "sess_2"
+        assert (await session.call("keys", timeout=WAIT)).session_id == "sess_2"
+
+
+def test_a_dropped_stream_gives_the_turn_back_to_its_thread_too(client: Inference, script: StreamScript) -> None:
+    script.play(partial("{}"), script.hold)
+    with client.session("kv") as session:
+        for _ in session.stream("count"):
+            break
+        assert session.call("keys", timeout=WAIT).session_id == "sess_2"
