@@ -5,9 +5,8 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent import futures
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -22,6 +21,43 @@ _waiting_thread: ContextVar[int | None] = ContextVar("sessiongateway_waiting_thr
 def who_waits() -> object:
     """Return who waits for what is running now: a thread, with the synchronous client, else a task."""
     return _waiting_thread.get() or asyncio.current_task()
+
+
+class _Job(Generic[T]):
+    """A coroutine that runs on the loop while a thread waits for `done`.
+
+    A bare lock, which the interpreter releases or takes in one step: an interrupt in the middle of a condition of
+    `concurrent.futures` can leave that locked, and then the loop, which needs it to tell the result, stands for ever.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.done = threading.Lock()
+        self.done.acquire()
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+
+    def start(self) -> None:
+        """Begin, on the loop."""
+        self._task = asyncio.get_running_loop().create_task(self._work)
+        self._task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        """Give up, on the loop."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def outcome(self) -> T:
+        """Return the result, or raise the error, once it is done."""
+        assert self._task is not None
+        try:
+            return self._task.result()
+        except asyncio.CancelledError:
+            raise RuntimeError("the client was closed during the request") from None
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting any more, which is no cause for a warning
+        self.done.release()
 
 
 class Portal:
@@ -82,14 +118,13 @@ class Portal:
             if reason := self._reason_to_refuse():
                 work.close()
                 raise RuntimeError(reason)
-            future = self._submit(work)
+            job = self._submit(work)
         try:
-            return future.result()
-        except futures.CancelledError:
-            raise RuntimeError("the client was closed during the request") from None
+            job.done.acquire()
         except BaseException:
-            future.cancel()
+            self._loop.call_soon_threadsafe(job.cancel)
             raise
+        return job.outcome()
 
     def say_farewell(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Run a client's last coroutine, then release the portal; wait for nothing. Safe in a finalizer."""
@@ -109,13 +144,15 @@ class Portal:
             if self.belongs_here and not self._stopping:
                 self._loop.call_soon_threadsafe(start)
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> "futures.Future[T]":
+    def _submit(self, work: Coroutine[Any, Any, T]) -> "_Job[T]":
+        job = _Job(work)
         # The loop runs it in a copy of this thread's context as it is now.
         token = _waiting_thread.set(threading.get_ident())
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._loop.call_soon_threadsafe(job.start)
         finally:
             _waiting_thread.reset(token)
+        return job
 
     def _reason_to_refuse(self) -> str | None:
         if not self.belongs_here:
