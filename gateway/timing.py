@@ -72,7 +72,7 @@ STORE_INSPECTION = 1.0
 """How often the files of the store are looked at: what was deleted or replaced is noticed within this time even if
 nobody calls."""
 
-STORE_OPEN_PATIENCE = 5.0
+STORE_OPEN_PATIENCE = 2.0
 """For how long a start waits for a store that somebody else has locked. There are no callers yet who would wait too."""
 
 STORE_CHECK = 2.0

@@ -185,12 +185,11 @@ class Lifecycle:
 
     async def end_surely(self, live: LiveSession, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
         """End a session that cannot go on, also when the store fails: its record is then written later."""
-        waiting = live.turns.waiting
         try:
             return await self._finish(live.id, reason, exit_)
         except StoreUnavailable:
             if not live.over:
-                self._release(live, self.unwritten.end(live, reason, exit_, waiting))
+                self._release(live, self.unwritten.end(live, reason, exit_, live.turns.waiting))
             return live.record
 
     async def catch_up(self, store: SessionStore, outage: float) -> None:

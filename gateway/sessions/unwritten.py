@@ -1,7 +1,7 @@
 """What happens to sessions while the store takes nothing, worked out in memory and written when it is back.
 
-Only facts are taken in: a call that ended, a worker that died, a session whose first call failed. What a caller asks for
-is refused instead, so that nothing was promised that is not on record.
+Only facts are taken in: a call that ended, a worker that died, a session whose first call failed. What a caller asks
+for is refused instead, so that nothing was promised that is not on record.
 """
 
 import logging

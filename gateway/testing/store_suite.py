@@ -4,6 +4,7 @@ Subclass SessionStoreSuite in a test module and give it a fixture `store`, a fre
 fixture `reopen`, which closes that store and returns one that was opened on what it left.
 """
 
+from gateway.testing.store_failures import StoreRecovering, StoreRestoring
 from gateway.testing.store_lives import (
     StoreAdmitting,
     StoreAdopting,
@@ -25,5 +26,7 @@ class SessionStoreSuite(
     StoreKeeping,
     StoreAdopting,
     StoreRacing,
+    StoreRestoring,
+    StoreRecovering,
 ):
     """Every promise of SessionStore. Needs the fixtures `store` and `reopen`."""

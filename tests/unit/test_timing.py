@@ -37,6 +37,15 @@ def test_the_limits_of_a_session_timeout_are_those_of_the_contract() -> None:
     assert (MIN_SESSION_TIMEOUT, DEFAULT_SESSION_TIMEOUT, MAX_SESSION_TIMEOUT) == (1, 60, 3600)
 
 
+def test_a_renewal_of_holds_that_waits_for_a_locked_store_is_still_in_time() -> None:
+    assert timing.STORE_BUSY_FIRST < timing.STORE_BUSY_LAST < timing.STORE_BUSY_PATIENCE
+    assert 2 * timing.CALL_LEASE_RENEWAL + timing.STORE_BUSY_PATIENCE < timing.CALL_LEASE
+
+
+def test_who_sends_a_call_again_when_told_to_meets_a_store_that_was_tried_meanwhile() -> None:
+    assert timing.STORE_PROBE < timing.RETRY_HINT
+
+
 def test_every_timeout_is_a_positive_number_of_seconds() -> None:
     numbers = {name: value for name, value in vars(timing).items() if name.isupper()}
     assert len(numbers) > 5

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiongateway._convert import run_request, run_result
-from sessiongateway._exceptions import GatewayDrainingError, SessionGatewayError
+from sessiongateway._exceptions import GatewayDrainingError, SessionGatewayError, StoreUnavailableError
 from sessiongateway._pacing import Deadline, Pacing
 from sessiongateway._transport import Transport
 from sessiongateway._types import RunResult
@@ -43,7 +43,7 @@ class Runner:
         for attempt in range(pacing.drain_attempts - 1):
             try:
                 return await self._transport.run(request, deadline)
-            except GatewayDrainingError as error:
+            except (GatewayDrainingError, StoreUnavailableError) as error:  # nothing was applied, and it passes
                 delay = max(error.retry_after or 0.0, pacing.drain.delay(attempt, pacing.random()))
                 remaining = deadline.remaining()
                 if remaining is not None and delay >= remaining:
