@@ -1,19 +1,24 @@
 """Reading rows from the pages of a SQLite file without SQLite, for when its first page or its trees are damaged.
 
-The layout is that of sqlite.org/fileformat2.html. Only leaves of tables are read, and of their rows those that fit on
-one page, which records of sessions do.
+The layout is that of sqlite.org/fileformat2.html. Leaves of tables are read, and of their rows those that fit on one
+page, which records of sessions do. On a page whose header is damaged records of sessions are looked for by their ids.
 """
 
+import contextlib
+import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gateway.model import SESSION_ID_PREFIX
 from gateway.stores.sqlite_files import beside
 
 PAGE_SIZE = 4096
 """SQLite's default, which the store leaves as it is."""
 
 _LEAF_OF_TABLE = 13
+_OTHER_KINDS = frozenset({2, 5, 10})
+_SMALLEST_HEADER, _LARGEST_HEADER = 15, 64
 _HEADER_OF_FILE = 100
 _HEADER_OF_LEAF = 8
 _WAL_HEADER = 32
@@ -69,17 +74,47 @@ def _logged_pages(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _rows_on(page: bytes, start: int) -> Iterator[tuple[int, list[Value]]]:
-    if page[start] != _LEAF_OF_TABLE:
-        return
-    (count,) = struct.unpack_from(">H", page, start + 3)
-    first = start + _HEADER_OF_LEAF
-    if first + 2 * count > PAGE_SIZE:
-        return
-    for (offset,) in struct.iter_unpack(">H", page[first : first + 2 * count]):
+    kind = page[start]
+    if kind == _LEAF_OF_TABLE:
+        (count,) = struct.unpack_from(">H", page, start + 3)
+        first = start + _HEADER_OF_LEAF
         try:
-            yield _row(page, offset)
+            yield from [_row(page, offset) for (offset,) in struct.iter_unpack(">H", page[first : first + 2 * count])]
         except (IndexError, ValueError, struct.error):
-            continue
+            yield from _carved(page)
+    elif kind not in _OTHER_KINDS:
+        yield from _carved(page)
+
+
+def _carved(page: bytes) -> Iterator[tuple[int, list[Value]]]:
+    """Yield the rows on a page whose own account of where they are is lost: they are known by how their id begins,
+    which is their first column with a content.
+    """
+    body = page.find(SESSION_ID_PREFIX.encode())
+    while body >= 0:
+        for header in range(max(body - _LARGEST_HEADER, 0), body - _SMALLEST_HEADER + 1):
+            if page[header] == body - header:
+                starts = [start for rowid in _varints_before(page, header) for start in _varints_before(page, rowid)]
+                yield from itertools.islice(_rows_at(page, starts), 1)
+        body = page.find(SESSION_ID_PREFIX.encode(), body + 1)
+
+
+def _rows_at(page: bytes, offsets: Iterable[int]) -> Iterator[tuple[int, list[Value]]]:
+    for offset in offsets:
+        with contextlib.suppress(IndexError, ValueError, struct.error):
+            yield _row(page, offset)
+
+
+def _varints_before(data: bytes, end: int) -> list[int]:
+    """Return where a varint may begin that ends before a position: what is before it may look like a part of it."""
+    start = end - 1
+    if start < 0 or data[start] >= _CONTINUES:
+        return []
+    starts = [start]
+    while start > 0 and data[start - 1] >= _CONTINUES and len(starts) < _LARGEST_VARINT:
+        start -= 1
+        starts.append(start)
+    return starts
 
 
 def _row(page: bytes, offset: int) -> tuple[int, list[Value]]:
@@ -93,10 +128,14 @@ def _row(page: bytes, offset: int) -> tuple[int, list[Value]]:
     while position < header_size:
         kind, position = _varint(record, position)
         types.append(kind)
+    if position != header_size:
+        raise ValueError("a header that is none")
     values: list[Value] = []
     for kind in types:
         value, position = _value(record, position, kind)
         values.append(value)
+    if position != size:
+        raise ValueError("not the size that it says")
     return rowid, values
 
 

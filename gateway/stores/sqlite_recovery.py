@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from gateway.model import SESSION_ID_PREFIX
 from gateway.stores.sqlite_files import DatabaseFiles
 from gateway.stores.sqlite_pages import Value, rows_in
 from gateway.stores.sqlite_salvage import salvage
@@ -129,7 +130,11 @@ def _add_rows(target: sqlite3.Connection, rows: Iterable[tuple[int, list[Value]]
 
 def _may_be_session(values: Sequence[Value], place: dict[str, int]) -> bool:
     # The key is in the rowid, and its column NULL (fileformat2.html, section 2.1).
-    return place["hold_until"] < len(values) <= len(place) and values[0] is None and str(values[1]).startswith("sess_")
+    return (
+        place["hold_until"] < len(values) <= len(place)
+        and values[0] is None
+        and str(values[1]).startswith(SESSION_ID_PREFIX)
+    )
 
 
 def _age(values: Sequence[Value], place: dict[str, int]) -> tuple[bool, float]:

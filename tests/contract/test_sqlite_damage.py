@@ -339,3 +339,11 @@ async def test_a_store_that_somebody_holds_locked_at_the_start_is_refused_and_le
         await SqliteStore(path).open()
     other.close()
     assert not aside(path, "corrupt")
+
+
+async def test_records_are_found_on_a_page_whose_own_account_of_them_is_lost(store: SqliteStore, path: Path) -> None:
+    sessions = await filled(store)
+    await store.close()
+    overwrite(path, leaf_page(path, sessions[300].id), noise(64))  # the header, and where the first rows are
+    await store.open()
+    assert [await store.get(session.id) for session in sessions] == sessions
