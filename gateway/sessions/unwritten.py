@@ -77,7 +77,7 @@ class Unwritten:
             live.record = record
         self._over.clear()
         if later or over:
-            logger.info("%d live sessions and %d that are over were put on record", len(later), len(over))
+            logger.warning("%d live sessions and %d that are over were put on record", len(later), len(over))
         return live_ones
 
     def _take(self, live: LiveSession, record: Session) -> Session:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,21 @@ class Database:
         if self._db is not None and not self._damage:
             self._recover_files(failure)
         if self._db is not None and self._damage:
-            db, self._db = self._db, None
-            rebuild(self._files, db, self._damage, self._create)
+            with self._giving_up(self._db):
+                rebuild(self._files, self._db, self._damage, self._create)
         if self._db is None:
             self._db = self._opened()
         self._damage = ""
         probe(self._db)
+
+    @contextlib.contextmanager
+    def _giving_up(self, db: sqlite3.Connection) -> Iterator[None]:
+        """Forget the connection once it has been closed, but not before: what it has in memory may be all there is."""
+        try:
+            yield
+        finally:
+            if not _is_open(db):
+                self._db = None
 
     def _recover_files(self, failure: StoreFailure) -> None:
         db = self._connection
@@ -137,13 +146,12 @@ class Database:
             self._files.inspect()
         except StoreFailure as gone:
             try:
-                write_back(self._files, db, str(gone))
+                with self._giving_up(db):
+                    write_back(self._files, db, str(gone))
             except sqlite3.Error as error:
                 if problem_of(error) is not StoreProblem.DAMAGED:
                     raise
                 self._damage = f"{gone}, and then {error}"
-            else:
-                self._db = None
             return
         if failure.problem is StoreProblem.IO:
             self._damage = damage_in(db, STORE_CHECK) or ""
@@ -154,6 +162,13 @@ def connection(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         path, isolation_level=None, timeout=STORE_OPEN_PATIENCE, cached_statements=64, check_same_thread=False
     )
+
+
+def _is_open(db: sqlite3.Connection) -> bool:
+    try:
+        return db.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
 
 
 def _has_schema(db: sqlite3.Connection) -> bool:

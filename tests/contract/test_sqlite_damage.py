@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
@@ -272,6 +273,24 @@ async def test_a_recovery_that_was_broken_off_before_its_last_step_does_no_harm(
     await store.open()
     assert [await store.get(session.id) for session in sessions] == sessions
     assert not list(path.parent.glob("*.new*"))
+
+
+async def test_a_recovery_for_which_there_is_no_room_is_tried_again_and_loses_nothing(
+    store: SqliteStore, path: Path
+) -> None:
+    sessions = await filled(store)
+    for failure in (StoreFailure(StoreProblem.DAMAGED, "so they say"), StoreFailure(StoreProblem.GONE, "it seems")):
+        if failure.problem is StoreProblem.GONE:
+            remove([path])
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * PAGE, limits[1]))
+        try:
+            with pytest.raises(StoreFailure):
+                await store.recover(failure)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        await store.recover(failure)
+        assert [await store.get(session.id) for session in sessions] == sessions
 
 
 async def test_a_locked_store_is_busy_at_once_and_reads_go_on(store: SqliteStore, path: Path) -> None:
