@@ -79,7 +79,7 @@ def write_back(files: DatabaseFiles, source: sqlite3.Connection, why: str) -> No
     source.close()
     files.put_in_place()
     logger.warning(
-        "the store %s was %s; it has been written back, and nothing is lost%s",
+        "the store %s has been written back, and nothing is lost: %s%s",
         files.path,
         why,
         f". What was found there is now {aside.name}" if aside else "",
