@@ -17,13 +17,15 @@ from gateway.apps.manifest import AppDirectoryError
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock, SystemClock
 from gateway.config import Settings
+from gateway.errors import StoreUnavailable
 from gateway.log import configure
 from gateway.rpc.server import CannotListen, Server
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
-from gateway.stores.base import SessionStore, StoreUnusable
+from gateway.stores.base import StoreUnusable
+from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SqliteStore
-from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY
+from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
 from gateway.workers.base import WorkerPool
 from gateway.workers.local import LocalPool
 from gateway.workers.runtime import runtime_directory
@@ -51,11 +53,16 @@ class Gateway:
             self.registry = AppRegistry(settings.data_dir / "apps", settings.apps)
         except AppDirectoryError as error:
             raise CannotStart(str(error)) from error
-        self.store: SessionStore = SqliteStore(settings.data_dir / "sessions.db")
+        self.store = GuardedStore(SqliteStore(settings.data_dir / "sessions.db"), clock)
         self.pool: WorkerPool = LocalPool(settings.workers, runtime_directory(settings.data_dir), clock)
         self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings)
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
         self.server = Server(settings.server, self.manager, catalog, clock)
+        self.store.catch_up = self.manager.catch_up
+        self.store.on_change = self._store_changed
+        self._taking_calls = False
+        self._health = asyncio.Lock()
+        self._telling: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -72,15 +79,36 @@ class Gateway:
             stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
             end = self._settings.server.drain == "end"
             stack.push_async_callback(self.pool.close, keep_leased=not end)
-            await self.manager.start()
+            try:
+                await self.manager.start()
+            except StoreUnavailable as error:
+                raise CannotStart(f"the store failed during the start: {error.__cause__}") from error
             stack.push_async_callback(self.manager.close, end_sessions=end)
             await self.server.start()
-            watching = asyncio.create_task(self._keep_current_ready())
-            stack.callback(watching.cancel)
-            await self.server.set_serving(True)
+            for watch in (self._keep_current_ready(), self._inspect_store()):
+                stack.callback(asyncio.create_task(watch).cancel)
+            await self._take_calls(True)
             yield address
-            await self.server.set_serving(False)
+            await self._take_calls(False)
             await self.manager.drain(self._settings.server.drain_grace, self.hurry)
+
+    async def _take_calls(self, taking: bool) -> None:
+        self._taking_calls = taking
+        await self._tell_health()
+
+    async def _tell_health(self) -> None:
+        async with self._health:  # one after another, so that the newest state is the last to be told
+            await self.server.set_serving(self._taking_calls and self.store.available)
+
+    def _store_changed(self) -> None:
+        task = asyncio.create_task(self._tell_health())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _inspect_store(self) -> None:
+        while True:
+            await asyncio.sleep(STORE_INSPECTION)
+            await self.store.inspect()
 
     async def _keep_current_ready(self) -> None:
         """Have workers ready of what is deployed, also of what is deployed from now on."""

@@ -61,3 +61,28 @@ decides whether its worker is warm."""
 ADOPTION_PATIENCE = 1.0
 """How long a starting gateway waits for adopted workers to say whether they are busy, before it takes those that are
 silent for busy. Only an app that blocks its event loop keeps a worker from answering at once."""
+
+STORE_BUSY_FIRST = 0.005
+"""The pause before an operation on a locked store is tried again; it doubles with each attempt. Whoever else writes to
+the file is done within some milliseconds."""
+
+STORE_BUSY_LAST = 0.1
+"""The longest such pause."""
+
+STORE_BUSY_PATIENCE = 1.0
+"""For how long a locked store is tried again before it counts as unavailable. Below CALL_LEASE_RENEWAL, so that a
+renewal of holds that had to wait is still in time."""
+
+STORE_PROBE = 0.5
+"""How often a store that is unavailable is tried. What a caller waits beyond the end of the trouble."""
+
+STORE_INSPECTION = 1.0
+"""How often the files of the store are looked at: what was deleted or replaced is noticed within this time even if
+nobody calls."""
+
+STORE_OPEN_PATIENCE = 2.0
+"""For how long a start waits for a store that somebody else has locked. There are no callers yet who would wait too."""
+
+STORE_CHECK = 2.0
+"""How long a start may spend on looking for damage in the store. Enough for some gigabytes in the page cache; damage
+in what was not looked at is found when it is read."""

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, InternalError, InvalidRequest, RunState, Violation
+from gateway.errors import GatewayError, InternalError, InvalidRequest, RunState, StoreUnavailable, Violation
 from gateway.rpc.callers import caller_of
 from gateway.rpc.details import status_of
 from gateway.rpc.error_table import row_of
@@ -124,7 +124,7 @@ async def _abort(method: MethodDescriptor, context: Context, error: Exception) -
     labels = {"call_id": answer.call_id, "session_id": answer.session_id}
     if isinstance(answer, InternalError):
         logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__, extra=labels)
-    elif row_of(answer).http >= _OUR_SIDE:
+    elif row_of(answer).http >= _OUR_SIDE and not isinstance(answer, StoreUnavailable):  # which the log says once
         logger.info("%s failed: %s", method.full_name, answer.message, extra=labels)
     if method.name not in _CALLS:
         answer.run_state = None

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from gateway.clock import Clock, Instant
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.model import Session, SessionStatus
 from gateway.sessions.calls import Functions
 from gateway.sessions.lifecycle import Lifecycle
@@ -77,13 +77,14 @@ class Adoption:
     async def _set_right(self, live: LiveSession, standing: Standing) -> None:
         hold_until = self._clock.now().monotonic + CALL_LEASE
         running = len(standing.running)
-        await self._store.adopt(
-            live.id,
-            in_flight=running,
-            call_count=standing.started,
-            hold_until=hold_until,
-            active_at=self._instant(standing.last_end),
-        )
+        count, active_at = standing.started, self._instant(standing.last_end)
+        try:
+            adopted = await self._store.adopt(
+                live.id, in_flight=running, call_count=count, hold_until=hold_until, active_at=active_at
+            )
+            live.record = adopted or live.record
+        except StoreUnavailable:
+            self._lifecycle.unwritten.correct(live, in_flight=running, call_count=count, active_at=active_at)
         live.in_flight += running - 1  # the one that `_held` put there
         for call in standing.running:
             await self._resume(live, call)

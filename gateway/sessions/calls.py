@@ -244,12 +244,12 @@ class NewSessionCall:
     def __init__(self, parts: Parts, in_session: SessionCall) -> None:
         self._parts = parts
         self._in_session = in_session
-        self._opening: dict[str, str] = {}
+        self._opening: set[LiveSession] = set()
 
     async def close(self) -> None:
         """End the sessions whose first call still runs: their callers would never learn of them (contract, rule 9)."""
-        for session_id, principal in list(self._opening.items()):
-            await self._parts.lifecycle.end(session_id, principal, EndReason.FIRST_CALL_FAILED)
+        for live in list(self._opening):
+            await self._parts.lifecycle.end_surely(live, EndReason.FIRST_CALL_FAILED)
 
     async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Lease a worker, open the session and run the call.
@@ -268,19 +268,19 @@ class NewSessionCall:
             session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
         )
         await live.turns.enter(0.0)
-        self._opening[session_id] = caller.principal
+        self._opening.add(live)
         try:
             return await self._in_session.perform(live, live.epoch, function, request, progress)
         except GatewayError as error:
-            ended = await self._parts.lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED)
+            ended = await self._parts.lifecycle.end_surely(live, EndReason.FIRST_CALL_FAILED)
             _complete(error, live, ended)
             raise
         except BaseException:
             # A task of its own: this one has been cancelled, and may be again before the end is on record.
-            await asyncio.shield(self._parts.lifecycle.end(session_id, caller.principal, EndReason.FIRST_CALL_FAILED))
+            await asyncio.shield(self._parts.lifecycle.end_surely(live, EndReason.FIRST_CALL_FAILED))
             raise
         finally:
-            del self._opening[session_id]
+            self._opening.discard(live)
 
 
 def check_size(output: bytes, limit: int, app: AppRef, function: str) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.errors import GatewayError, InvalidRequest, Violation
+from gateway.errors import GatewayError, InvalidRequest, StoreUnavailable, Violation
 from gateway.model import Session
 from gateway.sessions.finished import finished_error
 from gateway.sessions.lifecycle import Lifecycle
@@ -89,6 +89,8 @@ class KeepaliveStream:
     async def _renewed(self, session_id: str) -> Session | GatewayError:
         try:
             session = await self._lifecycle.keepalive(session_id, self._principal)
+        except StoreUnavailable as error:
+            return error  # the session is as alive as it was, and news of it are still wanted
         except GatewayError as error:
             self._forget(session_id)
             return error

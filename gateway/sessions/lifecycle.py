@@ -10,11 +10,12 @@ from typing import Any
 
 from gateway.clock import Clock, Timer
 from gateway.config import Settings
-from gateway.errors import SessionNotFound, WorkerExit
+from gateway.errors import SessionNotFound, StoreUnavailable, WorkerExit
 from gateway.model import AppVersion, EndReason, Session, SessionStatus
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
+from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
 from gateway.stores.base import SessionStore
 from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SLACK, EXPIRY_SWEEP, PURGE_INTERVAL
@@ -40,6 +41,8 @@ class Lifecycle:
         self._pool = pool
         self._clock = clock
         self._settings = settings.sessions
+        self.unwritten = Unwritten(clock)
+        """What happens to sessions while the store fails."""
         self._watchers: dict[str, set[Watcher]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, Timer] = {}
@@ -58,7 +61,7 @@ class Lifecycle:
             timer.cancel()
         for live in list(self.live.values()):
             if end_sessions:
-                await self._finish(live.id, EndReason.GATEWAY_RESTARTED)
+                await self.end_surely(live, EndReason.GATEWAY_RESTARTED)
             else:
                 live.leave()
         while self._tasks:
@@ -95,7 +98,7 @@ class Lifecycle:
         """Take an active session and its worker into this gateway's hands."""
         turns = Turns(session.id, worker.app.concurrency, self._settings.queue_size, self._clock)
         live = LiveSession(
-            session.id, session.owner, worker.app, session.epoch, worker, turns, in_flight=session.in_flight
+            session.id, session.owner, worker.app, session.epoch, worker, turns, session, in_flight=session.in_flight
         )
         self.live[session.id] = live
         self._check_expiry_in(live, max(0.0, session.deadline - self._clock.now().monotonic))
@@ -128,13 +131,19 @@ class Lifecycle:
         if session.status is not SessionStatus.ACTIVE:
             self._release(live, session)
             raise finished_error(session)
+        live.record = session
         live.in_flight += 1
         return session
 
     async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
-        """End a call that was admitted, and return the session as it is now."""
+        """End a call that was admitted, and return the session as it is now. A store that fails is no error of it."""
         live.in_flight -= 1
-        return await self._store.finish(live.id, self._clock.now(), started=started)
+        try:
+            session = await self._store.finish(live.id, self._clock.now(), started=started)
+        except StoreUnavailable:
+            return self.unwritten.settle(live, started=started)
+        live.record = session or live.record
+        return session
 
     async def get(self, session_id: str, principal: str) -> Session:
         """Return a session. Raises SessionNotFound."""
@@ -151,11 +160,13 @@ class Lifecycle:
         if session is None or not belongs_to(session, principal):
             raise SessionNotFound.of(session_id)
         session = await self._store.renew(session_id, self._clock.now()) or session
+        live = self.live.get(session_id)
         if session.status is not SessionStatus.ACTIVE:
-            live = self.live.get(session_id)
             if live is not None:
                 self._release(live, session)
             raise finished_error(session)
+        if live is not None:
+            live.record = session
         return session
 
     async def end(self, session_id: str, principal: str, reason: EndReason = EndReason.CALLER) -> Session:
@@ -171,11 +182,30 @@ class Lifecycle:
         await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit())
 
     async def lost(self, live: LiveSession) -> Session | None:
-        """Return the session of a worker that has died, once its end is on record."""
+        """Return the session of a worker that has died, once its end is on record or the store fails."""
         exit_ = live.worker.exit
         if exit_ is not None:
-            return await self._finish(live.id, EndReason.WORKER_LOST, exit_)
-        return await self._store.get(live.id)
+            return await self.end_surely(live, EndReason.WORKER_LOST, exit_)
+        try:
+            return await self._store.get(live.id)
+        except StoreUnavailable:
+            return live.record
+
+    async def end_surely(self, live: LiveSession, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
+        """End a session that cannot go on, also when the store fails: its record is then written later."""
+        try:
+            return await self._finish(live.id, reason, exit_)
+        except StoreUnavailable:
+            if not live.over:
+                self._release(live, self.unwritten.end(live, reason, exit_, live.turns.waiting))
+            return live.record
+
+    async def catch_up(self, store: SessionStore, outage: float) -> None:
+        """Write what happened while the store failed, before anyone else may use it. Raises StoreFailure."""
+        now = self._clock.now().monotonic
+        for live in await self.unwritten.write(store, self.live.values(), outage):
+            if not self._closed:
+                self._check_expiry_in(live, max(0.0, live.record.deadline - now))
 
     def watch(self, session_id: str, watcher: Watcher) -> Callable[[], None]:
         """Call back when the session ends or expires. Returns what undoes it."""
@@ -210,6 +240,7 @@ class Lifecycle:
         if self.live.pop(live.id, None) is None:
             return
         live.over = True
+        live.record = session
         live.close(lambda run_state: finished_error(session, run_state))
         assert session.end_reason is not None
         self._pool.end(live.worker, session.end_reason.value)
@@ -220,7 +251,7 @@ class Lifecycle:
 
     def _worker_lost(self, live: LiveSession, exit_: WorkerExit) -> None:
         logger.warning("worker %s died (%s)", live.worker.id, exit_, extra={"session_id": live.id})
-        self.spawn(self._finish(live.id, EndReason.WORKER_LOST, exit_))
+        self.spawn(self.end_surely(live, EndReason.WORKER_LOST, exit_))
 
     def _check_expiry_in(self, live: LiveSession, delay: float) -> None:
         if live.expiry is not None:
@@ -274,6 +305,8 @@ class Lifecycle:
         async def run() -> None:
             try:
                 await work
+            except StoreUnavailable:
+                logger.debug("a duty of the session manager waits for the store")
             except Exception:
                 logger.exception("a duty of the session manager failed")
 

@@ -21,6 +21,8 @@ class LiveSession:
     epoch: int
     worker: Worker
     turns: Turns
+    record: Session
+    """The record as this gateway last had it from the store, or has worked it out while the store failed."""
     calls: set[PendingCall] = field(default_factory=set)
     in_flight: int = 0
     """Calls that run or wait, as this gateway knows them."""

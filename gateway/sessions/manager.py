@@ -55,6 +55,10 @@ class SessionManager:
         await self._adoption.run()
         await self._lifecycle.start()
 
+    async def catch_up(self, store: SessionStore, outage: float) -> None:
+        """Write what happened to sessions while the store failed, for `outage` seconds. Raises StoreFailure."""
+        await self._lifecycle.catch_up(store, outage)
+
     async def drain(self, grace: float, hurry: asyncio.Event) -> None:
         """Refuse new calls, and wait until those in flight have ended, `grace` seconds at most, or until `hurry`."""
         self._draining = True

@@ -6,8 +6,13 @@ moment, also in another process, happens wholly before or wholly after it. Times
 A session is *due* when it is active, its deadline is not after now, and no call holds it. A call holds its session
 from `admit` to `finish`, but no longer than the `hold_until` that the gateway which serves it last gave: a gateway
 that crashed never leaves a session that cannot expire.
+
+Every operation on an open store may raise StoreFailure, and has then changed nothing; a StoreFailure never stands for
+something else, such as an id that is taken. What was on record before is there again when `recover` has returned, but
+for what the failure has destroyed.
 """
 
+import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +24,26 @@ from gateway.model import EndReason, Session, SessionStatus
 
 class StoreUnusable(Exception):
     """The store cannot be opened; the text says why and what to do."""
+
+
+class StoreProblem(enum.Enum):
+    """Why a store fails, by what can be done about it."""
+
+    BUSY = "somebody else has locked it"
+    FULL = "there is no room left to write"
+    READ_ONLY = "it cannot be written"
+    IO = "its files cannot be read or written"
+    DAMAGED = "what is in it makes no sense"
+    GONE = "its files have been deleted or replaced"
+
+
+class StoreFailure(Exception):
+    """The store cannot do what it was asked for, and has changed nothing."""
+
+    def __init__(self, problem: StoreProblem, what: str) -> None:
+        """`what` is for the log, in the words of whatever is behind the store."""
+        super().__init__(f"{problem.value} ({what})")
+        self.problem = problem
 
 
 class InvalidCursor(Exception):
@@ -67,7 +92,7 @@ class SessionStore(ABC):
     """Remembers sessions and, for a while, how they ended.
 
     A method that takes the id of a session that is not there returns None and changes nothing. Who calls `open` calls
-    `close`. Sessions that are returned are snapshots.
+    `close`. Sessions that are returned are snapshots. Methods return at once or fail: none waits for a lock.
     """
 
     @abstractmethod
@@ -101,7 +126,8 @@ class SessionStore(ABC):
 
     @abstractmethod
     async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
-        """End a call that was admitted. The window slides to now plus the timeout, unless the session has finished.
+        """End a call that was admitted. The window slides to now plus the timeout, unless the session has finished or
+        the window reaches further already.
 
         A call that was not `started` is taken back from the count of calls, also in a finished session.
         """
@@ -185,4 +211,24 @@ class SessionStore(ABC):
 
         A cursor with none of them behind it stays good, any other is refused from then on. Returns how many records
         went; that of the newest may stay.
+        """
+
+    @abstractmethod
+    async def restore(self, sessions: Sequence[Session], hold_until: float) -> None:
+        """Put sessions on record as they are given, whatever the record says of them, all or none. Calls that they
+        have in flight are held. Called by the gateway that holds the sessions, after a failure.
+        """
+
+    @abstractmethod
+    async def inspect(self) -> None:
+        """Raise StoreFailure for what no operation would notice at once: files that are gone, replaced or cut short.
+        Cheap, and changes nothing.
+        """
+
+    @abstractmethod
+    async def recover(self, failure: StoreFailure) -> None:
+        """Bring the store back after a failure, and prove it with a write. No other operation runs meanwhile.
+
+        What can no longer be used is set aside, never deleted, and what can be read of it is taken over. On a store
+        that is well nothing changes. Raises StoreFailure while the store cannot be brought back.
         """

@@ -13,7 +13,8 @@ from typing import Any
 from gateway.clock import Instant
 from gateway.errors import WorkerExit
 from gateway.model import TRANSITIONS, AppRef, EndReason, Session, SessionStatus
-from gateway.stores.base import EventPage, InvalidCursor, Page, SessionFilter, SessionStore, StoreUnusable
+from gateway.stores.base import EventPage, InvalidCursor, Page, SessionFilter, SessionStore, StoreFailure, StoreUnusable
+from gateway.stores.sqlite_database import Database, connection
 from gateway.stores.sqlite_events import EventLog
 
 SCHEMA_VERSION = 2
@@ -64,8 +65,8 @@ _GET = f"SELECT {_COLUMNS} FROM sessions WHERE id = ?"
 _ADMIT = f"""UPDATE sessions SET in_flight = in_flight + 1, call_count = call_count + 1, last_call_at = :wall,
     hold_until = :hold, {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"""
 _FINISH = f"""UPDATE sessions SET in_flight = max(in_flight - 1, 0), call_count = call_count - :taken_back,
-    deadline = iif(status = 'active', :now + timeout, deadline),
-    expires_at = iif(status = 'active', :wall + timeout, expires_at)
+    deadline = iif(status = 'active', max(deadline, :now + timeout), deadline),
+    expires_at = iif(status = 'active' AND :now + timeout > deadline, :wall + timeout, expires_at)
     WHERE id = :id RETURNING {_COLUMNS}"""
 _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count),
     deadline = max(deadline, :now + timeout), expires_at = max(expires_at, :wall + timeout)
@@ -77,6 +78,8 @@ _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at 
     WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
 _EXPIRE = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
     WHERE id = :id AND {_DUE} RETURNING {_COLUMNS}"""
+_RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {_DUE} ORDER BY deadline LIMIT :limit"
 _PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
 
@@ -90,24 +93,18 @@ class SqliteStore(SessionStore):
     """Sessions in one SQLite file, which is created with its directory when it is not there."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db: sqlite3.Connection | None = None
+        self._db = Database(path, _connect, _create, _EVENTS.begin_anew)
 
     async def open(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _connect(self._path)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreUnusable(f"cannot open the store {self._path}: {error}") from error
+        """See `SessionStore.open`. A file that is damaged is set aside, and what can be read of it is taken over."""
+        self._db.open()
 
     async def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        self._db.close()
 
     async def create(self, session: Session, hold_until: float = 0.0) -> None:
         try:
-            self._connection.execute(_INSERT, (*_values(session), hold_until))
+            self._db.all(_INSERT, (*_values(session), hold_until))
         except sqlite3.IntegrityError as error:
             raise ValueError(f"session {session.id} exists") from error
 
@@ -136,7 +133,7 @@ class SqliteStore(SessionStore):
         return self._one(_ADOPT, values) or await self.get(session_id)
 
     async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
-        self._connection.executemany(_HOLD, [(hold_until, session_id) for session_id in session_ids])
+        self._db.many(_HOLD, [(hold_until, session_id) for session_id in session_ids])
 
     async def renew(self, session_id: str, now: Instant) -> Session | None:
         return await self._unless_due(_RENEW, _times(session_id, now), session_id, now)
@@ -164,8 +161,7 @@ class SqliteStore(SessionStore):
         return self._one(_EXPIRE, {**_times(session_id, now), **_EXPIRED}) or await self.get(session_id)
 
     async def due(self, now: Instant, limit: int) -> Sequence[str]:
-        rows = self._connection.execute(_LIST_DUE, {"now": now.monotonic, "limit": limit})
-        return [row[0] for row in rows.fetchall()]
+        return [row[0] for row in self._db.all(_LIST_DUE, {"now": now.monotonic, "limit": limit})]
 
     async def page(self, filter: SessionFilter, limit: int, cursor: str = "") -> Page:
         wanted = {"owner": filter.owner, "app": filter.app, "version": filter.version}
@@ -175,30 +171,33 @@ class SqliteStore(SessionStore):
             clauses.append("seq < :before")
         where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
         # One more than asked for tells whether there is a next page.
-        rows = self._connection.execute(
+        rows = self._db.all(
             f"SELECT {_COLUMNS}, seq FROM sessions {where} ORDER BY seq DESC LIMIT :limit",
             {**wanted, "before": _position(cursor), "limit": limit + 1},
-        ).fetchall()
+        )
         more = len(rows) > limit
         return Page([_session(row) for row in rows[:limit]], str(rows[limit - 1][-1]) if more else "")
 
     async def purge(self, ended_before: float) -> int:
-        return self._connection.execute(_PURGE, (ended_before,)).rowcount
+        return self._db.many(_PURGE, [(ended_before,)])
+
+    async def restore(self, sessions: Sequence[Session], hold_until: float) -> None:
+        self._db.many(_RESTORE, [(*_values(session), hold_until) for session in sessions])
+
+    async def inspect(self) -> None:
+        self._db.inspect()
+
+    async def recover(self, failure: StoreFailure) -> None:
+        await self._db.recover(failure)
 
     async def position(self) -> str:
-        return _EVENTS.position(self._connection)
+        return self._db.using(_EVENTS.position)
 
     async def events(self, filter: SessionFilter, after: str, limit: int) -> EventPage:
-        return _EVENTS.page(self._connection, filter, after, limit)
+        return self._db.using(lambda db: _EVENTS.page(db, filter, after, limit))
 
     async def forget_events(self, happened_before: float) -> int:
-        return _EVENTS.forget(self._connection, happened_before)
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        if self._db is None:
-            raise RuntimeError("the store is not open")
-        return self._db
+        return self._db.using(lambda db: _EVENTS.forget(db, happened_before))
 
     async def _unless_due(
         self, statement: str, values: dict[str, object], session_id: str, now: Instant
@@ -214,14 +213,12 @@ class SqliteStore(SessionStore):
                 return session
 
     def _one(self, statement: str, values: Sequence[object] | dict[str, object]) -> Session | None:
-        # fetchall: a RETURNING statement only commits once all its rows are fetched.
-        rows = self._connection.execute(statement, values).fetchall()
+        rows = self._db.all(statement, values)
         return _session(rows[0]) if rows else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Autocommit: each statement is a transaction of its own, and each operation one writing statement.
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=64, check_same_thread=False)
+    db = connection(path)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
@@ -230,13 +227,24 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise StoreUnusable(
                 f"the store {path} was written by a newer release (schema {found}, this one knows {SCHEMA_VERSION})"
             )
-        # Each statement creates only what is not there yet: an older file gets what it lacks.
-        db.executescript(_SCHEMA + _EVENTS.schema)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _make_schema(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    """Make a file that is to take the place of another: without a log beside it, which would not come along."""
+    db = connection(path)
+    _make_schema(db)
+    return db
+
+
+def _make_schema(db: sqlite3.Connection) -> None:
+    # Each statement creates only what is not there yet: an older file gets what it lacks.
+    db.executescript(_SCHEMA + _EVENTS.schema)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _times(session_id: str, now: Instant) -> dict[str, object]:

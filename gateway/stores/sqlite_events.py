@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_by_owner ON events (owner, seq);
 CREATE TRIGGER IF NOT EXISTS session_began AFTER INSERT ON sessions {write};
-CREATE TRIGGER IF NOT EXISTS session_finished AFTER UPDATE OF status ON sessions {write};
+CREATE TRIGGER IF NOT EXISTS session_finished AFTER UPDATE OF status ON sessions
+    WHEN NEW.status <> OLD.status {write};
 -- Before the first event: nobody's, and of no session.
 INSERT INTO events (status, created_at) SELECT 'none', 0 WHERE NOT EXISTS (SELECT 1 FROM events);
 """
@@ -75,6 +76,11 @@ INSERT INTO events (status, created_at) SELECT 'none', 0 WHERE NOT EXISTS (SELEC
     def forget(self, db: sqlite3.Connection, happened_before: float) -> int:
         """Delete events from before this wall-clock time, the oldest first. Returns how many."""
         return db.execute(_FORGET, (happened_before,)).rowcount
+
+    def begin_anew(self, db: sqlite3.Connection) -> None:
+        """Forget all that has happened: some of it is lost, and no watch may go on as if nothing were missing."""
+        db.execute("INSERT INTO events (status, created_at) VALUES ('none', 0)")
+        db.execute("DELETE FROM events WHERE seq < (SELECT max(seq) FROM events)")
 
     def _rows(self, db: sqlite3.Connection, filter: SessionFilter, first: int, last: int, limit: int) -> list[Any]:
         wanted = {"owner": filter.owner, "app": filter.app, "version": filter.version}

@@ -80,7 +80,7 @@ class PoolStreaming(PoolFixtures):
 
     async def test_an_output_that_is_too_large_cancels_the_call(self, start_pool: StartPool, app: AppVersion) -> None:
         leased = await lease(await start_pool(), app)
-        call = stream(leased, "yield_some", Partials(1000), outputs=100, size=1000)
+        call = stream(leased, "yield_some", Partials(1000), outputs=100, size=20_000)
         with pytest.raises(AppError) as caught:
             await answer(call)
         assert caught.value.run_state is RunState.UNKNOWN

@@ -19,7 +19,8 @@ _LISTENING = "listening on "
 class GatewayProcess:
     """`sgw serve` on a free loopback port. A context manager: at its end the process and all its workers are gone.
 
-    `apps` maps NAME or NAME@VERSION to an app directory; `flags` are further arguments of `sgw serve`.
+    `apps` maps NAME or NAME@VERSION to an app directory; `flags` are further arguments of `sgw serve`. `launcher` is a
+    command that becomes the one that follows it, such as one that enters a namespace first.
     """
 
     def __init__(
@@ -29,6 +30,8 @@ class GatewayProcess:
         flags: Sequence[str] = (),
         drain: str = "end",
         environment: Mapping[str, str] | None = None,
+        *,
+        launcher: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
         self.address = ""
@@ -37,6 +40,7 @@ class GatewayProcess:
             self._arguments += ["--app", f"{name}={path}"]
         self._arguments += flags
         self._environment = environment or {}
+        self._launcher = launcher
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self._log: list[str] = []
@@ -70,7 +74,7 @@ class GatewayProcess:
         self._lines = queue.Queue()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SGW_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", "serve", *self._arguments],
+            [*self._launcher, sys.executable, "-m", "gateway.cli", "serve", *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

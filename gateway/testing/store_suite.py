@@ -5,6 +5,7 @@ fixture `reopen`, which closes that store and returns one that was opened on wha
 """
 
 from gateway.testing.store_events import StoreForgetting, StoreTelling, StoreWatching
+from gateway.testing.store_failures import StoreRecovering, StoreRestoring
 from gateway.testing.store_lives import (
     StoreAdmitting,
     StoreAdopting,
@@ -29,5 +30,7 @@ class SessionStoreSuite(
     StoreTelling,
     StoreWatching,
     StoreForgetting,
+    StoreRestoring,
+    StoreRecovering,
 ):
     """Every promise of SessionStore. Needs the fixtures `store` and `reopen`."""

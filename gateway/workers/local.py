@@ -21,6 +21,7 @@ from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
 from gateway.workers.runtime import clear_leftovers, prepare_directory
 from gateway.workers.shared import SharedWorkers
+from gateway.workers.strays import report_strays
 from gateway.workers.version import Version
 from gateway.workers.zygote import Zygote, ZygoteGone
 
@@ -60,6 +61,7 @@ class LocalPool(WorkerPool):
         await asyncio.to_thread(prepare_directory, self._directory)
         workers = await asyncio.gather(*map(self._adopt, leases))
         adopted = {lease.session_id: worker for lease, worker in zip(leases, workers, strict=True) if worker}
+        await report_strays(self._directory, self._workers)
         await asyncio.to_thread(clear_leftovers, self._directory, list(self._workers))
         library = self._directory / "lib"
         library.mkdir()

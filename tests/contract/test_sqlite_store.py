@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import Instant
+from gateway.clock import Instant, SystemClock
 from gateway.model import EndReason, Session, SessionStatus
 from gateway.stores import sqlite
 from gateway.stores.base import InvalidCursor, SessionStore, StoreUnusable
+from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SCHEMA_VERSION, SqliteStore
 from gateway.testing.store_harness import ANY, START, TIMEOUT, Reopen, added, at
 from gateway.testing.store_suite import SessionStoreSuite
@@ -33,20 +34,32 @@ async def store(path: Path) -> AsyncIterator[SessionStore]:
     await store.close()
 
 
+@pytest.fixture
+async def reopen(store: SessionStore, path: Path) -> AsyncIterator[Reopen]:
+    opened = []
+
+    async def again() -> SessionStore:
+        await store.close()
+        opened.append(SqliteStore(path))
+        await opened[0].open()
+        return opened[0]
+
+    yield again
+    for other in opened:
+        await other.close()
+
+
 class TestSqliteStore(SessionStoreSuite):
+    pass
+
+
+class TestGuardedSqliteStore(SessionStoreSuite):
     @pytest.fixture
-    async def reopen(self, store: SessionStore, path: Path) -> AsyncIterator[Reopen]:
-        opened = []
-
-        async def again() -> SessionStore:
-            await store.close()
-            opened.append(SqliteStore(path))
-            await opened[0].open()
-            return opened[0]
-
-        yield again
-        for other in opened:
-            await other.close()
+    async def store(self, path: Path) -> AsyncIterator[SessionStore]:
+        store = GuardedStore(SqliteStore(path), SystemClock())
+        await store.open()
+        yield store
+        await store.close()
 
 
 async def test_what_was_written_is_there_although_nobody_closed_the_store(store: SessionStore, path: Path) -> None:
@@ -128,23 +141,6 @@ async def test_calls_and_keepalives_write_no_event(store: SessionStore, path: Pa
     assert ("Program" in plan, "Program" in ending) == (False, True)
 
 
-@pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0 and then nonsense" * 100])
-async def test_a_file_that_is_no_database_is_refused_with_its_path(path: Path, content: bytes) -> None:
-    write(path, content)
-    with pytest.raises(StoreUnusable, match=r"sessions\.db"):
-        await SqliteStore(path).open()
-    assert content_of(path) == content
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(content)
-
-
-def content_of(path: Path) -> bytes:
-    return path.read_bytes()
-
-
 async def test_a_path_under_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnusable, match="file"):
@@ -205,7 +201,7 @@ async def test_two_gateways_that_race_admission_and_expiry_agree_on_every_sessio
 
     def race(step: Callable[[SessionStore, str], Awaitable[Session | None]]) -> list[tuple[SessionStatus, int]]:
         async def run() -> list[tuple[SessionStatus, int]]:
-            own = SqliteStore(path)
+            own = GuardedStore(SqliteStore(path), SystemClock())  # which waits while the other one writes
             await own.open()
             seen = []
             for id in ids:

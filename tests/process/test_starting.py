@@ -136,9 +136,8 @@ def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert f"cannot use the data directory {tmp_path / 'data'}" in refused.stderr
 
 
-def test_a_store_that_is_no_database_is_told(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "sessions.db").write_text("no database" * 1000)
+def test_a_store_that_is_a_directory_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data" / "sessions.db").mkdir(parents=True)
     refused = serve(tmp_path / "data", "--listen", "127.0.0.1:0")
     assert refused.returncode == CANNOT_START
     assert "sessions.db" in refused.stderr

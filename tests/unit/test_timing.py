@@ -50,6 +50,15 @@ def test_a_client_takes_a_watch_for_broken_only_after_several_messages_failed_to
     assert Pacing().watch_timeout > 3 * timing.WATCH_QUIET
 
 
+def test_a_renewal_of_holds_that_waits_for_a_locked_store_is_still_in_time() -> None:
+    assert timing.STORE_BUSY_FIRST < timing.STORE_BUSY_LAST < timing.STORE_BUSY_PATIENCE
+    assert 2 * timing.CALL_LEASE_RENEWAL + timing.STORE_BUSY_PATIENCE < timing.CALL_LEASE
+
+
+def test_who_sends_a_call_again_when_told_to_meets_a_store_that_was_tried_meanwhile() -> None:
+    assert timing.STORE_PROBE < timing.RETRY_HINT
+
+
 def test_every_timeout_is_a_positive_number_of_seconds() -> None:
     numbers = {name: value for name, value in vars(timing).items() if name.isupper()}
     assert len(numbers) > 5

@@ -11,7 +11,7 @@ import grpc
 
 from sessiongateway._convert import session_info
 from sessiongateway._errors import FINAL_STATUSES, from_detail, from_rpc_error
-from sessiongateway._exceptions import SessionGatewayError
+from sessiongateway._exceptions import SessionGatewayError, StoreUnavailableError
 from sessiongateway._pacing import Pacing
 from sessiongateway._transport import KeepaliveCall, Transport
 from sessiongateway._types import KeepaliveEvent
@@ -25,7 +25,11 @@ Sink = Callable[[KeepaliveEvent], None]
 
 
 class _BrokenStreamError(Exception):
-    """The stream ended or went silent, with no status that says why."""
+    """The stream ended, went silent, or is of no use for so many seconds, with no status that says why."""
+
+    def __init__(self, why: str, pause: float = 0.0) -> None:
+        super().__init__(why)
+        self.pause = pause
 
 
 @dataclass
@@ -86,6 +90,7 @@ class Renewer:
             try:
                 await self._converse()
             except _BrokenStreamError as error:
+                pause = error.pause
                 _log.debug("keepalive stream: %s", error)
             except grpc.aio.AioRpcError as status:
                 failure = from_rpc_error(status, is_run=False)
@@ -163,8 +168,12 @@ class Renewer:
             return
         outcome = response.WhichOneof("outcome")
         if outcome == "error":
+            error = from_detail(response.error)
+            if isinstance(error, StoreUnavailableError):
+                # No session is lost, and none can be renewed: all are asked about again after a while.
+                raise _BrokenStreamError("the gateway's store is unavailable", error.retry_after or 0.0)
             self.discard(session_id)
-            watch.sink(KeepaliveEvent(session_id, None, from_detail(response.error)))
+            watch.sink(KeepaliveEvent(session_id, None, error))
         elif outcome == "session":
             watch.timeout = response.session.session_timeout
             watch.sink(KeepaliveEvent(session_id, session_info(response.session), None))

@@ -53,7 +53,7 @@ class Pacing:
     random: Callable[[], float] = random.random
     """Returns a number from 0 to 1; spreads the waits of many clients."""
     drain_attempts: int = 4
-    """How often a run is sent at most, when every answer is GATEWAY_DRAINING."""
+    """How often a run is sent at most, when every answer is GATEWAY_DRAINING or STORE_UNAVAILABLE."""
     drain: Backoff = Backoff(initial=0.2, maximum=5.0)
     """Between these, if the gateway does not ask for more."""
     reconnect: Backoff = Backoff(initial=0.1, maximum=5.0)

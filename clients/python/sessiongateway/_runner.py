@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from sessiongateway._convert import partial_output, run_result
-from sessiongateway._exceptions import GatewayDrainingError, SessionGatewayError
+from sessiongateway._exceptions import GatewayDrainingError, SessionGatewayError, StoreUnavailableError
 from sessiongateway._pacing import Deadline, Pacing
 from sessiongateway._transport import RunStreamCall, Transport
 from sessiongateway._types import RunResult
@@ -73,7 +73,7 @@ class Runner:
         for attempt in range(pacing.drain_attempts - 1):
             try:
                 return await send()
-            except GatewayDrainingError as error:
+            except (GatewayDrainingError, StoreUnavailableError) as error:  # nothing was applied, and it passes
                 delay = max(error.retry_after or 0.0, pacing.drain.delay(attempt, pacing.random()))
                 remaining = deadline.remaining()
                 if remaining is not None and delay >= remaining:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import grpc
 import pytest
+from google.protobuf import duration_pb2
 
 from sessiongateway import (
     AsyncInference,
@@ -65,6 +66,27 @@ async def test_a_dead_session_is_told_and_the_live_ones_go_on(
         assert sorted(await asked(keepalives)) == ["a", "b"]
         assert set(await news(stream, 2)) == {"a", "b"}
     assert keepalives.opened.qsize() == 1
+
+
+async def test_while_the_gateways_store_is_unavailable_no_session_is_lost_and_all_are_asked_about_again(
+    keepalives: KeepaliveScript, async_client: AsyncInference, clock: FakeClock
+) -> None:
+    keepalives.alive |= {"a": 60}
+    keepalives.errors["b"] = errors_pb2.ErrorDetail(
+        code=errors_pb2.ERROR_CODE_STORE_UNAVAILABLE, retry_after=duration_pb2.Duration(seconds=7)
+    )
+    async with async_client.stream_keepalive(["a", "b"]) as stream:
+        assert sorted(await asked(keepalives)) == ["a", "b"]
+        await within(lambda: clock.wait_for_sleep(7))  # as long as the gateway asks for
+        del keepalives.errors["b"]
+        keepalives.alive["b"] = 60
+        clock.advance(7)
+        assert sorted(await asked(keepalives)) == ["a", "b"]
+        renewed: set[str] = set()
+        while "b" not in renewed:  # "a" was renewed before, and is again
+            (event,) = (await news(stream, 1)).values()
+            assert event.error is None
+            renewed.add(event.session_id)
 
 
 async def test_a_session_that_ends_meanwhile_is_told_unasked_with_its_reason(

@@ -29,6 +29,11 @@ DRAINING = errors_pb2.ErrorDetail(
     run_state=errors_pb2.RUN_STATE_NOT_STARTED,
     retry_after=duration_pb2.Duration(seconds=3),
 )
+UNAVAILABLE = errors_pb2.ErrorDetail(
+    code=errors_pb2.ERROR_CODE_STORE_UNAVAILABLE,
+    run_state=errors_pb2.RUN_STATE_NOT_STARTED,
+    retry_after=duration_pb2.Duration(seconds=3),
+)
 
 
 class Point(BaseModel):
@@ -318,15 +323,16 @@ async def test_a_run_that_closing_the_client_cuts_off_raises_an_error_of_its_own
 
 
 class Draining:
-    """Answers GATEWAY_DRAINING so many times, then normally."""
+    """Answers with an error that passes so many times, then normally."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, detail: errors_pb2.ErrorDetail = DRAINING) -> None:
         self.left = times
+        self._detail = detail
 
     async def __call__(self, request: Any, context: Any) -> sessions_pb2.RunResponse:
         if self.left:
             self.left -= 1
-            await abort(context, grpc.StatusCode.UNAVAILABLE, "draining", DRAINING)
+            await abort(context, grpc.StatusCode.UNAVAILABLE, "not now", self._detail)
         return sessions_pb2.RunResponse(call_id="done")
 
 
@@ -355,6 +361,18 @@ async def test_a_gateway_that_drains_for_ever_is_given_up(
         await run
     assert (caught.value.run_state, caught.value.retry_after) == ("not_started", 3)
     assert len(gateway.received["Run"]) == 4
+
+
+async def test_a_run_is_sent_again_when_the_store_is_unavailable_which_passes(
+    gateway: ScriptedGateway, async_client: AsyncInference, clock: FakeClock
+) -> None:
+    gateway.on("Run", Draining(times=2, detail=UNAVAILABLE))
+    run = asyncio.create_task(async_client.run({"app": "kv"}))
+    for _ in range(2):
+        await asyncio.to_thread(clock.wait_for_sleep, 3)
+        clock.advance(3)
+    assert (await run).call_id == "done"
+    assert len(gateway.received["Run"]) == 3
 
 
 def test_a_drained_run_does_not_wait_beyond_the_deadline(gateway: ScriptedGateway, client: Inference) -> None:

@@ -1,0 +1,189 @@
+"""One SQLite database: its connection, its failures, and how it comes back from them."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
+from gateway.stores.sqlite_errors import failure_of, problem_of
+from gateway.stores.sqlite_files import DatabaseFiles
+from gateway.stores.sqlite_recovery import damage_in, probe, rebuild, write_back
+from gateway.timing import STORE_CHECK, STORE_OPEN_PATIENCE
+
+Values = Sequence[object] | dict[str, object]
+T = TypeVar("T")
+Connect = Callable[[Path], sqlite3.Connection]
+
+
+class Database:
+    """Runs statements, each a transaction of its own. Every error about the database's state is a StoreFailure."""
+
+    def __init__(
+        self, path: Path, connect: Connect, create: Connect, on_loss: Callable[[sqlite3.Connection], object]
+    ) -> None:
+        """`connect` opens a database as it is to be used, making its schema if there is none; `create` makes an empty
+        one, complete as soon as it is closed. `on_loss` is called with one that was made of a damaged file when
+        not all could be read of that.
+        """
+        self._files = DatabaseFiles(path)
+        self._connect = connect
+        self._create = create
+        self._on_loss = on_loss
+        self._db: sqlite3.Connection | None = None
+        self._damage = ""
+        """What was found to be damaged, until the file has been built anew."""
+
+    def open(self) -> None:
+        """Connect. Raises StoreUnusable."""
+        try:
+            self._files.prepare()
+            self._db = self._opened()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnusable(f"cannot open the store {self._files.path}: {error}") from error
+
+    def close(self) -> None:
+        """Disconnect. Closing twice is fine."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def all(self, statement: str, values: Values) -> list[Any]:
+        """Run a statement and return its rows."""
+        # fetchall: a RETURNING statement only commits once all its rows are fetched.
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def many(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
+        """Run a statement for each of these rows, for all or none. Returns how many rows were changed."""
+        db = self._connection
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                changed = db.executemany(statement, rows).rowcount
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        return changed
+
+    def using(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` makes of the connection."""
+        try:
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def inspect(self) -> None:
+        """Raise StoreFailure when the files are not what was opened."""
+        self._files.inspect()
+
+    async def recover(self, failure: StoreFailure) -> None:
+        """See `SessionStore.recover`."""
+        # In a thread, as it may take seconds; nobody else uses the connection meanwhile.
+        try:
+            await asyncio.to_thread(self._recover, failure)
+        except (OSError, sqlite3.Error) as error:
+            raise failure_of(error) or error from error
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise RuntimeError("the store is not open")
+        return self._db
+
+    def _failed(self, error: sqlite3.Error) -> Exception:
+        """Return the failure that an error stands for; the error itself when it is not about the store's state."""
+        if getattr(error, "sqlite_errorcode", None) is None or isinstance(error, sqlite3.IntegrityError):
+            return error
+        try:
+            self._files.inspect()  # whatever else it says: the files are the cause
+        except StoreFailure as gone:
+            return gone
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR and not _has_schema(self._connection):
+            return StoreFailure(StoreProblem.DAMAGED, str(error))
+        return failure_of(error) or error
+
+    def _opened(self) -> sqlite3.Connection:
+        """Open the file, or what can be read of it. Raises sqlite3.Error, OSError and StoreUnusable."""
+        path = self._files.path
+        db = damage = None
+        try:
+            db = self._connect(path)
+            damage = damage_in(db, STORE_CHECK)
+        except sqlite3.Error as error:
+            if problem_of(error) is not StoreProblem.DAMAGED:
+                raise
+            damage = str(error)
+        if db is None or damage is not None:
+            rebuild(self._files, db or connection(path), damage or "", self._create, self._on_loss)
+            db = self._connect(path)
+        # From now on calls wait behind each statement: a lock is for whoever called to wait for, not for the thread.
+        db.execute("PRAGMA busy_timeout = 0")
+        self._files.remember()
+        return db
+
+    def _recover(self, failure: StoreFailure) -> None:
+        if failure.problem is StoreProblem.DAMAGED:
+            self._damage = str(failure)
+        if self._db is not None and not self._damage:
+            self._recover_files(failure)
+        if self._db is not None and self._damage:
+            with self._giving_up(self._db):
+                rebuild(self._files, self._db, self._damage, self._create, self._on_loss)
+        if self._db is None:
+            self._db = self._opened()
+        self._damage = ""
+        probe(self._db)
+
+    @contextlib.contextmanager
+    def _giving_up(self, db: sqlite3.Connection) -> Iterator[None]:
+        """Forget the connection once it has been closed, but not before: what it has in memory may be all there is."""
+        try:
+            yield
+        finally:
+            if not _is_open(db):
+                self._db = None
+
+    def _recover_files(self, failure: StoreFailure) -> None:
+        db = self._connection
+        try:
+            self._files.inspect()
+        except StoreFailure as gone:
+            try:
+                with self._giving_up(db):
+                    write_back(self._files, db, str(gone))
+            except sqlite3.Error as error:
+                if problem_of(error) is not StoreProblem.DAMAGED:
+                    raise
+                self._damage = f"{gone}, and then {error}"
+            return
+        if failure.problem is StoreProblem.IO:
+            self._damage = damage_in(db, STORE_CHECK) or ""
+
+
+def connection(path: Path) -> sqlite3.Connection:
+    """Return a connection on which each statement is a transaction of its own. Raises sqlite3.Error."""
+    return sqlite3.connect(
+        path, isolation_level=None, timeout=STORE_OPEN_PATIENCE, cached_statements=64, check_same_thread=False
+    )
+
+
+def _is_open(db: sqlite3.Connection) -> bool:
+    try:
+        return db.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
+
+
+def _has_schema(db: sqlite3.Connection) -> bool:
+    with contextlib.suppress(sqlite3.Error):
+        return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sessions'").fetchall())
+    return False

@@ -1,0 +1,47 @@
+"""Workers of sessions that no record knows: said in the log before they are ended, as nobody else can say it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from gateway.timing import ADOPTION_PATIENCE
+from gateway.worker.process import WorkerDirectory
+from gateway.workers.frames import FrameError, FrameReader
+from gateway.workers.runtime import recorded_process
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+logger = logging.getLogger("gateway.workers")
+
+_READ = 65536
+
+
+async def report_strays(directory: Path, known: Collection[str]) -> None:
+    """Log the sessions of the workers in a directory that are alive and not among the known ones."""
+    strays = [entry for entry in await asyncio.to_thread(_alive, directory) if entry.name not in known]
+    for entry, session_id in zip(strays, await asyncio.gather(*map(_session_of, strays)), strict=True):
+        if session_id:
+            labels = {"session_id": session_id, "worker_id": entry.name}
+            logger.error("session %s is not on record: its worker %s is ended", session_id, entry.name, extra=labels)
+
+
+def _alive(directory: Path) -> list[Path]:
+    return [entry for entry in directory.iterdir() if recorded_process(WorkerDirectory(entry)) is not None]
+
+
+async def _session_of(entry: Path) -> str:
+    """Return the session that a worker says it belongs to, "" if it belongs to none or does not answer."""
+    reader = FrameReader()
+    with contextlib.suppress(OSError, TimeoutError, FrameError, DecodeError):
+        async with asyncio.timeout(ADOPTION_PATIENCE):
+            stream, writer = await asyncio.open_unix_connection(str(WorkerDirectory(entry).socket))
+            try:
+                while data := await stream.read(_READ):
+                    for frame in reader.feed(data):
+                        return pb.FromWorker.FromString(frame).ready.session_id
+            finally:
+                writer.close()
+    return ""
