@@ -51,8 +51,7 @@ class MemoryProcess:
     id: str
     app: AppVersion
     instance: Any
-    clock: Clock
-    gone: Callable[["MemoryProcess"], object]
+    machine: "MemoryMachine"
     session_id: str = ""
     epoch: int = 0
     outlive: float = 0.0
@@ -77,7 +76,7 @@ class MemoryProcess:
         if self.exit is not None:
             return
         if self.outlive:
-            self.orphaned = self.clock.call_later(self.outlive, lambda: self.stop(WorkerExit(exit_code=0)))
+            self.orphaned = self.machine.clock.call_later(self.outlive, lambda: self.stop(WorkerExit(exit_code=0)))
         else:
             self.stop(WorkerExit(exit_code=0))
 
@@ -112,12 +111,14 @@ class MemoryProcess:
             self.orphaned.cancel()
         for task in self.calls.values():
             task.cancel()
-        self.gone(self)
+        del self.machine.processes[self.id]
         if self.link is not None:
             asyncio.get_running_loop().call_soon(self.link.exited, exit_)
 
     def _begin(self, call: WorkerCall) -> None:
         task = asyncio.get_running_loop().create_task(self._run(call))
+        self.machine.tasks.add(task)
+        task.add_done_callback(self.machine.tasks.discard)
         if call.request_id:
             self.journal[call.request_id] = (call.fingerprint, task)
         self.calls[call.call_id] = task
@@ -146,7 +147,7 @@ class MemoryProcess:
         if self.exit is not None:
             return
         outcome = _outcome(task)
-        self.last_end = self.clock.now().monotonic
+        self.last_end = self.machine.clock.now().monotonic
         if isinstance(outcome, pb.Failure) and outcome.kind != pb.FAILURE_KIND_RAISED:
             # Nothing was run: it does not count, and its repeat may run.
             self.started -= 1
@@ -168,6 +169,8 @@ class MemoryMachine:
         self.apps = dict(apps)
         self.processes: dict[str, MemoryProcess] = {}
         """Those that live, by worker id."""
+        self.tasks: set[asyncio.Task[Outcome]] = set()
+        """Functions that run, also those of a process that has ended, if they take no notice of being cancelled."""
 
     def make(self, app: AppRef) -> object:
         """Return a new instance of an app. Raises what its constructor raises."""
@@ -175,12 +178,9 @@ class MemoryMachine:
 
     def start(self, app: AppVersion) -> MemoryProcess:
         """Start a process. Raises what the app's constructor raises."""
-        process = MemoryProcess(new_worker_id(), app, self.make(app.ref), self.clock, self._gone)
+        process = MemoryProcess(new_worker_id(), app, self.make(app.ref), self)
         self.processes[process.id] = process
         return process
-
-    def _gone(self, process: MemoryProcess) -> None:
-        del self.processes[process.id]
 
 
 def functions_of(instance: object) -> list[str]:

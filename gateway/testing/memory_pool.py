@@ -5,6 +5,7 @@ For tests of what stands above a pool, on virtual time: nothing in it waits for 
 
 import asyncio
 import inspect
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,8 @@ class _Version:
     shared: list[MemoryWorker] = field(default_factory=list)
     callers: deque[asyncio.Future[MemoryWorker]] = field(default_factory=deque)
     """Those who wait for a place on a shared worker."""
-    obtaining: int = 0
-    """Shared workers that are being had."""
+    obtaining: set[asyncio.Task[None]] = field(default_factory=set)
+    """Shared workers that are being had, for as long as someone waits for a place."""
     keep_ready: bool = False
 
 
@@ -59,7 +60,6 @@ class MemoryPool(WorkerPool):
         self._versions: dict[AppRef, _Version] = {}
         self._workers: dict[str, MemoryWorker] = {}
         self._waiters: deque[_Waiter] = deque()
-        self._obtaining: set[asyncio.Task[None]] = set()
         self._all_gone = asyncio.Event()
         self._closing = False
 
@@ -84,8 +84,8 @@ class MemoryPool(WorkerPool):
                 del self._workers[worker.id]
             else:
                 self.end(worker)
-        for task in self._obtaining:
-            task.cancel()
+        for version in self._versions.values():
+            _cancel(version.obtaining)
         while self._workers:
             self._all_gone.clear()
             await self._all_gone.wait()
@@ -128,7 +128,7 @@ class MemoryPool(WorkerPool):
         version = self._version(app)
         caller: asyncio.Future[MemoryWorker] = asyncio.get_running_loop().create_future()
         version.callers.append(caller)
-        self._serve_shared(version, timeout)
+        self._serve_shared(version)
         timer = self._clock.call_later(timeout, lambda: _refuse(caller, _none_available(app)))
         try:
             return await caller
@@ -140,11 +140,13 @@ class MemoryPool(WorkerPool):
             timer.cancel()
             if caller in version.callers:
                 version.callers.remove(caller)
+            if not version.callers:
+                _cancel(version.obtaining)
 
     def release_shared(self, worker: Worker) -> None:
         assert isinstance(worker, MemoryWorker)
         worker.shared_calls -= 1
-        self._serve_shared(self._version(worker.app), self._settings.queue_time)
+        self._serve_shared(self._version(worker.app))
         self._schedule()
 
     def end(self, worker: Worker, reason: str = "") -> None:
@@ -246,7 +248,7 @@ class MemoryPool(WorkerPool):
             self.end(unused[0])
         return False
 
-    def _serve_shared(self, version: _Version, timeout: float) -> None:
+    def _serve_shared(self, version: _Version) -> None:
         for caller in [caller for caller in version.callers if not caller.done()]:
             free = [w for w in version.shared if w.exit is None and w.shared_calls < version.app.concurrency]
             if not free:
@@ -255,25 +257,26 @@ class MemoryPool(WorkerPool):
             worker.shared_calls += 1
             caller.set_result(worker)
         waiting = [caller for caller in version.callers if not caller.done()]
-        room = self._settings.max_shared - len(version.shared) - version.obtaining
-        for _ in range(min(room, -(-len(waiting) // version.app.concurrency) - version.obtaining)):
-            version.obtaining += 1
-            task = asyncio.get_running_loop().create_task(self._obtain_shared(version, timeout))
-            self._obtaining.add(task)
-            task.add_done_callback(self._obtaining.discard)
+        room = self._settings.max_shared - len(version.shared) - len(version.obtaining)
+        for _ in range(min(room, -(-len(waiting) // version.app.concurrency) - len(version.obtaining))):
+            task = asyncio.get_running_loop().create_task(self._obtain_shared(version))
+            version.obtaining.add(task)
+            task.add_done_callback(lambda task: self._obtained(version, task))
 
-    async def _obtain_shared(self, version: _Version, timeout: float) -> None:
+    def _obtained(self, version: _Version, task: asyncio.Task[None]) -> None:
+        version.obtaining.discard(task)
+        if not self._closing:
+            self._serve_shared(version)
+            self._schedule()
+
+    async def _obtain_shared(self, version: _Version) -> None:
         try:
-            version.shared.append(await self._obtain(version, timeout))
+            # As long as it takes: each caller has a limit of its own.
+            version.shared.append(await self._obtain(version, math.inf))
         except GatewayError as error:
             waiting = [caller for caller in version.callers if not caller.done()]
             if waiting:
                 _refuse(waiting[0], error)
-        finally:
-            version.obtaining -= 1
-        if not self._closing:
-            self._serve_shared(version, timeout)
-            self._schedule()
 
     def _gone(self, worker: MemoryWorker) -> None:
         self._workers.pop(worker.id, None)
@@ -282,10 +285,15 @@ class MemoryPool(WorkerPool):
             version.idle.remove(worker)
         if worker in version.shared:
             version.shared.remove(worker)
-            self._serve_shared(version, self._settings.queue_time)
+            self._serve_shared(version)
         if not self._workers:
             self._all_gone.set()
         self._schedule()
+
+
+def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 def _refuse(waiting: asyncio.Future[MemoryWorker], error: GatewayError) -> None:

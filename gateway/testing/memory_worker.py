@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from gateway.errors import GatewayError, RunState, WorkerExit
 from gateway.model import new_call_id
@@ -14,16 +15,16 @@ from gateway.workers.replies import call_error, lost_error
 class MemoryCall(PendingCall):
     """A call that a process of the machine was given."""
 
-    def __init__(self, process: MemoryProcess, call: WorkerCall) -> None:
+    def __init__(self, worker: "MemoryWorker", call: WorkerCall) -> None:
         self.reply = asyncio.get_running_loop().create_future()
         self.call = call
-        self._process = process
+        self._worker = worker
         self._done = False
         self._callbacks: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
         if not self._done:
-            asyncio.get_running_loop().call_soon(self._process.cancel, self.call.call_id)
+            self._worker.send(self._worker.process.cancel, self.call.call_id)
 
     def abandon(self, error: GatewayError) -> None:
         self._fail(error)
@@ -90,17 +91,22 @@ class MemoryWorker(Worker):
 
     def call(self, call: WorkerCall) -> PendingCall:
         call = replace(call, call_id=call.call_id or new_call_id())
-        sent = MemoryCall(self.process, call)
+        sent = MemoryCall(self, call)
         if self._exit is not None:
             sent.finish(lost_error(self.id, self._exit, RunState.NOT_STARTED))
-        elif not self._deaf:
+        else:
             self._calls[call.call_id] = sent
-            asyncio.get_running_loop().call_soon(self.process.receive, call)
+            self.send(self.process.receive, call)
         return sent
+
+    def send(self, receive: Callable[[Any], object], message: object) -> None:
+        """Have the process receive something in the event loop's next turn, if anything still connects the two."""
+        if not self._deaf:
+            asyncio.get_running_loop().call_soon(receive, message)
 
     def say_standing(self) -> None:
         """The process says how it stands."""
-        running = {id: MemoryCall(self.process, WorkerCall("", b"", call_id=id)) for id in self.process.calls}
+        running = {id: MemoryCall(self, WorkerCall("", b"", call_id=id)) for id in self.process.calls}
         self._calls |= running
         self._standing = Standing(list(running.values()), self.process.started, self.process.last_end)
         for callback in self._standing_callbacks:

@@ -1,0 +1,428 @@
+"""Random interleavings of all that callers, workers and gateways do, each answer compared with a model of the contract.
+
+The steps are chosen by hypothesis, which shrinks whatever diverges to the shortest play. Profiles are in conftest.py.
+"""
+
+import asyncio
+import json
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gateway.apps.names import AppQuery
+from gateway.errors import GatewayError
+from gateway.model import Session
+from gateway.sessions.requests import Caller, RunAnswer, RunRequest
+from gateway.stores.base import SessionFilter
+from gateway.timing import EXPIRY_SLACK
+from tests.property.model import INFINITE, Answer, Call, Model, ModelSession, Snapshot
+from tests.property.world import CAPACITY, VERSIONS, World, payload
+
+OWNERS = ("ann", "bob")
+TIMEOUTS = (2, 5, 20)
+WAITS = (INFINITE, 0.03, 1.05, 3.05, 11.05)
+"""Seconds that a caller waits, 50 ms of which are the gateway's margin."""
+MODES = ("go", "go", "hold", "hold", "stubborn", "fail", "refuse", "die")
+WRONGS = ("SessionNotFound", "AppMismatch", "VersionMismatch", "FunctionNotFound", "WorkerNotFound", "AppNotFound")
+
+LATTICE = 4096
+"""Time moves in these parts of a second, so that sums of it are exact."""
+LATE = EXPIRY_SLACK + 0.0001
+"""How late an expiry may be seen in virtual time."""
+
+owners = st.sampled_from(OWNERS)
+modes = st.sampled_from(MODES)
+waits = st.sampled_from(WAITS)
+indexes = st.integers(0, 5)
+request_ids = st.sampled_from(("", "", "r1", "r2"))
+
+
+class ContractMachine(RuleBasedStateMachine):
+    """Plays each step on the system and on the model, and compares everything after each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.model = Model()
+        self.calls: list[tuple[Call, asyncio.Task[Any]]] = []
+        self.ids: dict[ModelSession, str] = {}
+        self.tokens = 0
+        self.walk: tuple[str, list[str]] | None = None
+
+    @initialize()
+    def start(self) -> None:
+        self.world.start()
+
+    def teardown(self) -> None:
+        self.world.close()
+
+    # --- steps: calls ---
+
+    @precondition(lambda self: self.model.up)
+    @rule(owner=owners, mode=modes, wait=waits, rid=request_ids, timeout=st.sampled_from(TIMEOUTS), old=st.booleans())
+    def call_new(self, *, owner: str, mode: str, wait: float, rid: str, timeout: int, old: bool) -> None:
+        self.leave_window()
+        version = "1" if old else ""
+        self.send(Call(self.token(), mode, owner, "tape", version, "new", timeout, rid), wait)
+
+    @precondition(lambda self: self.model.up)
+    @rule(owner=owners, mode=st.sampled_from(("go", "fail", "refuse", "die")), wait=waits, rid=request_ids)
+    def call_plain(self, *, owner: str, mode: str, wait: float, rid: str) -> None:
+        self.leave_window()
+        self.send(Call(self.token(), mode, owner, "other", request_id=rid), wait)
+
+    @precondition(lambda self: self.model.up and self.model.sessions)
+    @rule(
+        index=indexes,
+        mode=modes,
+        wait=waits,
+        rid=request_ids,
+        expected=st.sampled_from((None, None, 0, 1)),
+        latest=st.booleans(),
+    )
+    def call_in_session(
+        self, *, index: int, mode: str, wait: float, rid: str, expected: int | None, latest: bool
+    ) -> None:
+        session = self.session(index)
+        count = None if expected is None else len(session.tape) + expected
+        call = Call(self.token(), mode, session.owner, session.app, session.version, session, 60, rid, count)
+        if latest and session.version == VERSIONS[session.app][-1]:
+            call.version = ""
+        self.send(call, wait)
+
+    @precondition(lambda self: self.model.up and self.model.sessions)
+    @rule(index=indexes, wrong=st.sampled_from(WRONGS), rid=request_ids)
+    def call_wrongly(self, *, index: int, wrong: str, rid: str) -> None:
+        self.leave_window()
+        session = self.session(index)
+        call = Call(self.token(), "go", session.owner, session.app, session.version, session, 60, rid, wrong=wrong)
+        if wrong == "AppNotFound":
+            call.session, call.app = None, "none"
+        elif wrong == "AppMismatch":
+            call.app, call.version = "other", "1"
+        elif wrong == "VersionMismatch":
+            call.version = "2" if session.version == "1" else "1"
+        elif wrong == "SessionNotFound":
+            call.owner = OWNERS[1 - OWNERS.index(session.owner)]
+        self.send(call, INFINITE)
+
+    @precondition(lambda self: self.model.up and any(call.request_id for call, _ in self.calls))
+    @rule(index=indexes, same=st.sampled_from((True, True, True, False)), wait=waits)
+    def repeat(self, *, index: int, same: bool, wait: float) -> None:
+        self.leave_window()
+        known = [call for call, _ in self.calls if call.request_id]
+        first = known[-1 - index % len(known)]
+        again = Call(
+            first.token if same else self.token(),
+            first.mode,
+            first.owner,
+            first.app,
+            first.version,
+            first.session,
+            first.timeout,
+            first.request_id,
+            first.expected,
+            wrong=first.wrong,
+        )
+        self.send(again, wait)
+
+    @precondition(lambda self: self.pending())
+    @rule(index=indexes)
+    def caller_leaves(self, *, index: int) -> None:
+        self.leave_window()
+        pending = self.pending()
+        if not pending:
+            return
+        call, task = pending[index % len(pending)]
+        task.cancel()
+        self.model.cancel(call)
+        self.settle()
+
+    @precondition(lambda self: self.holding())
+    @rule(index=indexes)
+    def let_go_on(self, *, index: int) -> None:
+        self.leave_window()
+        holding = self.holding()
+        if holding:
+            call = holding[index % len(holding)]
+            self.world.release(call.token)
+            self.model.release(call)
+            self.settle()
+
+    # --- steps: sessions ---
+
+    @precondition(lambda self: self.model.up and self.model.sessions)
+    @rule(index=indexes, what=st.sampled_from(("get", "keepalive", "keepalive", "end")), foreign=st.booleans())
+    def look_after(self, *, index: int, what: str, foreign: bool) -> None:
+        session = self.session(index)
+        owner = OWNERS[1 - OWNERS.index(session.owner)] if foreign else session.owner
+        manager = self.world.gateway.manager
+        ask = {"get": manager.get, "keepalive": manager.keepalive, "end": manager.end}[what]
+        try:
+            shown: Session | GatewayError = self.world.do(ask(self.ids[session], Caller(owner)))
+        except GatewayError as error:
+            shown = error
+        if foreign:
+            assert type(shown).__name__ == "SessionNotFound"
+            assert str(shown) == f"there is no session {self.ids[session]}"
+            return
+        over = session.status != "active"
+        if what == "keepalive":
+            self.model.keepalive(session)
+        elif what == "end":
+            self.model.end(session)
+        if over and what == "keepalive":
+            expected = "SessionExpired" if session.status == "expired" else "SessionEnded"
+            assert isinstance(shown, GatewayError)
+            assert (type(shown).__name__, shown.end_reason) == (expected, session.reason)
+        else:
+            assert isinstance(shown, Session)
+            compare(session.snapshot(), shown)
+        self.settle()
+
+    @precondition(lambda self: self.model.up)
+    @rule(owner=owners, size=st.integers(1, 3), active=st.booleans())
+    def list_all(self, *, owner: str, size: int, active: bool) -> None:
+        self.leave_window()
+        from gateway.model import SessionStatus
+
+        wanted = SessionFilter(owner=owner, status=SessionStatus.ACTIVE if active else None)
+        found: list[str] = []
+        token, more = "", True
+        while more:
+            page = self.world.do(self.world.gateway.manager.list(wanted, size, token))
+            assert 0 < len(page.sessions) <= size or token == page.next_cursor == ""
+            found += [session.id for session in page.sessions]
+            token, more = page.next_cursor, bool(page.next_cursor)
+        mine = [s for s in self.model.sessions if s.owner == owner and (not active or s.status == "active")]
+        assert found == [self.ids[session] for session in reversed(mine)]
+
+    @precondition(lambda self: self.model.up and self.model.sessions)
+    @rule(size=st.integers(1, 2))
+    def walk_on(self, *, size: int) -> None:
+        """Turn one more page of a walk that goes on while everything changes."""
+        if self.walk is None:
+            self.walk = ("", [self.ids[session] for session in reversed(self.model.sessions)])
+        token, expected = self.walk
+        page = self.world.do(self.world.gateway.manager.list(SessionFilter(), size, token))
+        assert [session.id for session in page.sessions] == expected[:size]
+        self.walk = (page.next_cursor, expected[size:]) if page.next_cursor else None
+        assert bool(page.next_cursor) == bool(expected[size:])
+        self.settle()
+
+    # --- steps: time, workers, gateways ---
+
+    @rule(seconds=st.sampled_from((0.25, 1.0, 1.75, 4.0, 11.0)))
+    def time_passes(self, *, seconds: float) -> None:
+        self.advance_to(self.model.now + seconds)
+
+    @precondition(lambda self: self.model.active())
+    @rule(index=indexes, offset=st.sampled_from((-2, 1, 3, 12)))
+    def time_passes_until_a_session_is_due(self, *, index: int, offset: int) -> None:
+        """Stop just before, just after (its timer has not fired), or when it is sure to be seen."""
+        active = self.model.active()
+        target = math.ceil(active[index % len(active)].deadline * LATTICE) + offset
+        if target / LATTICE > self.model.now:
+            self.advance_to(target / LATTICE)
+
+    @precondition(lambda self: any(session.alive for session in self.model.active()))
+    @rule(index=indexes)
+    def worker_dies(self, *, index: int) -> None:
+        self.leave_window()
+        alive = [session for session in self.model.active() if session.alive]
+        if alive:
+            session = alive[index % len(alive)]
+            self.world.kill(self.worker(session))
+            self.model.lose(session)
+            self.settle()
+
+    @precondition(lambda self: self.model.up)
+    @rule()
+    def gateway_crashes(self) -> None:
+        self.leave_window()
+        self.world.crash()
+        self.model.crash()
+
+    @precondition(lambda self: self.model.up)
+    @rule(end=st.booleans(), owner=owners)
+    def gateway_stops(self, *, end: bool, owner: str) -> None:
+        self.leave_window()
+        self.world.drain()
+        late = Call(self.token(), "go", owner, "tape", "", "new")
+        task = self.world.begin(RunRequest(AppQuery("tape"), payload=b"{}", session="new"), Caller(owner))
+        late.answer = Answer("GatewayDraining", "not_started")
+        self.calls.append((late, task))
+        self.world.stop(end_sessions=end)
+        self.model.stop(end_sessions=end)
+
+    @precondition(lambda self: not self.model.up)
+    @rule()
+    def gateway_starts(self) -> None:
+        self.world.start()
+        self.model.restart()
+        self.settle()
+
+    # --- comparing ---
+
+    @invariant()
+    def everything_is_as_the_contract_says(self) -> None:
+        self.note_sessions()
+        for call, task in self.calls:
+            if not call.gone:
+                compare_answer(call, task)
+        self.calls = [(call, task) for call, task in self.calls if not task.done() or call.request_id]
+        assert self.world.log == self.model.log
+        self.compare_workers()
+
+    def note_sessions(self) -> None:
+        """Learn the ids of new sessions, and compare all records. A gateway that is down shows none."""
+        if not self.model.up:
+            return
+        records = self.world.records()
+        assert len(records) == len(self.model.sessions)
+        for record, session in zip(records, self.model.sessions, strict=True):
+            assert self.ids.setdefault(session, record.id) == record.id
+            assert (record.owner, record.app.name, record.app.version) == (session.owner, session.app, session.version)
+            if session.unsure:
+                make_sure(session, record)
+            if abs(record.deadline - 1000 - session.perhaps) < 1e-6:
+                session.deadline = session.perhaps
+            session.perhaps = -INFINITE
+            if session.blurred:
+                assert abs(record.deadline - 1000 - session.deadline) <= 4 * LATE
+                session.deadline, session.blurred = record.deadline - 1000, False
+            due = session.status == "expired" and session.deadline + LATE >= self.model.now
+            if not (due and record.status.value == "active"):
+                compare(session.snapshot(), record)
+
+    def compare_workers(self) -> None:
+        """One live worker for each active session, never used for another, with the state that the calls left."""
+        leased = {p.session_id: p for p in self.world.machine.processes.values() if p.session_id}
+        for process in leased.values():
+            assert self.world.leases.setdefault(process.id, process.session_id) == process.session_id
+        assert len(self.world.machine.processes) <= CAPACITY
+        for session in self.model.active():
+            if self.model.up or session in self.ids:
+                process = leased.get(self.ids[session])
+                assert (process is not None) == session.alive
+                if process is not None:
+                    assert self.world.tokens_of(process.id) == session.tape
+        expected = {self.ids[s] for s in self.model.active() if s in self.ids and s.alive}
+        just_due = {
+            self.ids[s]
+            for s in self.model.sessions
+            if s in self.ids and s.status == "expired" and s.deadline + LATE >= self.model.now
+        }
+        if self.model.up:
+            assert leased.keys() - just_due == expected
+
+    # --- parts ---
+
+    def token(self) -> str:
+        self.tokens += 1
+        return f"t{self.tokens}"
+
+    def session(self, index: int) -> ModelSession:
+        """Return one of the sessions, the newest first."""
+        return self.model.sessions[-1 - index % len(self.model.sessions)]
+
+    def worker(self, session: ModelSession) -> str:
+        processes = self.world.machine.processes.values()
+        return next(process.id for process in processes if process.session_id == self.ids[session])
+
+    def pending(self) -> list[tuple[Call, asyncio.Task[Any]]]:
+        return [(call, task) for call, task in self.calls if call.answer is None and not call.gone]
+
+    def holding(self) -> list[Call]:
+        running = [session.running for session in self.model.active() if session.alive]
+        return [call for call in running if call is not None]
+
+    def send(self, call: Call, wait: float) -> None:
+        if wait < INFINITE:
+            call.deadline = self.model.now + wait
+        session_id = call.session if isinstance(call.session, str) else ""
+        worker_id = "wrk_none" if call.wrong == "WorkerNotFound" else ""
+        if isinstance(call.session, ModelSession):
+            session_id = self.ids[call.session]
+        request = RunRequest(
+            AppQuery(call.app, call.version),
+            "nothing" if call.wrong == "FunctionNotFound" else "",
+            payload(call.token, call.mode),
+            session=session_id,
+            session_timeout=call.timeout if session_id == "new" else None,
+            worker_id=worker_id,
+            request_id=call.request_id,
+            expected_call_count=call.expected,
+        )
+        deadline = None if call.deadline == INFINITE else 1000 + call.deadline
+        self.calls.append((call, self.world.begin(request, Caller(call.owner, deadline))))
+        self.model.run(call)
+        self.settle()
+
+    def settle(self) -> None:
+        self.world.settle()
+        self.model.advance(0.0)
+
+    def advance_to(self, moment: float) -> None:
+        """Let time pass, but not into the moment in which a session is due and who waits has not got its worker."""
+        target = math.ceil(moment * LATTICE) / LATTICE
+        if self.model.waiting:
+            while any(0 <= target - session.deadline <= LATE for session in self.model.active()):
+                target += 8 / LATTICE
+        seconds = target - self.model.now
+        self.world.advance(seconds)
+        self.model.advance(seconds)
+
+    def leave_window(self) -> None:
+        """Let every session be seen that is due: what follows depends on its worker."""
+        if any(s.status == "expired" and s.deadline + LATE >= self.model.now for s in self.model.sessions):
+            self.advance_to(self.model.now + 12 / LATTICE)
+            self.note_sessions()
+
+
+def compare(expected: Snapshot, session: Session) -> None:
+    """Compare how a session is shown."""
+    reason = session.end_reason.value if session.end_reason else ""
+    assert (session.status.value, reason, session.call_count) == (expected.status, expected.reason, expected.count)
+    if expected.status == "active":
+        assert abs(session.deadline - 1000 - expected.deadline) < 1e-6, (session, expected)
+        assert abs(session.expires_at - 1_700_000_000 - expected.deadline) < 1e-5
+        assert session.in_flight == expected.in_flight, (session, expected)
+
+
+def compare_answer(call: Call, task: asyncio.Task[Any]) -> None:
+    """Compare how a call was answered, if it was."""
+    expected = call.answer
+    if expected is None:
+        assert not task.done(), f"{call} is answered: {task}"
+        return
+    assert task.done(), f"{call} is not answered"
+    error = task.exception()
+    assert error is None or isinstance(error, GatewayError), error
+    code = type(error).__name__ if error else "ok"
+    run_state = error.run_state.value if error and error.run_state else ""
+    assert (code, run_state) == (expected.code, expected.run_state), f"{call}: {error}"
+    if error is not None:
+        if expected.reason:
+            assert error.end_reason == expected.reason
+        return
+    answer: RunAnswer = task.result()
+    if expected.tape is not None:
+        assert json.loads(answer.output)["tape"] == expected.tape
+    if expected.session is not None:
+        assert answer.session is not None
+        compare(expected.session, answer.session)
+
+
+def make_sure(session: ModelSession, record: Session) -> None:
+    """Take over what nobody can know when worker and gateway were lost at once."""
+    assert len(session.tape) <= record.call_count <= max(session.recorded, len(session.tape))
+    assert record.end_reason is not None
+    assert (record.status.value, record.end_reason.value) in {("expired", "idle_timeout"), ("ended", "worker_lost")}
+    session.status, session.reason = record.status.value, record.end_reason.value
+    session.unsure, session.extra = False, record.call_count - len(session.tape)
+
+
+TestContract = ContractMachine.TestCase
