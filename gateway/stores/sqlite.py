@@ -14,6 +14,7 @@ from gateway.clock import Instant
 from gateway.errors import WorkerExit
 from gateway.model import TRANSITIONS, AppRef, EndReason, Session, SessionStatus
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore, StoreUnusable
+from gateway.timing import STORE_BUSY
 
 SCHEMA_VERSION = 1
 
@@ -211,7 +212,7 @@ class SqliteStore(SessionStore):
 
 def _connect(path: Path) -> sqlite3.Connection:
     # Autocommit: each statement is a transaction of its own, and each operation one writing statement.
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=64, check_same_thread=False)
+    db = sqlite3.connect(path, isolation_level=None, timeout=STORE_BUSY, cached_statements=64, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")

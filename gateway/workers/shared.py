@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.model import AppVersion
+from gateway.timing import SHARED_REPLACEMENT
 from gateway.workers.process import LocalWorker, WorkerState
 
 
@@ -64,7 +65,7 @@ class SharedWorkers:
         if worker in self._workers:
             self._workers.remove(worker)
             if self._waiters:
-                self._start_more(60.0)
+                self._start_more(SHARED_REPLACEMENT)
 
     def pop_unused(self) -> LocalWorker | None:
         """Give up one worker that is doing nothing, if there is one and nobody waits."""

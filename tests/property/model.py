@@ -71,6 +71,13 @@ class Call:
     callers: list["Call"] = field(default_factory=list)
     """Of the first call with a request_id: itself and its repeats, as long as they wait."""
     started: bool = False
+    opened: "ModelSession | None" = None
+    """By a "new": the session."""
+
+    @property
+    def session_now(self) -> "ModelSession | None":
+        """The session in which it runs or waits."""
+        return self.opened or (self.session if isinstance(self.session, ModelSession) else None)
 
     @property
     def content(self) -> tuple[object, ...]:
@@ -140,6 +147,8 @@ class Model:
         self.first: dict[tuple[str, str], Call] = {}
         """What the gateway remembers of request_ids: the call that ran."""
         self.log: list[str] = []
+        self.released: set[str] = set()
+        """Tokens of calls that need not hold any more."""
 
     # --- calls ---
 
@@ -156,19 +165,14 @@ class Model:
         elif first.content != call.content:
             self._tell(call, Answer("RequestIdReused", "not_started"))
         elif first.answer is not None:
-            self._replay(first.answer, call)
+            self._replay(first, first.answer, call)
         else:
             first.callers.append(call)
 
-    def _replay(self, answer: Answer, call: Call) -> None:
-        session = self._session_of(call)
+    def _replay(self, first: Call, answer: Answer, call: Call) -> None:
+        session = first.session_now
         shown = session.snapshot() if session is not None and answer.session is not None else None
         self._tell(call, Answer(answer.code, answer.run_state, answer.tape, answer.reason, shown))
-
-    def _session_of(self, call: Call) -> ModelSession | None:
-        if call.session == "new":
-            return next((session for session in self.sessions if session.tape[:1] == [call.token]), None)
-        return call.session if isinstance(call.session, ModelSession) else None
 
     def _begin(self, call: Call) -> None:
         if isinstance(call.session, ModelSession):
@@ -226,7 +230,7 @@ class Model:
         session.running = call
         if call.request_id:
             session.journal[call.request_id] = call
-        if call.mode == "go":
+        if call.mode == "go" or (call.token in self.released and call.mode in {"hold", "stubborn"}):
             self._end_call(session, call, Answer("ok", "", list(session.tape)))
         elif call.mode == "fail":
             self._end_call(session, call, Answer("AppError", "completed"))
@@ -292,7 +296,7 @@ class Model:
         if call in self.waiting:
             self._leave_line(call)
             return
-        session = self._session_of(call)
+        session = call.session_now
         assert session is not None
         if call in session.queue:
             session.queue.remove(call)
@@ -305,7 +309,8 @@ class Model:
 
     def release(self, call: Call) -> None:
         """The function of a call that holds goes on to its end, if it still runs."""
-        session = self._session_of(call)
+        session = call.session_now
+        self.released.add(call.token)
         if session is not None and session.running is call and session.alive:
             self._end_call(session, call, Answer("ok", "", list(session.tape)))
 
@@ -344,6 +349,7 @@ class Model:
         version = call.version or VERSIONS[call.app][-1]
         session = ModelSession(call.owner, call.app, version, call.timeout, self.now + call.timeout)
         session.blurred = call.gives_up < INFINITE
+        call.opened = session
         self.sessions.append(session)
         self._run_in(session, call)
         self._serve()
@@ -404,7 +410,8 @@ class Model:
         """SIGTERM, when the grace for calls is over."""
         self.up = False
         for call in self._take(self.waiting):
-            self._finish(call, Answer("NoWorkerAvailable", "not_started"))
+            # Whichever is seen first: that a worker became free too late, or that none does any more.
+            self._finish(call, Answer("NoWorkerAvailable or GatewayDraining", "not_started"))
         for session in self.active():
             if session.running is not None and session.running.session == "new" and not session.adopted:
                 self._finish_session(session, "ended", "first_call_failed")
