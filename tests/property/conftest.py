@@ -8,12 +8,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-_WHOLE = {
-    "deadline": None,  # for one game; pytest's limit is for all
-    "database": None,
-    "suppress_health_check": list(HealthCheck),
-}
+# No database: what fails is kept as a test of its own. No deadline for one play: pytest's limit is for all of them.
+_common = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
-settings.register_profile("ci", max_examples=150, stateful_step_count=40, derandomize=True, **_WHOLE)
-settings.register_profile("long", max_examples=20_000, stateful_step_count=80, print_blob=True, **_WHOLE)
+settings.register_profile("ci", _common, max_examples=600, stateful_step_count=40, derandomize=True)
+settings.register_profile("long", _common, max_examples=20_000, stateful_step_count=80, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

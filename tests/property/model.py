@@ -5,8 +5,9 @@ its moment. `docs/contract.md` is the source of each rule.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 
+from tests.property.facts import INFINITE, Answer, Call, ModelSession
 from tests.property.world import (
     CAPACITY,
     JOURNAL_WINDOW,
@@ -18,118 +19,6 @@ from tests.property.world import (
 
 MARGIN = 0.05
 """Seconds before a caller's deadline at which a call that still waits is answered."""
-
-INFINITE = float("inf")
-
-
-@dataclass
-class Answer:
-    """How a call is answered. `session` is how the answer must show it."""
-
-    code: str
-    run_state: str = ""
-    tape: list[str] | None = None
-    reason: str = ""
-    """Why the session is over."""
-    session: "Snapshot | None" = None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A session at one moment."""
-
-    status: str
-    reason: str
-    count: int
-    deadline: float
-    in_flight: int
-
-
-@dataclass(eq=False)
-class Call:
-    """One Run of one caller. `session` is None for a plain call, "new", or the session."""
-
-    token: str
-    mode: str
-    owner: str
-    app: str
-    version: str = ""
-    session: "ModelSession | str | None" = None
-    timeout: int = 60
-    request_id: str = ""
-    expected: int | None = None
-    deadline: float = INFINITE
-    wrong: str = ""
-    """What is wrong with the request, by which it must be refused."""
-    answer: Answer | None = None
-    outcome: Answer | None = None
-    """What the worker remembers of it, if it ran in a session."""
-    gone: bool = False
-    """The caller went away, or its connection broke: nobody sees an answer."""
-    done_at: float = 0.0
-    gives_up: float = INFINITE
-    callers: list["Call"] = field(default_factory=list)
-    """Of the first call with a request_id: itself and its repeats, as long as they wait."""
-    started: bool = False
-    opened: "ModelSession | None" = None
-    """By a "new": the session."""
-
-    @property
-    def session_now(self) -> "ModelSession | None":
-        """The session in which it runs or waits."""
-        return self.opened or (self.session if isinstance(self.session, ModelSession) else None)
-
-    @property
-    def content(self) -> tuple[object, ...]:
-        """What a repeat must have in common with the first."""
-        return (self.token, self.mode, self.app, self.version, self.session, self.timeout, self.expected, self.wrong)
-
-
-@dataclass(eq=False)
-class ModelSession:
-    """A session as its caller may imagine it."""
-
-    owner: str
-    app: str
-    version: str
-    timeout: int
-    deadline: float
-    tape: list[str] = field(default_factory=list)
-    """The calls that ran in it: its state."""
-    status: str = "active"
-    reason: str = ""
-    running: Call | None = None
-    queue: list[Call] = field(default_factory=list)
-    journal: dict[str, Call] = field(default_factory=dict)
-    alive: bool = True
-    """Its process is there."""
-    last_end: float = -INFINITE
-    perhaps: float = -INFINITE
-    """Its deadline, if the interruption of a call counts as the call's end. The contract does not say."""
-    blurred: bool = False
-    """Opened at a moment that is known to a millisecond only: as soon as another one had expired."""
-    adopted: bool = False
-    """By another gateway than the one that opened it."""
-    left_busy: bool = False
-    """Calls were in flight when its gateway went. If its worker goes too, nobody knows how they fared."""
-    recorded: int = 0
-    """Its count of calls when its gateway went."""
-    extra: int = 0
-    """Of those, the calls that it counts although they did not run."""
-    unsure: bool = False
-    """It was lost with gateway and worker at once: it may count as expired, and calls that waited may count."""
-
-    @property
-    def busy(self) -> bool:
-        return self.running is not None or bool(self.queue)
-
-    @property
-    def count(self) -> int:
-        return len(self.tape) + len(self.queue) + self.extra
-
-    def snapshot(self) -> Snapshot:
-        in_flight = len(self.queue) + (self.running is not None)
-        return Snapshot(self.status, self.reason, self.count, self.deadline, in_flight)
 
 
 class Model:
@@ -179,7 +68,7 @@ class Model:
             self._begin_in(call.session, call)
         elif call.wrong:
             self._finish(call, Answer(call.wrong, "not_started"))
-        elif self._room() and not self.waiting:
+        elif self.room() and not self.waiting:
             self._give_worker(call)
         else:
             call.gives_up = max(self.now, min(self.now + QUEUE_TIME, call.deadline - MARGIN))
@@ -316,12 +205,13 @@ class Model:
 
     # --- workers ---
 
-    def _room(self) -> bool:
+    def room(self) -> bool:
+        """Whether a worker can be had at once."""
         return sum(session.status == "active" for session in self.sessions) < CAPACITY
 
     def _serve(self) -> None:
         """Give workers to those who wait, in their order. Plain calls share one, all at once."""
-        while self.up and self._room() and self.waiting:
+        while self.up and self.room() and self.waiting:
             call = self.waiting[0]
             served = [call]
             if call.session is None:
@@ -470,13 +360,13 @@ class Model:
     def _events(self) -> list[tuple[float, Callable[[], None]]]:
         if not self.up:
             return [
-                (self.down_since + session.timeout + ORPHAN_GRACE, lambda session=session: self.lose(session))  # type: ignore[misc]
+                (self.down_since + session.timeout + ORPHAN_GRACE, partial(self.lose, session))
                 for session in self.active()
                 if session.alive
             ]
-        waiting = [(call.gives_up, lambda call=call: self._give_up(call)) for call in self.waiting]  # type: ignore[misc]
+        waiting = [(call.gives_up, partial(self._give_up, call)) for call in self.waiting]
         queued = [
-            (call.gives_up, lambda session=session, call=call: self._give_up_turn(session, call))  # type: ignore[misc]
+            (call.gives_up, partial(self._give_up_turn, session, call))
             for session in self.active()
             for call in session.queue
         ]

@@ -14,7 +14,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock, Instant, Timer
@@ -30,6 +30,7 @@ from gateway.testing.memory_machine import Leaving, MemoryMachine, Refused
 from gateway.testing.memory_pool import MemoryPool
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 CAPACITY = 3
 QUEUE_SIZE = 2
@@ -49,7 +50,9 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self.scheduled = 0
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         self.scheduled += 1
         return super().call_soon(callback, *args, context=context)
 

@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from types import UnionType
 
 import gateway
 from gateway import timing
@@ -106,29 +107,21 @@ def timeouts_in(path: Path) -> list[str]:
     relative = path.relative_to(GATEWAY)
     if relative.parts[0] in {"cli", "testing", "config.py", "timing.py", "model.py"}:
         return []
-    found = []
+    found: list[ast.expr] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             waits = ast.unparse(node.func).rpartition(".")[2] in WAITING
-            numbers = [arg for arg in (node.args[:1] if waits else []) if is_positive(arg)]
-            numbers += [
-                keyword.value
-                for keyword in node.keywords
-                if "time" in (keyword.arg or "") and is_positive(keyword.value)
+            named = [keyword.value for keyword in node.keywords if "time" in (keyword.arg or "")]
+            found += [
+                number for number in [*(node.args[:1] if waits else []), *named] if is_positive(number, int | float)
             ]
-            found += [f"{relative}:{number.lineno}" for number in numbers]
-        elif (
-            isinstance(node, ast.Assign)
-            and ast.unparse(node.targets[0]) not in NO_TIMEOUTS
-            and is_positive(node.value)
-            and isinstance(node.value.value, float)
-        ):  # type: ignore[attr-defined]
-            found.append(f"{relative}:{node.lineno}")
-    return found
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) not in NO_TIMEOUTS:
+            found += [node.value] if is_positive(node.value, float) else []
+    return [f"{relative}:{number.lineno}" for number in found]
 
 
-def is_positive(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value > 0
+def is_positive(node: ast.expr, kind: type | UnionType) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, kind) and float(str(node.value)) > 0
 
 
 def test_every_timeout_is_a_positive_number_of_seconds() -> None:
