@@ -66,8 +66,8 @@ ORPHAN_SETTLE = 1.0
 only the zygote died, and the worker has a gateway."""
 
 SHARED_REPLACEMENT = 60.0
-"""For how long a shared worker that died under waiting callers is replaced. Each of them has a limit of its own, which
-is shorter."""
+"""For how long a shared worker is waited for on behalf of callers of whom the first has left, or whose worker has died.
+Each of them has a limit of its own, which is shorter."""
 
 STORE_BUSY = 5.0
 """How long a statement waits for another process to let go of the SQLite file, such as a backup."""

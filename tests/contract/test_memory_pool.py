@@ -152,6 +152,7 @@ class TestMemoryPool(PoolFixtures):
     test_warm = PoolSharing.test_a_shared_worker_stays_warm_and_is_leased_to_nobody
     test_places = PoolSharing.test_each_shared_worker_has_as_many_calls_as_the_app_says
     test_place_in_vain = PoolSharing.test_one_who_waited_in_vain_for_a_place_is_told_after_the_timeout
+    test_place_hasty = PoolSharing.test_one_who_gives_up_waiting_for_a_place_does_not_take_the_others_with_it
     test_place_cancelled = PoolSharing.test_one_who_is_cancelled_while_waiting_for_a_place_takes_none
     test_place_at_once = PoolSharing.test_a_place_given_to_one_who_is_cancelled_at_that_moment_goes_to_the_next
     test_place_back = PoolSharing.test_a_place_that_is_given_back_when_one_has_just_been_cancelled_goes_to_the_next
