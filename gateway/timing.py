@@ -1,6 +1,6 @@
 """Every internal timeout with its reason, in seconds. What users may set is in `gateway.config`.
 
-A test asserts the order of those that depend on one another.
+A test asserts the order of those that depend on one another. This module imports nothing, so that workers may use it.
 """
 
 DEADLINE_MARGIN = 0.05
@@ -57,7 +57,6 @@ DEPLOYMENT_POLL = 1.0
 """How often the deployed apps are looked at to have workers of a new version ready. A call looks for itself: this only
 decides whether its worker is warm."""
 
-
 ADOPTION_PATIENCE = 1.0
 """How long a starting gateway waits for adopted workers to say whether they are busy, before it takes those that are
 silent for busy. Only an app that blocks its event loop keeps a worker from answering at once."""
@@ -86,3 +85,19 @@ STORE_OPEN_PATIENCE = 2.0
 STORE_CHECK = 2.0
 """How long a start may spend on looking for damage in the store. Enough for some gigabytes in the page cache; damage
 in what was not looked at is found when it is read."""
+
+WORKER_FIRST_CONTACT = 30.0
+"""In which the gateway that asked for a worker must have connected to it. It does so within milliseconds, unless it has
+died; long enough for one that is being debugged or swapped out."""
+
+ORPHAN_BLOCKED_GRACE = 10.0
+"""How much later than the event loop's timer the kernel's ends a worker without a gateway: time for unload(), more than
+`workers.end_grace` gives unless that is raised. It ends a process whose loop the app is blocking."""
+
+ORPHAN_SETTLE = 1.0
+"""After the death of its zygote, in which a worker must also have seen the end of the gateway's connection. Otherwise
+only the zygote died, and the worker has a gateway."""
+
+SHARED_REPLACEMENT = 60.0
+"""For how long a shared worker is waited for on behalf of callers of whom the first has left, or whose worker has died.
+Each of them has a limit of its own, which is shorter."""

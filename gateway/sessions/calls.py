@@ -24,7 +24,7 @@ from gateway.errors import (
 )
 from gateway.model import DEFAULT_SESSION_TIMEOUT, AppRef, AppVersion, EndReason, Session, new_session_id
 from gateway.sessions.lifecycle import Lifecycle
-from gateway.sessions.live import LiveSession
+from gateway.sessions.live import LiveSession, draining
 from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
 from gateway.workers.base import PendingCall, Worker, WorkerCall, WorkerPool
 
@@ -80,9 +80,11 @@ class PlainCall:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._running: dict[PendingCall, Worker] = {}
+        self._closed = False
 
     def close(self) -> None:
-        """Answer the calls that still run: their workers end with the gateway."""
+        """Answer the calls that still run: their workers end with the gateway. No other begins."""
+        self._closed = True
         for call, worker in list(self._running.items()):
             call.abandon(
                 WorkerLost(
@@ -98,6 +100,9 @@ class PlainCall:
         app = self._parts.registry.resolve(request.app)
         function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
         worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
+        if self._closed:
+            self._parts.pool.release_shared(worker)
+            raise draining()
         progress.started = True
         call = worker.call(
             WorkerCall(
@@ -245,9 +250,14 @@ class NewSessionCall:
         self._parts = parts
         self._in_session = in_session
         self._opening: set[LiveSession] = set()
+        self._closed = False
 
     async def close(self) -> None:
-        """End the sessions whose first call still runs: their callers would never learn of them (contract, rule 9)."""
+        """End the sessions whose first call still runs: their callers would never learn of them (contract, rule 9).
+
+        No other begins, although the workers of these may come to those who wait.
+        """
+        self._closed = True
         for live in list(self._opening):
             await self._parts.lifecycle.end_surely(live, EndReason.FIRST_CALL_FAILED)
 
@@ -264,6 +274,9 @@ class NewSessionCall:
         worker = await self._parts.pool.lease(
             app, session_id, FIRST_EPOCH, outlive=timeout, worker_id=request.worker_id, timeout=patience
         )
+        if self._closed:
+            self._parts.pool.end(worker)
+            raise draining()
         live = await self._parts.lifecycle.open(
             session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
         )

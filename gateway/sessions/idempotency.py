@@ -48,14 +48,24 @@ class Journal:
         """Run the call, or return the answer (or raise the error) that the same key had before.
 
         While the first still runs, the repeat waits for it. An error that says NOT_STARTED is not kept: the repeat
-        runs. Raises RequestIdReused when the key stands for another content.
+        runs, also one that waited. Raises RequestIdReused when the key stands for another content.
         """
-        self._forget_old()
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._begin(key, fingerprint, progress, run)
-        elif entry.fingerprint != fingerprint:
-            raise RequestIdReused.of(key[1])
+        while True:
+            self._forget_old()
+            entry, is_first = self._entries.get(key), False
+            if entry is None:
+                entry, is_first = self._begin(key, fingerprint, progress, run), True
+            elif entry.fingerprint != fingerprint:
+                raise RequestIdReused.of(key[1])
+            try:
+                return await self._outcome(key, entry)
+            except GatewayError as error:
+                # The first may have given up at a deadline that is not this caller's.
+                if is_first or error.run_state is not RunState.NOT_STARTED:
+                    raise
+
+    async def _outcome(self, key: tuple[str, str], entry: _Entry) -> RunAnswer:
+        """Wait for the call's end. When nobody waits any more, a call that has not started is dropped."""
         entry.waiting += 1
         try:
             return await asyncio.shield(entry.task)

@@ -1,16 +1,18 @@
 """The manager: what callers can ask for, each request decided here and nowhere else."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from weakref import WeakSet
 
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.config import Settings
-from gateway.errors import GatewayError, InternalError, NoWorkerAvailable, RunState
+from gateway.errors import GatewayError, InternalError, NoWorkerAvailable, RunState, SessionNotFound, StoreUnavailable
 from gateway.model import Session, new_call_id
 from gateway.sessions.adoption import Adoption
 from gateway.sessions.calls import Functions, NewSessionCall, Parts, PlainCall, SessionCall
@@ -114,9 +116,10 @@ class SessionManager:
             if not request.request_id:
                 return await self._answered(request, caller, progress)
             key = (caller.principal, request.request_id)
-            return await self._journal.once(
+            answer = await self._journal.once(
                 key, progress.fingerprint, progress, lambda progress: self._answered(request, caller, progress)
             )
+            return answer if answer.call_id == progress.call_id else await self._as_now(answer, caller)
         except GatewayError as error:
             _tell_progress(error, progress)
             raise
@@ -132,6 +135,14 @@ class SessionManager:
             self._calls -= 1
             if self._calls == 0:
                 self._quiet.set()
+
+    async def _as_now(self, answer: RunAnswer, caller: Caller) -> RunAnswer:
+        """Return a kept answer with its session as it is by now; as it was then, if that cannot be read."""
+        if answer.session is None:
+            return answer
+        with contextlib.suppress(SessionNotFound, StoreUnavailable):
+            return replace(answer, session=await self._lifecycle.get(answer.session.id, caller.principal))
+        return answer
 
     async def get(self, session_id: str, caller: Caller) -> Session:
         """Return a session as it is, also a finished one. Raises SessionNotFound."""

@@ -3,12 +3,18 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.clock import Clock, Instant, Timer
 
 _TURNS_TO_SETTLE = 50
 """Turns of the event loop after each timer: more than any chain of callbacks and tasks in the gateway needs."""
+
+
+async def settle() -> None:
+    """Let everything that is ready to run on the event loop run."""
+    for _ in range(_TURNS_TO_SETTLE):
+        await asyncio.sleep(0)
 
 
 class FakeTimer:
@@ -27,7 +33,9 @@ class FakeClock(Clock):
 
     boot_id = "fake"
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Callable[[], Awaitable[None]] = settle) -> None:
+        """`settled` is awaited around each timer, so that what it starts has run before the next one fires."""
+        self._settled = settled
         self._elapsed = 0.0
         self._timers: list[tuple[float, int, FakeTimer]] = []
         self._order = itertools.count()
@@ -43,19 +51,13 @@ class FakeClock(Clock):
     async def advance(self, seconds: float) -> None:
         """Let that much time pass: every timer on the way fires at its own moment, and what it starts may settle."""
         target = self._elapsed + seconds
-        await settle()
+        await self._settled()
         while self._timers and self._timers[0][0] <= target:
             moment, _, timer = heapq.heappop(self._timers)
             self._elapsed = max(self._elapsed, moment)
             callback, timer.callback = timer.callback, None
             if callback is not None:
                 callback()
-                await settle()
+                await self._settled()
         self._elapsed = target
-        await settle()
-
-
-async def settle() -> None:
-    """Let everything that is ready to run on the event loop run."""
-    for _ in range(_TURNS_TO_SETTLE):
-        await asyncio.sleep(0)
+        await self._settled()

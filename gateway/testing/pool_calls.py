@@ -77,6 +77,21 @@ class PoolSharing(PoolFixtures):
         with pytest.raises(NoWorkerAvailable):
             await waiting
 
+    async def test_one_who_gives_up_waiting_for_a_place_does_not_take_the_others_with_it(
+        self, start_pool: StartPool, app: AppVersion, clock: FakeClock
+    ) -> None:
+        pool = await start_pool(max_workers=1, max_shared=1)
+        holding = await lease(pool, app)
+        hasty, patient = (asyncio.create_task(share(pool, app, timeout)) for timeout in (5, 30))
+        await settle()
+        await clock.advance(5)
+        with pytest.raises(NoWorkerAvailable):
+            await hasty
+        assert not patient.done()
+        pool.end(holding.worker)
+        async with asyncio.timeout(DEADLINE):
+            assert (await (await patient).call())["calls"] == 1
+
     async def test_one_who_is_cancelled_while_waiting_for_a_place_takes_none(
         self, start_pool: StartPool, app: AppVersion
     ) -> None:

@@ -11,19 +11,11 @@ import os
 import signal
 from collections.abc import Callable
 
+from gateway.timing import ORPHAN_BLOCKED_GRACE, ORPHAN_SETTLE, WORKER_FIRST_CONTACT
+
 _PR_SET_PDEATHSIG = 1
 _PARENT_DIED = signal.SIGURG
 """Ignored unless somebody asks for it, so that it may come before the handler is set, or to a child of the app."""
-
-_BLOCKED_GRACE = 10.0
-"""How much later the kernel's timer is than the loop's: time for unload()."""
-
-_FIRST_CONTACT = 30.0
-"""Seconds in which the gateway that asked for a worker must have connected to it."""
-
-_SETTLE = 1.0
-"""Seconds after the zygote's death in which the end of the gateway's connection must show too. Otherwise only the
-zygote died, and the worker has a gateway."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -50,7 +42,7 @@ class OrphanWatch:
         signal.signal(_PARENT_DIED, self._parent_died)
         if os.getppid() != self._zygote:
             os._exit(1)  # it died before that, and nobody knows of this worker
-        self._timer = asyncio.get_running_loop().call_later(_FIRST_CONTACT, self._end)
+        self._timer = asyncio.get_running_loop().call_later(WORKER_FIRST_CONTACT, self._end)
 
     def leased(self, outlive: float) -> None:
         """From now on the worker outlives its gateway by so many seconds; 0: not at all."""
@@ -69,7 +61,7 @@ class OrphanWatch:
         if self._outlive == 0:
             self._end()
             return
-        signal.setitimer(signal.ITIMER_REAL, self._outlive + _BLOCKED_GRACE)
+        signal.setitimer(signal.ITIMER_REAL, self._outlive + ORPHAN_BLOCKED_GRACE)
         self._timer = asyncio.get_running_loop().call_later(self._outlive, self._end)
 
     def _parent_died(self, *_: object) -> None:
@@ -77,11 +69,11 @@ class OrphanWatch:
             os._exit(1)  # the gateway that asked for this worker is gone before it could use it
         # Runs between two steps of whatever the app is doing: the loop may be blocked and see nothing of the end of the
         # connection. SIGALRM is left at its default, which ends the process.
-        signal.setitimer(signal.ITIMER_REAL, self._outlive + _BLOCKED_GRACE)
+        signal.setitimer(signal.ITIMER_REAL, self._outlive + ORPHAN_BLOCKED_GRACE)
         asyncio.get_event_loop().call_soon_threadsafe(self._look_again)
 
     def _look_again(self) -> None:
-        asyncio.get_running_loop().call_later(_SETTLE, self._disarm_if_connected)
+        asyncio.get_running_loop().call_later(ORPHAN_SETTLE, self._disarm_if_connected)
 
     def _disarm_if_connected(self) -> None:
         if self._connected:

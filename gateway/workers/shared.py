@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.model import AppVersion
+from gateway.timing import SHARED_REPLACEMENT
 from gateway.workers.process import LocalWorker, WorkerState
 
 
@@ -64,7 +65,7 @@ class SharedWorkers:
         if worker in self._workers:
             self._workers.remove(worker)
             if self._waiters:
-                self._start_more(60.0)
+                self._start_more(SHARED_REPLACEMENT)
 
     def pop_unused(self) -> LocalWorker | None:
         """Give up one worker that is doing nothing, if there is one and nobody waits."""
@@ -102,17 +103,20 @@ class SharedWorkers:
         for _ in itertools.repeat(None, max(0, min(room, -(-missing // self._app.concurrency)))):
             task = asyncio.get_running_loop().create_task(self._start(timeout))
             self._starting.add(task)
-            task.add_done_callback(lambda task: self._started(task, timeout))
+            task.add_done_callback(self._started)
 
-    def _started(self, task: asyncio.Task[None], timeout: float) -> None:
+    def _started(self, task: asyncio.Task[None]) -> None:
         self._starting.discard(task)
         if self._waiters:
-            self._start_more(timeout)
+            self._start_more(SHARED_REPLACEMENT)
 
     async def _start(self, timeout: float) -> None:
+        until = self._clock.now().monotonic + timeout
         try:
             worker = await self._obtain(self._app, timeout)
         except GatewayError as error:
+            if self._clock.now().monotonic >= until:
+                return  # the wait of the caller for whom it was; the others have limits of their own
             # Whoever came first hears of it. The others get a start of their own, which may go better.
             waiting = [waiter for waiter in self._waiters if not waiter.done()]
             if waiting:

@@ -1,9 +1,21 @@
 """The order of the timeouts that depend on one another."""
 
+import ast
+from pathlib import Path
+from types import UnionType
+
+import gateway
 from gateway import timing
 from gateway.config import Settings
 from gateway.model import DEFAULT_SESSION_TIMEOUT, MAX_SESSION_TIMEOUT, MIN_SESSION_TIMEOUT
 from sessiongateway import Pacing
+
+GATEWAY = Path(gateway.__path__[0])
+WAITING = {"sleep", "timeout", "call_later", "wait_for"}
+"""Functions whose first argument is a number of seconds."""
+
+NO_TIMEOUTS = {"_WIRE_ROUNDING"}
+"""Numbers with a fraction that are not seconds."""
 
 
 def test_two_renewals_of_a_hold_may_fail_before_it_lapses() -> None:
@@ -57,6 +69,80 @@ def test_a_renewal_of_holds_that_waits_for_a_locked_store_is_still_in_time() -> 
 
 def test_who_sends_a_call_again_when_told_to_meets_a_store_that_was_tried_meanwhile() -> None:
     assert timing.STORE_PROBE < timing.RETRY_HINT
+
+
+def test_a_worker_without_a_gateway_has_time_for_unload_before_the_kernel_ends_it() -> None:
+    assert Settings().workers.end_grace + timing.TERM_GRACE < timing.ORPHAN_BLOCKED_GRACE
+
+
+def test_an_orphan_knows_that_it_is_one_long_before_it_would_end() -> None:
+    assert timing.ORPHAN_SETTLE * 5 <= timing.ORPHAN_BLOCKED_GRACE
+    assert Settings().workers.orphan_grace >= timing.ORPHAN_SETTLE * 5
+
+
+def test_a_gateway_that_is_restarted_finds_the_workers_of_the_shortest_sessions() -> None:
+    workers, server = Settings().workers, Settings().server
+    assert MIN_SESSION_TIMEOUT + workers.orphan_grace > workers.end_grace + timing.TERM_GRACE + timing.ADOPTION_PATIENCE
+    assert workers.orphan_grace >= server.drain_grace  # one that is told to end meanwhile may drain first
+
+
+def test_a_worker_waits_for_its_gateway_for_longer_than_that_waits_for_adopted_ones() -> None:
+    assert timing.ADOPTION_PATIENCE < timing.WORKER_FIRST_CONTACT
+
+
+def test_the_hold_of_a_call_in_flight_outlasts_a_gateway_that_hears_its_workers_out() -> None:
+    assert timing.ADOPTION_PATIENCE < timing.CALL_LEASE_RENEWAL
+
+
+def test_no_caller_waits_for_longer_than_a_shared_worker_is_replaced_for() -> None:
+    assert Settings().workers.queue_time <= timing.SHARED_REPLACEMENT
+
+
+def test_a_start_may_fail_within_the_time_that_someone_waits_for_it_or_goes_on_after_it() -> None:
+    workers = Settings().workers
+    assert timing.START_BACKOFF_FIRST < workers.queue_time <= workers.start_timeout
+
+
+def test_ending_takes_less_than_draining_and_its_parts_less_than_the_whole() -> None:
+    workers, server = Settings().workers, Settings().server
+    assert timing.ZYGOTE_STOP <= timing.TERM_GRACE <= workers.end_grace <= server.drain_grace
+    assert timing.SHUTDOWN_REPLY <= timing.ZYGOTE_STOP
+
+
+def test_a_kept_answer_outlives_every_wait_of_the_call_that_it_is_of() -> None:
+    settings = Settings()
+    assert settings.workers.queue_time < settings.sessions.journal_window <= settings.sessions.retention
+
+
+def test_what_is_looked_for_now_and_then_is_looked_for_within_a_session() -> None:
+    assert timing.DEPLOYMENT_POLL <= timing.EXPIRY_SWEEP < timing.PURGE_INTERVAL
+    assert timing.EXPIRY_SWEEP < DEFAULT_SESSION_TIMEOUT
+
+
+def test_every_timeout_of_the_gateway_stands_in_the_file_of_timeouts() -> None:
+    """A number of seconds with a name of its own, or written where something waits, is one that stands elsewhere."""
+    assert [found for path in GATEWAY.rglob("*.py") for found in timeouts_in(path)] == []
+
+
+def timeouts_in(path: Path) -> list[str]:
+    relative = path.relative_to(GATEWAY)
+    if relative.parts[0] in {"cli", "testing", "config.py", "timing.py", "model.py"}:
+        return []
+    found: list[ast.expr] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            waits = ast.unparse(node.func).rpartition(".")[2] in WAITING
+            named = [keyword.value for keyword in node.keywords if "time" in (keyword.arg or "")]
+            found += [
+                number for number in [*(node.args[:1] if waits else []), *named] if is_positive(number, int | float)
+            ]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) not in NO_TIMEOUTS:
+            found += [node.value] if is_positive(node.value, float) else []
+    return [f"{relative}:{number.lineno}" for number in found]
+
+
+def is_positive(node: ast.expr, kind: type | UnionType) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, kind) and float(str(node.value)) > 0
 
 
 def test_every_timeout_is_a_positive_number_of_seconds() -> None:

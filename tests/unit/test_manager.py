@@ -1,0 +1,128 @@
+"""What the manager answers, seen without a transport: on a machine in memory and in virtual time."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.apps.names import AppQuery
+from gateway.apps.registry import AppRegistry
+from gateway.config import SessionSettings, Settings, WorkerSettings
+from gateway.errors import GatewayError, SessionBusy
+from gateway.model import EndReason
+from gateway.sessions.manager import SessionManager
+from gateway.sessions.requests import Caller, RunAnswer, RunRequest
+from gateway.stores.base import SessionFilter
+from gateway.stores.sqlite import SqliteStore
+from gateway.testing.clock import FakeClock, settle
+from gateway.testing.memory_machine import MemoryMachine
+from gateway.testing.memory_pool import MemoryPool
+
+ME = Caller("me")
+
+
+class Waiting:
+    """An app whose calls wait until the test lets all of them go on."""
+
+    open = asyncio.Event()
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def run(self, input: dict[str, bool]) -> dict[str, int]:
+        self.calls += 1
+        if input.get("wait"):
+            await Waiting.open.wait()
+        return {"calls": self.calls}
+
+
+class Served:
+    """A manager with all that it needs, and calls to it."""
+
+    def __init__(self, directory: Path) -> None:
+        Waiting.open = asyncio.Event()
+        (directory / "app.py").touch()
+        self.clock = FakeClock()
+        self.store = SqliteStore(directory / "sessions.db")
+        settings = Settings(workers=WorkerSettings(max_workers=1, min_idle=0), sessions=SessionSettings(queue_size=5))
+        self.pool = MemoryPool(settings.workers, MemoryMachine(self.clock, {"app": Waiting}), self.clock)
+        registry = AppRegistry(directory / "apps", {"app": directory})
+        self.manager = SessionManager(self.store, self.pool, registry, self.clock, settings)
+
+    async def begin(self, session: str, *, wait: bool = False, rid: str = "", until: float | None = None) -> "Task":
+        """Send a call, and let it come as far as it can."""
+        request = RunRequest(AppQuery("app"), "", json.dumps({"wait": wait}).encode(), session=session, request_id=rid)
+        deadline = None if until is None else self.clock.now().monotonic + until
+        task = asyncio.ensure_future(self.manager.run(request, replace(ME, deadline=deadline)))
+        await settle()
+        return task
+
+
+Task = asyncio.Task[RunAnswer]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    served = Served(tmp_path)
+    await served.store.open()
+    await served.manager.start()
+    yield served
+    await served.manager.close(end_sessions=True)
+    await served.pool.close()
+    await served.store.close()
+
+
+async def open_session(served: Served) -> str:
+    answer = await (await served.begin("new"))
+    assert answer.session is not None
+    return answer.session.id
+
+
+async def test_a_kept_answer_has_the_session_as_it_is_by_now(served: Served) -> None:
+    session_id = await open_session(served)
+    first = await (await served.begin(session_id, rid="r"))
+    await served.clock.advance(7)
+    await served.manager.end(session_id, ME)
+    again = await (await served.begin(session_id, rid="r"))
+    assert (again.call_id, again.output) == (first.call_id, first.output)
+    assert again.session is not None
+    assert again.session.end_reason is EndReason.CALLER
+
+
+async def test_a_kept_answer_of_a_session_that_is_no_longer_on_record_is_as_it_was(served: Served) -> None:
+    session_id = await open_session(served)
+    first = await (await served.begin(session_id, rid="r"))
+    await served.manager.end(session_id, ME)
+    await served.store.purge(served.clock.now().wall + 1)
+    assert await (await served.begin(session_id, rid="r")) == first
+
+
+async def test_a_repeat_waits_for_its_turn_until_its_own_deadline(served: Served) -> None:
+    session_id = await open_session(served)
+    running = await served.begin(session_id, wait=True)
+    hasty = await served.begin(session_id, rid="r", until=5)
+    patient = await served.begin(session_id, rid="r", until=50)
+    await served.clock.advance(10)
+    with pytest.raises(SessionBusy):
+        await hasty
+    assert not patient.done()
+    Waiting.open.set()
+    await running
+    assert json.loads((await patient).output) == {"calls": 3}
+
+
+@pytest.mark.parametrize("session", ["new", ""])
+async def test_who_waits_for_a_worker_of_a_session_that_a_stop_ends_runs_nothing(served: Served, session: str) -> None:
+    opening = await served.begin("new", wait=True)
+    waiting = await served.begin(session)
+    await served.manager.close(end_sessions=False)
+    await settle()
+    await served.pool.close(keep_leased=True)
+    for call in (opening, waiting):
+        with pytest.raises(GatewayError):
+            await call
+    records = (await served.store.page(SessionFilter(), 10)).sessions
+    assert [record.end_reason for record in records] == [EndReason.FIRST_CALL_FAILED]
