@@ -20,6 +20,8 @@ class SentCall(PendingCall):
     def __init__(self, connection: "WorkerConnection", call_id: str, call: WorkerCall) -> None:
         self.reply = asyncio.get_running_loop().create_future()
         self.call = call
+        self.overdue: GatewayError | None = None
+        """What to answer with when its worker is gone because of it."""
         self._connection = connection
         self._call_id = call_id
         self._done = False
@@ -135,7 +137,7 @@ class WorkerConnection(asyncio.Protocol):
         self.abort()
         calls, self._calls = self._calls, {}
         for sent in calls.values():
-            sent.finish(lost_error(self._worker_id, exit_, RunState.UNKNOWN))
+            sent.finish(sent.overdue or lost_error(self._worker_id, exit_, RunState.UNKNOWN))
 
     def abort(self) -> None:
         """Close at once."""
