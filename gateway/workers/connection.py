@@ -77,7 +77,7 @@ class WorkerConnection(asyncio.Protocol):
         self._on_ready = on_ready
         self._on_failed = on_failed
         self._on_broken = on_broken
-        self._reader = FrameReader()
+        self._reader = FrameReader(one_field=True)
         self._transport: asyncio.Transport | None = None
         self._calls: dict[str, SentCall] = {}
         self._exit: WorkerExit | None = None

@@ -1,12 +1,13 @@
 """The limits that no single process can be held to: what a worker's processes take together, and what its files do.
 
 They are measured now and then, in a thread, and only while there are workers whose apps set such limits. After each
-look there is a rest, which is long after a long one: the looking never takes more than a small share of a processor.
+look there is a rest, which is longer after a dear one: the looking never takes more than a small share of a processor.
 """
 
 import asyncio
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from gateway.workers.process import LocalWorker
 logger = logging.getLogger("gateway.workers")
 
 _REST = 50
-"""How much longer than a look the rest after it is at least: 2 % of one processor."""
+"""How much longer the rest after a look is, at least, than the processor was busy with it: at most 2 % of one."""
 
 _BLOCK = 512
 """Bytes of the unit in which the file system counts (stat(2)). An empty file counts as one."""
@@ -91,17 +92,23 @@ class _Round:
             self._timer = None
 
     async def _looked(self) -> None:
-        began = self._clock.now().monotonic
         try:
-            beyond = await asyncio.to_thread(self._measure, list(self._workers.values()))
+            beyond, cost = await asyncio.to_thread(_timed, self._measure, list(self._workers.values()))
         except Exception:
             logger.exception("the limits of workers cannot be watched")
-            beyond = {}
+            beyond, cost = {}, 0.0
         for worker_id, limit in beyond.items():
             worker = self._workers.get(worker_id)
             if worker is not None:
                 worker.exceed(limit)
-        self._rest(max(self._interval, _REST * (self._clock.now().monotonic - began)))
+        self._rest(max(self._interval, _REST * cost))
+
+
+def _timed(measure: Measure, workers: Sequence[LocalWorker]) -> tuple[Mapping[str, str], float]:
+    """Return what was measured, and how many seconds of a processor that took."""
+    began = time.thread_time()
+    beyond = measure(workers)
+    return beyond, time.thread_time() - began
 
 
 def _limits_families(limits: Limits) -> bool:
