@@ -1,8 +1,6 @@
 """The app that misbehaves, under limits, and a neighbour that must not notice."""
 
 import asyncio
-import json
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from sessiongateway.v1 import sessions_pb2 as pb
 from tests.scenarios.client import Client
+from tests.scenarios.limited import limited
 
 APPS = Path(__file__).parent.parent / "apps"
 
@@ -23,10 +22,7 @@ ENVIRONMENT = {"SGW_WORKERS_END_GRACE": str(END_GRACE)}
 
 def unruly(directory: Path, **limits: str | float) -> Path:
     """Write the app with these limits, and return its directory."""
-    shutil.copytree(APPS / "unruly", directory, ignore=shutil.ignore_patterns("__pycache__"))
-    lines = [f"{name} = {json.dumps(value)}" for name, value in limits.items()]
-    (directory / "app.toml").write_text("\n".join(["[limits]", *lines]) + "\n")
-    return directory
+    return limited(APPS / "unruly", directory, **limits)
 
 
 @dataclass

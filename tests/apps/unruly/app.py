@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,13 @@ class App(BaseApp):
         self.calls += 1
         return {"calls": self.calls, "pid": os.getpid(), "text": input.get("text", "")}
 
+    async def exceed(self, input: dict[str, Any]) -> None:
+        """Call a function of this app, and then wait for ever."""
+        await asyncio.to_thread(report, input.pop("gate"), "exceeding")
+        ((name, argument),) = input.items()
+        getattr(self, name)(argument)
+        await asyncio.sleep(600)
+
     # Memory
 
     def allocate(self, input: dict[str, Any]) -> dict[str, Any]:
@@ -99,16 +106,9 @@ class App(BaseApp):
         return {}
 
     def reserve(self, input: dict[str, Any]) -> dict[str, Any]:
-        """Start threads, each of which reserves address space that it does not use."""
-        threading.stack_size(input["bytes"])
-        ended = threading.Event()
-        threads = [threading.Thread(target=ended.wait) for _ in range(input["threads"])]
-        for thread in threads:
-            thread.start()
-        ended.set()
-        for thread in threads:
-            thread.join()
-        return {}
+        """Reserve address space, and use none of it."""
+        with mmap.mmap(-1, input["bytes"], flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0):
+            return {}
 
     # Processes
 
@@ -147,7 +147,7 @@ class App(BaseApp):
 
     def sparse(self, input: dict[str, Any]) -> dict[str, Any]:
         """Write a file with a hole of that size."""
-        with Path("sparse").open("wb") as file:
+        with Path(input["name"]).open("wb") as file:
             file.truncate(input["bytes"])
         return {}
 
