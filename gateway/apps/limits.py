@@ -15,6 +15,9 @@ MIN_MEMORY = 64 * UNITS["MiB"]
 MIN_OPEN_FILES = 32
 """A worker needs a dozen itself."""
 
+MIN_DISK = 64 * UNITS["KiB"]
+"""A worker writes some lines itself."""
+
 MAX_SIZE = 2**60
 MAX_SECONDS = 10 * 365 * 24 * 3600.0
 
@@ -46,7 +49,7 @@ class LimitsTable(BaseModel):
     processes: Annotated[int, Field(ge=0, le=2**20)] | None = Field(
         None, description="Processes that a worker has started, at a time."
     )
-    disk: Annotated[Size, Field(ge=1)] | None = Field(
+    disk: Annotated[Size, Field(ge=MIN_DISK)] | None = Field(
         None, description="Size of a worker's working and temporary directories together."
     )
     call: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)] | None = Field(

@@ -131,8 +131,8 @@ async def advance_until(clock: FakeClock, condition: Callable[[], bool]) -> None
 Obtain = Callable[[WorkerPool, AppVersion], Awaitable[Leased]]
 
 
-class PoolLimiting(PoolFixtures):
-    """What the limits of an app do to its workers."""
+class LimitFixtures(PoolFixtures):
+    """What tests of limits work with."""
 
     @pytest.fixture
     def limited(self, make_app: MakeApp) -> Callable[..., AppVersion]:
@@ -143,10 +143,14 @@ class PoolLimiting(PoolFixtures):
 
         return make
 
+
+class PoolLimiting(LimitFixtures):
+    """What the limits of an app do to its workers."""
+
     async def test_a_function_that_takes_more_memory_than_its_process_may_fails_and_the_worker_goes_on(
         self, start_pool: StartPool, limited: Callable[..., AppVersion]
     ) -> None:
-        leased = await lease(await start_pool(), limited(memory=96 * MIB))
+        leased = await lease(await start_pool(), limited(memory=64 * MIB, open_files=32))
         for _ in range(2):
             with pytest.raises(AppError, match="MemoryError"):
                 await leased.call("devour")

@@ -27,6 +27,9 @@ _PATIENCE = 5.0
 _PAUSE = 0.002
 """Seconds between two looks: a process that was killed takes a moment to be gone."""
 
+_LOOKS = 5
+"""How often a family must not be found, on a machine where processes are being made all the while, to be gone."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -68,14 +71,18 @@ def end_families(marks: Collection[int], spare: int = 0) -> bool:
     while it is killed. Returns whether they are gone.
     """
     until = time.monotonic() + _PATIENCE
-    while True:
-        # A list would be old before its end was reached: whoever is found is killed before the next one is looked for.
-        left = [pid for pid, _ in members(marks) if pid != spare and _kill(pid, marks)]
-        if not left:
+    looks_in_vain = 0
+    while time.monotonic() < until:
+        newest = _newest_process()
+        if _kill_all(marks, spare):
+            looks_in_vain = 0
+            time.sleep(_PAUSE)
+            continue
+        looks_in_vain += 1
+        # Those who were there may have ended, and left children, before the look came to them.
+        if looks_in_vain == _LOOKS or newest == _newest_process():
             return True
-        if time.monotonic() > until:
-            return False
-        time.sleep(_PAUSE)
+    return False
 
 
 def has_orphans(worker_id: str) -> bool:
@@ -85,6 +92,12 @@ def has_orphans(worker_id: str) -> bool:
     except OSError:
         return True  # a kernel without CONFIG_PROC_CHILDREN
     return any(_mark_on(child) == mark_of(worker_id) for child in children)
+
+
+def _kill_all(marks: Collection[int], spare: int) -> int:
+    """Kill whoever is found, and return how many were."""
+    # A list would be old before its end was reached: each is killed before the next one is looked for.
+    return sum(_kill(pid, marks) for pid, _ in members(marks) if pid != spare)
 
 
 def _kill(pid: int, marks: Collection[int]) -> bool:
@@ -121,6 +134,11 @@ def _mark_on(pid: str) -> int | None:
     words = text.partition(_ROW)[2].split(None, 1)
     value = int(words[0]) if words and words[0].isdigit() else 0
     return value if value >= _LEAST else None
+
+
+def _newest_process() -> str:
+    """Return the id of the process that was made last: the same one later means that none was made in between."""
+    return Path("/proc/loadavg").read_text().split()[4]
 
 
 def _is_dead(pid: int) -> bool:

@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gateway.clock import Clock, Timer
@@ -64,6 +65,8 @@ class _Round:
         self._applies = applies
         self._measure = measure
         self._workers: dict[str, LocalWorker] = {}
+        # One of its own: the others may all be busy deleting large directories.
+        self._thread = ThreadPoolExecutor(1, "limits")
         self._timer: Timer | None = None
         self._look: asyncio.Task[None] | None = None
 
@@ -77,10 +80,11 @@ class _Round:
         self._workers.pop(worker.id, None)
 
     async def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         if self._look is not None:
             await self._look
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.shutdown()
 
     def _rest(self, seconds: float) -> None:
         self._timer = self._clock.call_later(seconds, self._begin)
@@ -93,7 +97,9 @@ class _Round:
 
     async def _looked(self) -> None:
         try:
-            beyond, cost = await asyncio.to_thread(_timed, self._measure, list(self._workers.values()))
+            beyond, cost = await asyncio.get_running_loop().run_in_executor(
+                self._thread, _timed, self._measure, list(self._workers.values())
+            )
         except Exception:
             logger.exception("the limits of workers cannot be watched")
             beyond, cost = {}, 0.0
