@@ -54,6 +54,8 @@ class WorkerExit:
 
     exit_code: int | None = None
     signal: int | None = None
+    limit: str = ""
+    """The limit of its app for which the gateway killed it, such as `memory`."""
 
     def __str__(self) -> str:
         if self.signal is not None:

@@ -122,6 +122,33 @@ def new_call_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the sessions of an app may take. None means no limit."""
+
+    memory: int | None = None
+    """Bytes: of one process by itself, and of a worker and what it has started together."""
+    open_files: int | None = None
+    """Open files of one process."""
+    processes: int | None = None
+    """Processes that a worker has started, at a time."""
+    disk: int | None = None
+    """Bytes in the worker's working and temporary directories together."""
+    call: float | None = None
+    """Seconds that a call may take."""
+    max_lifetime: float | None = None
+    """Seconds from the creation of a session to its end."""
+
+
+LIMIT_REASONS: dict[str, EndReason] = {
+    "memory": EndReason.MEMORY_LIMIT,
+    "processes": EndReason.PROCESS_LIMIT,
+    "disk": EndReason.DISK_LIMIT,
+    "call": EndReason.CALL_TIMED_OUT,
+}
+"""The limits for which a worker is killed, and why its session has then ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class AppVersion:
     """One version of an app as it is deployed: where its code is, and what its `app.toml` says."""
 
@@ -136,6 +163,7 @@ class AppVersion:
     """Calls of one worker that run at a time."""
     min_idle: int | None = None
     """Workers kept ready; None means the gateway's setting."""
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)

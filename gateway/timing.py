@@ -29,6 +29,18 @@ TERM_GRACE = 2.0
 """Between SIGTERM and SIGKILL for a worker that outlasted its grace for unload(). Enough for a handler that the app
 set to write a last line, not enough to hold up a caller that waits for the capacity."""
 
+CALL_LIMIT_GRACE = 2.0
+"""How long after the limit of a call its function has given way, or the worker is ended. A coroutine needs a moment to
+clean up; a plain function that is nearly through may still answer."""
+
+FAMILY_WATCH = 0.25
+"""How often the processes of workers are counted and weighed, if their apps limit that. A fork bomb doubles in a
+millisecond: what matters is that it is still small enough to be killed in one go."""
+
+DISK_WATCH = 1.0
+"""How often the directories of workers are measured, if their apps limit that. One big file meets the kernel's limit
+long before."""
+
 ZYGOTE_STOP = 2.0
 """Between closing a zygote's control socket, on which it exits at once, and SIGKILL."""
 
@@ -101,3 +113,10 @@ only the zygote died, and the worker has a gateway."""
 SHARED_REPLACEMENT = 60.0
 """For how long a shared worker is waited for on behalf of callers of whom the first has left, or whose worker has died.
 Each of them has a limit of its own, which is shorter."""
+
+FAMILY_PATIENCE = 5.0
+"""After which processes of a worker that cannot be killed (in uninterruptible sleep, or another user's) are left alone.
+A zygote does nothing else meanwhile, and a start no longer waits for them."""
+
+FAMILY_PAUSE = 0.002
+"""Between two looks for them: a process that was killed takes a moment to be gone."""

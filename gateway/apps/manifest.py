@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gateway.apps.limits import LimitsTable
 from gateway.apps.names import check_name
 from gateway.model import AppRef, AppVersion
 
@@ -48,6 +49,7 @@ class Manifest(BaseModel):
     min_idle: int | None = Field(
         None, ge=0, le=1000, description="Workers kept ready. Left out: the gateway's setting."
     )
+    limits: LimitsTable = Field(LimitsTable(), description="What a session may take at the most.")
 
     @field_validator("name")
     @classmethod
@@ -92,6 +94,7 @@ def app_version(name: str, version: str, directory: Path) -> AppVersion:
         start_method=manifest.start_method,
         concurrency=manifest.concurrency,
         min_idle=manifest.min_idle,
+        limits=manifest.limits.limits(),
     )
 
 

@@ -12,6 +12,7 @@ from gateway.config import Settings
 from gateway.errors import (
     AppError,
     AppMismatch,
+    CallTimedOut,
     Failure,
     FunctionNotFound,
     GatewayError,
@@ -22,7 +23,8 @@ from gateway.errors import (
     WorkerLost,
     WorkerNotFound,
 )
-from gateway.model import DEFAULT_SESSION_TIMEOUT, AppRef, AppVersion, EndReason, Session, new_session_id
+from gateway.model import DEFAULT_SESSION_TIMEOUT, LIMIT_REASONS, AppRef, AppVersion, EndReason, Session, new_session_id
+from gateway.sessions.finished import finished_error
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession, draining
 from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
@@ -195,14 +197,15 @@ class SessionCall:
             call.cancel()
             call.when_done(lambda: self._in_background(self._done(live, call, started=True)))
             raise
-        except GatewayError as error:
-            if isinstance(error, WorkerLost):
+        except GatewayError as raised:
+            error = raised
+            if isinstance(error, WorkerLost | CallTimedOut):
                 # Before the turn is given on: whoever waits hears that the session has ended.
-                await self._parts.lifecycle.lost(live)
+                error = _killed(error, await self._parts.lifecycle.lost(live))
             ran = error.run_state is not RunState.NOT_STARTED and not call.repeated
             session = await self._done(live, call, started=ran)
             _complete(error, live, session)
-            raise
+            raise error from None
         session = await self._done(live, call, started=not call.repeated)
         return RunAnswer(progress.call_id, output, session)
 
@@ -314,6 +317,13 @@ def _bound(error: AppMismatch | VersionMismatch, live: LiveSession, requested: t
     error.bound = (live.ref.name, live.ref.version)
     error.requested = requested
     return error
+
+
+def _killed(error: GatewayError, session: Session | None) -> GatewayError:
+    """Return what a call is told whose worker was killed for a limit of its app, and not through its own doing."""
+    if not isinstance(error, WorkerLost) or session is None or session.end_reason not in LIMIT_REASONS.values():
+        return error
+    return finished_error(session, error.run_state)
 
 
 def _complete(error: GatewayError, live: LiveSession, session: Session | None) -> None:

@@ -4,6 +4,7 @@ Everything that ends a session goes through `_finish`: the record first, then wh
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from gateway.clock import Clock, Timer
 from gateway.config import Settings
 from gateway.errors import SessionNotFound, StoreUnavailable, WorkerExit
-from gateway.model import AppVersion, EndReason, Session, SessionStatus
+from gateway.model import LIMIT_REASONS, AppVersion, EndReason, Session, SessionStatus
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
@@ -102,8 +103,31 @@ class Lifecycle:
         )
         self.live[session.id] = live
         self._check_expiry_in(live, max(0.0, session.deadline - self._clock.now().monotonic))
+        self._bound_lifetime(live, session.created_at)
         worker.when_lost(lambda exit_: self._worker_lost(live, exit_))
         return live
+
+    def _bound_lifetime(self, live: LiveSession, created_at: float) -> None:
+        """End the session at the latest when it has lived for as long as its app allows."""
+        limit = live.app.limits.max_lifetime
+        if limit is None:
+            return
+        # By the wall clock, which alone is on record; a session that comes from an earlier gateway may be overdue.
+        left = created_at + limit - self._clock.now().wall
+
+        def outlived() -> None:
+            self.spawn(self._outlived(live))
+
+        if left <= 0:
+            outlived()
+        else:
+            live.lifetime = self._clock.call_later(left, outlived)
+
+    async def _outlived(self, live: LiveSession) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self._expire(live.id)  # if that was due before, though nobody has come to it yet
+        if not live.over:
+            await self.end_surely(live, EndReason.MAX_LIFETIME)
 
     async def find(self, session_id: str, principal: str) -> LiveSession:
         """Return the active session of this caller. Raises SessionNotFound, SessionExpired, SessionEnded."""
@@ -185,7 +209,7 @@ class Lifecycle:
         """Return the session of a worker that has died, once its end is on record or the store fails."""
         exit_ = live.worker.exit
         if exit_ is not None:
-            return await self.end_surely(live, EndReason.WORKER_LOST, exit_)
+            return await self._finish_lost(live, exit_)
         try:
             return await self._store.get(live.id)
         except StoreUnavailable:
@@ -251,7 +275,13 @@ class Lifecycle:
 
     def _worker_lost(self, live: LiveSession, exit_: WorkerExit) -> None:
         logger.warning("worker %s died (%s)", live.worker.id, exit_, extra={"session_id": live.id})
-        self.spawn(self.end_surely(live, EndReason.WORKER_LOST, exit_))
+        self.spawn(self._finish_lost(live, exit_))
+
+    async def _finish_lost(self, live: LiveSession, exit_: WorkerExit) -> Session | None:
+        if exit_.limit:
+            # How the process ended is no news: it was killed.
+            return await self.end_surely(live, LIMIT_REASONS[exit_.limit])
+        return await self.end_surely(live, EndReason.WORKER_LOST, exit_)
 
     def _check_expiry_in(self, live: LiveSession, delay: float) -> None:
         if live.expiry is not None:

@@ -27,6 +27,8 @@ class LiveSession:
     in_flight: int = 0
     """Calls that run or wait, as this gateway knows them."""
     expiry: Timer | None = None
+    lifetime: Timer | None = None
+    """Ends the session when it has lived for as long as its app allows."""
     over: bool = False
     """It has ended or expired; what its calls still do changes nothing on record."""
 
@@ -37,8 +39,7 @@ class LiveSession:
 
     def leave(self) -> None:
         """Leave the session to another gateway: calls that run go on there, those that wait were not started."""
-        if self.expiry is not None:
-            self.expiry.cancel()
+        self._cancel_timers()
         self.turns.close(lambda: draining(self.id))
         for call in list(self.calls):
             call.leave(
@@ -52,11 +53,15 @@ class LiveSession:
 
     def close(self, error: Callable[[RunState], GatewayError]) -> None:
         """Answer all calls: those that wait were not started, those that run may have had effects."""
-        if self.expiry is not None:
-            self.expiry.cancel()
+        self._cancel_timers()
         self.turns.close(lambda: error(RunState.NOT_STARTED))
         for call in list(self.calls):
             call.abandon(error(RunState.UNKNOWN))
+
+    def _cancel_timers(self) -> None:
+        for timer in (self.expiry, self.lifetime):
+            if timer is not None:
+                timer.cancel()
 
 
 def draining(session_id: str = "") -> GatewayDraining:

@@ -10,8 +10,11 @@ from gateway.testing.pool_adopting import PoolAdopting
 from gateway.testing.pool_calls import PoolCalling, PoolSharing
 from gateway.testing.pool_endings import PoolEnding
 from gateway.testing.pool_leases import PoolLeasing, PoolStarting
+from gateway.testing.pool_limits import PoolLimiting
 from gateway.testing.pool_streams import PoolStreaming
 
 
-class WorkerPoolSuite(PoolStarting, PoolLeasing, PoolSharing, PoolCalling, PoolStreaming, PoolEnding, PoolAdopting):
+class WorkerPoolSuite(
+    PoolStarting, PoolLeasing, PoolSharing, PoolCalling, PoolStreaming, PoolEnding, PoolAdopting, PoolLimiting
+):
     """Every promise of WorkerPool. Needs the fixture `start_pool`."""

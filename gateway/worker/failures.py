@@ -13,6 +13,10 @@ _NOT_THE_APPS = (str(Path(__file__).parent), "<frozen importlib")
 """Where the frames above an app's first one come from: this package, and the import of `app.py`."""
 
 
+TIMED_OUT = "sessiongateway.CallTimedOut"
+"""The type of the failure of a call that took longer than its app allows: no class can have this name."""
+
+
 class CallRefused(Exception):
     """The function was not run. Carries the failure to answer with."""
 
@@ -36,6 +40,13 @@ def raised(error: BaseException, kind: "pb.FailureKind.ValueType" = pb.FAILURE_K
         message=_encodable(_text_of(error))[:MAX_MESSAGE],
         traceback=_encodable("".join(format_traceback(error)))[-MAX_TRACEBACK:],
     )
+
+
+def timed_out(limit: float) -> pb.Failure:
+    """Return the failure of a call that was cancelled because it took longer than its app allows. Its text is
+    the limit in seconds.
+    """
+    return pb.Failure(kind=pb.FAILURE_KIND_RAISED, type=TIMED_OUT, message=f"{limit:g}")
 
 
 def format_traceback(error: BaseException) -> list[str]:

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.worker.family import mark
 from gateway.worker.orphan import tell_when_parent_dies
 
 KEPT_VARIABLES = (
@@ -84,6 +85,7 @@ def enter(directory: WorkerDirectory, worker_id: str) -> None:
     """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places."""
     tell_when_parent_dies()
     os.setsid()  # its children are in its group and go with it
+    mark(worker_id)  # and so do those that leave the group
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

@@ -12,8 +12,10 @@ from functools import partial
 
 from gateway.worker.connection import Connection
 from gateway.worker.failures import CallRefused, format_traceback
+from gateway.worker.family import end_families, own_mark
 from gateway.worker.host import AppHost, failure_of
 from gateway.worker.journal import Journal, started
+from gateway.worker.limits import ProcessLimits
 from gateway.worker.orphan import OrphanWatch
 from gateway.worker.streaming import Outlet
 from sessiongateway.app import CallContext
@@ -34,8 +36,9 @@ class _Running:
 class WorkerServer:
     """Serves one app instance to the gateway until it is told to shut down or is left alone for too long."""
 
-    def __init__(self, start: Callable[[], AppHost], zygote: int) -> None:
+    def __init__(self, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> None:
         self._make_host = start
+        self._limits = limits
         self._host: AppHost | None = None
         self._ready = False
         self._lease = pb.Lease()
@@ -55,6 +58,7 @@ class WorkerServer:
         """Start the app, serve the gateway, unload. Returns the exit code of the process."""
         loop = asyncio.get_running_loop()
         self._orphan.listen()
+        self._limits.serve()
         server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
         # The gateway is there before the app is constructed, so that it hears how that goes.
         await self._first_contact.wait()
@@ -129,7 +133,7 @@ class WorkerServer:
             connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
             return
         outlet = Outlet(call, connection.send)
-        task = asyncio.get_running_loop().create_task(self._answer(call, outlet))
+        task = asyncio.get_running_loop().create_task(self._limits.keep(call.id, self._answer(call, outlet)))
         self._journal.record(call, task)
         self._calls[call.id] = _Running(task, connection, outlet)
         self._started += 1
@@ -223,12 +227,13 @@ def _leave(leaving: SystemExit) -> None:
     os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
-def serve(listener: socket.socket, start: Callable[[], AppHost], zygote: int) -> int:
+def serve(listener: socket.socket, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> int:
     """Run a worker in this process to its end and return its exit code. `zygote` is the process that forked it."""
     listener.setblocking(False)
-    server = WorkerServer(start, zygote)
+    server = WorkerServer(start, zygote, limits)
     code = asyncio.run(server.run(listener))
     if server.abandoned:
-        # Who would have ended what the app forked is gone, or going: the whole group goes, this process with it.
+        # Who would have ended what the app forked is gone, or going: its family goes, and the group with this process.
+        end_families(own_mark(), spare=os.getpid())
         os.killpg(0, signal.SIGKILL)
     return code

@@ -1,8 +1,8 @@
 """A worker in a fresh interpreter, for apps with `start_method = "spawn"`.
 
-`python -m gateway.worker.spawned LISTENER_FD APP_DIRECTORY ZYGOTE_PID` serves the app in a process that the zygote has
-set up; `python -m gateway.worker.spawned describe APP_DIRECTORY` writes what the app offers to standard output, as one
-FromZygote message.
+`python -m gateway.worker.spawned LISTENER_FD APP_DIRECTORY ZYGOTE_PID LIMITS` serves the app in a process that the
+zygote has set up; `python -m gateway.worker.spawned describe APP_DIRECTORY` writes what the app offers to standard
+output, as one FromZygote message.
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from gateway.worker.host import AppHost, describe, failure_of, import_app
+from gateway.worker.limits import ProcessLimits
 from gateway.worker.server import serve
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -26,18 +27,18 @@ def _describe(app_directory: Path) -> None:
         out.write(answer.SerializeToString())
 
 
-def main(what: str, app_directory: Path, zygote: int = 0) -> int:
+def main(what: str, app_directory: Path, zygote: str = "0", limits: str = "{}") -> int:
     """Describe or serve the app. Returns the exit code."""
     if what == "describe":
         _describe(app_directory)
         return 0
     listener = socket.socket(fileno=int(what))
     listener.set_inheritable(False)
-    return serve(listener, lambda: AppHost(import_app(app_directory)), zygote)
+    return serve(listener, lambda: AppHost(import_app(app_directory)), int(zygote), ProcessLimits(limits))
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    code = main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,10 +1,10 @@
 """The zygote: one process per app version that has imported the app and forks workers from there.
 
-`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY`. Talks frames over the control socket; when that
-closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs the app. A fork
-takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not
-import the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a device,
-which a fork does not survive.
+`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY LIMITS`. Talks frames over the control socket; when
+that closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs the app. A
+fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not import
+the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a device, which a
+fork does not survive.
 """
 
 import contextlib
@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.worker.family import adopt_orphans, end_families, has_orphans, mark_of
 from gateway.worker.host import AppHost, describe, failure_of, import_app
+from gateway.worker.limits import ProcessLimits
 from gateway.worker.process import WorkerDirectory, enter
 from gateway.worker.server import START_FAILED_EXIT, serve
 from gateway.workers.frames import FrameReader, encode
@@ -77,17 +79,15 @@ class Zygote:
         self._send(pb.FromZygote(forked=pb.Forked(worker_id=request.worker_id, pid=pid)))
 
     def _reap(self) -> None:
-        while self._workers:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
-                return
-            pid = ended.si_pid
-            # Before it is reaped, while nobody else can have its id: what it forked goes with it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
-            worker_id = self._workers.pop(pid, None)
-            if worker_id is not None:
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                worker_id = self._workers.pop(ended.si_pid, None)
+                if worker_id is None:
+                    os.waitpid(ended.si_pid, 0)  # an orphan of some worker
+                    continue
+                # Before it is reaped, while nobody else can have its id.
+                _end_family(ended.si_pid, worker_id)
+                _, status = os.waitpid(ended.si_pid, 0)
                 code = os.waitstatus_to_exitcode(status)
                 exited = pb.Exited(worker_id=worker_id, exit_code=max(code, 0), signal=max(-code, 0))
                 self._send(pb.FromZygote(exited=exited))
@@ -98,28 +98,37 @@ class Zygote:
             self._control.sendall(encode(frame))
 
 
-def _worker_by_fork(host: AppHost) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+def _end_family(pid: int, worker_id: str) -> None:
+    """Kill what a worker that has died leaves behind: its process group, and those who had left that."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    # Its children are now those of this process. If none of them is there, nor is any of theirs.
+    if has_orphans(worker_id):
+        end_families({mark_of(worker_id)})
+
+
+def _worker_by_fork(host: AppHost, limits: ProcessLimits) -> Callable[[socket.socket, pb.Fork], NoReturn]:
     zygote = os.getpid()
 
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         code = START_FAILED_EXIT
         try:
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
-            code = serve(listener, lambda: host, zygote)
+            code = serve(listener, lambda: host, zygote, limits)
         finally:
             _exit(code)
 
     return become
 
 
-def _worker_by_spawn(app_directory: Path) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+def _worker_by_spawn(app_directory: Path, limits: ProcessLimits) -> Callable[[socket.socket, pb.Fork], NoReturn]:
     zygote = os.getpid()
 
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         try:
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
             os.set_inheritable(listener.fileno(), True)
-            arguments = [str(listener.fileno()), str(app_directory), str(zygote)]
+            arguments = [str(listener.fileno()), str(app_directory), str(zygote), limits.text]
             os.execv(sys.executable, [sys.executable, "-m", "gateway.worker.spawned", *arguments])
         finally:
             os._exit(START_FAILED_EXIT)
@@ -154,7 +163,7 @@ def _dying_with_gateway(control: socket.socket) -> Iterator[None]:
 
 
 def _prepare_fork(
-    app_directory: Path, control: socket.socket
+    app_directory: Path, control: socket.socket, limits: ProcessLimits
 ) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
     with _dying_with_gateway(control):
         host = AppHost(import_app(app_directory))
@@ -163,7 +172,7 @@ def _prepare_fork(
     # What is there now is shared with every worker until it is written to; the collector would write to all of it.
     gc.collect()
     gc.freeze()
-    return describe(host), _worker_by_fork(host)
+    return describe(host), _worker_by_fork(host, limits)
 
 
 def _description(app_directory: Path, control: socket.socket) -> bytes:
@@ -186,11 +195,11 @@ def _description(app_directory: Path, control: socket.socket) -> bytes:
 
 
 def _prepare_spawn(
-    app_directory: Path, control: socket.socket
+    app_directory: Path, control: socket.socket, limits: ProcessLimits
 ) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
     answer = pb.FromZygote.FromString(_description(app_directory, control))
     if answer.WhichOneof("frame") == "loaded":
-        return answer.loaded, _worker_by_spawn(app_directory)
+        return answer.loaded, _worker_by_spawn(app_directory, limits)
     failure = answer.failed if answer.HasField("failed") else pb.Failure(type="SystemExit", message="the import exited")
     raise _DescribedFailureError(failure)
 
@@ -200,13 +209,15 @@ class _DescribedFailureError(Exception):
         self.failure = failure
 
 
-def main(control_fd: int, start_method: str, app_directory: Path) -> int:
+def main(control_fd: int, start_method: str, app_directory: Path, limits: ProcessLimits) -> int:
     """Import the app, tell the gateway, and fork workers until it is gone. Returns the exit code."""
     control = socket.socket(fileno=control_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the gateway decides
+    adopt_orphans()
     prepare = _prepare_spawn if start_method == "spawn" else _prepare_fork
     try:
-        loaded, become_worker = prepare(app_directory, control)
+        limits.enter()
+        loaded, become_worker = prepare(app_directory, control, limits)
     except BaseException as error:
         failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
         control.sendall(encode(pb.FromZygote(failed=failure)))
@@ -220,4 +231,4 @@ def main(control_fd: int, start_method: str, app_directory: Path) -> int:
 
 
 if __name__ == "__main__":
-    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), ProcessLimits(sys.argv[4])))

@@ -57,9 +57,9 @@ class PendingCall(ABC):
     """A call that a worker has been given."""
 
     reply: asyncio.Future[bytes]
-    """The output, or one of AppError, InvalidInput, InvalidRequest, FunctionNotFound, WorkerLeased (fenced) and
-    WorkerLost, each with its run_state. Whoever awaits it may be cancelled: the function knows nothing of that until
-    `cancel`."""
+    """The output, or one of AppError, InvalidInput, InvalidRequest, FunctionNotFound, WorkerLeased (fenced),
+    CallTimedOut and WorkerLost, each with its run_state. Whoever awaits it may be cancelled: the function knows nothing
+    of that until `cancel`."""
 
     repeated: bool = False
     """The reply is that of an earlier call with the same request_id."""
@@ -118,11 +118,20 @@ class Worker(ABC):
 
     @abstractmethod
     def call(self, call: WorkerCall) -> PendingCall:
-        """Give the worker a call. When it is lost, also later, the reply is WorkerLost. Never raises."""
+        """Give the worker a call. When it is lost, also later, the reply is WorkerLost. Never raises.
+
+        A call that takes longer than the app's `limits.call` is cancelled, and its reply is CallTimedOut; also for a
+        repeat of it, and whichever pool began it. If its function does not give way, the worker is killed.
+        """
 
 
 class WorkerPool(ABC):
-    """Starts, leases and ends workers. Whoever calls `start` calls `close`."""
+    """Starts, leases and ends workers. Whoever calls `start` calls `close`.
+
+    A worker that takes more memory, processes or disk than its app's `limits` say is killed, with all that it has
+    started, or what it asks for is refused it. `Worker.exit` has the limit for which a worker was killed. Limits are
+    those of the worker's own start, also where it is adopted.
+    """
 
     @abstractmethod
     async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
@@ -181,7 +190,7 @@ class WorkerPool(ABC):
     def end(self, worker: Worker, reason: str = "") -> None:
         """End a leased worker: on_end() and unload() within the grace, then SIGTERM, then SIGKILL. Returns at once.
 
-        Running calls are cancelled. In the end its process, children of its process group, and its directory are gone.
+        Running calls are cancelled. In the end its process, all that it has started and its directory are gone.
         Ending a worker twice, or one that was lost, is fine.
         """
 

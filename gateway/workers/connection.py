@@ -24,6 +24,8 @@ class SentCall(PendingCall):
     def __init__(self, connection: "WorkerConnection", call_id: str, call: WorkerCall) -> None:
         self.reply = asyncio.get_running_loop().create_future()
         self.call = call
+        self.overdue: GatewayError | None = None
+        """What to answer with when its worker is gone because of it."""
         self._connection = connection
         self._call_id = call_id
         self._done = False
@@ -99,7 +101,7 @@ class WorkerConnection(asyncio.Protocol):
         self._on_ready = on_ready
         self._on_failed = on_failed
         self._on_broken = on_broken
-        self._reader = FrameReader()
+        self._reader = FrameReader(one_field=True)
         self._transport: asyncio.Transport | None = None
         self._calls: dict[str, SentCall] = {}
         self._exit: WorkerExit | None = None
@@ -160,7 +162,7 @@ class WorkerConnection(asyncio.Protocol):
         self.abort()
         calls, self._calls = self._calls, {}
         for sent in calls.values():
-            sent.finish(lost_error(self._worker_id, exit_, RunState.UNKNOWN))
+            sent.finish(sent.overdue or lost_error(self._worker_id, exit_, RunState.UNKNOWN))
 
     def abort(self) -> None:
         """Close at once."""

@@ -14,6 +14,15 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
 
+_FIELD_HEAD = 6
+"""Bytes of a protobuf field before its content: its number with the wire type, and the length as a varint."""
+
+_HAS_LENGTH = 2
+"""The wire type of fields with a length."""
+
+_CONTINUED = 0x80
+"""Set in every byte of a varint but the last."""
+
 
 _PARTIAL_OVERHEAD = 64
 """An output of no bytes takes room too."""
@@ -37,7 +46,12 @@ def encode(message: Message) -> bytes:
 class FrameReader:
     """Cuts a byte stream into the bodies of frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_field: bool = False) -> None:
+        """With `one_field` every message is known to be of one field that has a length of its own. A frame that is yet
+        to be completed is then held against that: after some bytes of garbage the reader would otherwise take any four
+        for a length, and wait for what never comes.
+        """
+        self._one_field = one_field
         self._buffer = bytearray()
         self._need = _LENGTH.size
 
@@ -55,8 +69,24 @@ class FrameReader:
             if len(buffer) < end:
                 # Remembered, so that a large frame that comes in small pieces is looked at once, not once a piece.
                 self._need = _LENGTH.size + length
+                if self._one_field:
+                    self._check(buffer[start + _LENGTH.size : start + _LENGTH.size + _FIELD_HEAD], length)
                 break
             yield bytes(buffer[start + _LENGTH.size : end])
             start = end
             self._need = _LENGTH.size
         del buffer[:start]
+
+    def _check(self, head: bytearray, length: int) -> None:
+        """Raise FrameError if a body of that length cannot begin like this."""
+        if len(head) < _FIELD_HEAD:
+            self._need = _LENGTH.size + min(length, _FIELD_HEAD)  # too early to tell
+            return
+        inner, shift, end = 0, 0, 1
+        while end < _FIELD_HEAD:
+            inner |= (head[end] & 0x7F) << shift
+            end, shift = end + 1, shift + 7
+            if head[end - 1] < _CONTINUED:
+                break
+        if head[0] & 7 != _HAS_LENGTH or end + inner != length:
+            raise FrameError(f"a frame of {length} bytes whose content has another length")

@@ -23,6 +23,7 @@ from gateway.workers.runtime import clear_leftovers, prepare_directory
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.strays import report_strays
 from gateway.workers.version import Version
+from gateway.workers.watch import LimitWatch
 from gateway.workers.zygote import Zygote, ZygoteGone
 
 logger = logging.getLogger("gateway.workers")
@@ -51,6 +52,7 @@ class LocalPool(WorkerPool):
         self._versions: dict[AppRef, Version] = {}
         self._workers: dict[str, LocalWorker] = {}
         self._waiters: deque[Waiter] = deque()
+        self._watch = LimitWatch(clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._removing = 0
         self._tick: Timer | None = None
@@ -83,6 +85,7 @@ class LocalPool(WorkerPool):
         for task in self._tasks:
             task.cancel()
         await self._wait_until_gone()
+        await self._watch.close()
         for version in self._versions.values():
             await version.stop_zygote()
         await asyncio.to_thread(clear_leftovers, self._directory, [worker.id for worker in kept])
@@ -173,6 +176,7 @@ class LocalPool(WorkerPool):
         worker.functions = recorded[1]
         if not await worker.adopt(lease, self._settings.output_rate):
             return None
+        self._watch.add(worker)
         return self._workers.setdefault(worker.id, worker)
 
     def _take(self, app: AppVersion, worker_id: str) -> LocalWorker:
@@ -269,6 +273,7 @@ class LocalPool(WorkerPool):
         directory = WorkerDirectory(self._directory / worker_id)
         worker = LocalWorker(worker_id, version.app, directory, self._clock, self._gone)
         self._workers[worker_id] = worker
+        self._watch.add(worker)
         version.starting += 1
         task = asyncio.get_running_loop().create_task(self._run_start(version, worker))
         self._tasks.add(task)
@@ -330,6 +335,7 @@ class LocalPool(WorkerPool):
         self._schedule()
 
     def _gone(self, worker: LocalWorker) -> None:
+        self._watch.remove(worker)
         version = self._version(worker.app)
         version.shared.lost(worker)
         if worker in version.idle:

@@ -8,13 +8,16 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.clock import Clock, Timer
 from gateway.errors import AppStartFailed, WorkerExit
 from gateway.model import AppVersion
 from gateway.timing import ADOPTION_PATIENCE, TERM_GRACE
+from gateway.worker.family import end_families, mark_of
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall, WorkerLease
+from gateway.workers.call_limit import CallLimit
 from gateway.workers.connection import WorkerConnection
 from gateway.workers.output import OutputReader, open_pipe
 from gateway.workers.records import write_app
@@ -57,7 +60,10 @@ class LocalWorker(Worker):
         self.idle_since = clock.now().monotonic
         self.calls = 0
         """Calls in flight, for a shared worker."""
-        self._directory = directory
+        self.directory = directory
+        self._limit = ""
+        self._call_limit = CallLimit.of(app, clock, lambda: self.exceed("call"))
+        self._untold = False
         self._clock = clock
         self._on_gone = on_gone
         self._exit: WorkerExit | None = None
@@ -92,7 +98,10 @@ class LocalWorker(Worker):
             self._standing_callbacks.append(callback)
 
     def call(self, call: WorkerCall) -> PendingCall:
-        return self._connection.start(call)
+        sent = self._connection.start(call)
+        if self._call_limit is not None:
+            self._call_limit.bound(sent)
+        return sent
 
     async def start(self, zygote: Zygote, timeout: float, output_rate: int) -> None:
         """Fork, connect and wait until the app is set up.
@@ -100,16 +109,16 @@ class LocalWorker(Worker):
         Raises AppStartFailed or ZygoteGone. However it ends without success, the process and the directory go.
         """
         try:
-            self._directory.create()
+            self.directory.create()
             labels = {"app": str(self.app.ref), "session_id": "", "worker_id": self.id}
-            self._output = OutputReader(open_pipe(self._directory.output), self._clock, output_rate, labels)
+            self._output = OutputReader(open_pipe(self.directory.output), self._clock, output_rate, labels)
             self._zygote = zygote
             self.functions = [function.name for function in zygote.functions]
-            write_app(self._directory.app, self.app, self.functions)
-            pid = await zygote.fork(self.id, self._directory.root, self._exited)
+            write_app(self.directory.app, self.app, self.functions)
+            pid = await zygote.fork(self.id, self.directory.root, self._exited)
             self._watch(pid)
             loop = asyncio.get_running_loop()
-            await loop.create_unix_connection(lambda: self._connection, str(self._directory.socket))
+            await loop.create_unix_connection(lambda: self._connection, str(self.directory.socket))
             async with asyncio.timeout(timeout):
                 await asyncio.shield(self._ready)
         except TimeoutError:
@@ -125,7 +134,7 @@ class LocalWorker(Worker):
         A worker whose app blocks its loop is taken without an answer: until it says who it is, it refuses every call
         that carries another session or epoch.
         """
-        pid = recorded_process(self._directory)
+        pid = recorded_process(self.directory)
         if pid is None:
             return False
         self._watch(pid)
@@ -135,17 +144,19 @@ class LocalWorker(Worker):
         self.state = WorkerState.LEASED
         try:
             loop = asyncio.get_running_loop()
-            await loop.create_unix_connection(lambda: self._connection, str(self._directory.socket))
+            await loop.create_unix_connection(lambda: self._connection, str(self.directory.socket))
         except OSError:
             self.detach()
             return False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ADOPTION_PATIENCE):
                 await asyncio.shield(self._ready)
+        if self._call_limit is not None and not self._ready.done():
+            self._call_limit.bound_unheard(self._ready)
         if self.state is not WorkerState.LEASED:
             return False
         labels = {"app": str(self.app.ref), "session_id": lease.session_id, "worker_id": self.id}
-        self._output = OutputReader(open_pipe(self._directory.output), self._clock, output_rate, labels)
+        self._output = OutputReader(open_pipe(self.directory.output), self._clock, output_rate, labels)
         return True
 
     def detach(self) -> None:
@@ -181,6 +192,17 @@ class LocalWorker(Worker):
         if self._pidfd < 0 and self._exit is None:
             self._exited(WorkerExit())  # it never came to be, or cannot be told from others any more
 
+    def exceed(self, limit: str) -> None:
+        """Kill it and all that it has started, for its app has gone beyond that limit. What it would do within a grace
+        is more of the same.
+        """
+        if self._exit is not None or self._limit or self.state is WorkerState.DETACHED:
+            return
+        self._limit = limit
+        logger.warning("worker %s exceeds limits.%s: SIGKILL", self.id, limit, extra={"session_id": self.session_id})
+        self.kill()
+        asyncio.get_running_loop().run_in_executor(None, end_families, {mark_of(self.id)})
+
     def _terminate(self) -> None:
         logger.warning("worker %s outlasts its grace: SIGTERM", self.id, extra={"session_id": self.session_id})
         self._signal(signal.SIGTERM)
@@ -215,7 +237,9 @@ class LocalWorker(Worker):
             self._zygote.seen_dead(self.id, self._ended_untold)
 
     def _ended_untold(self) -> None:
-        # Nor does anyone else end what it forked. Its id cannot be another group's while that is there.
+        # Nor does anyone else end what it forked. Its id cannot be another group's while that is there; those who have
+        # left the group go before the directory does.
+        self._untold = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signal.SIGKILL)
         self._exited(WorkerExit())
@@ -237,6 +261,9 @@ class LocalWorker(Worker):
             self._resolve_ready()
             return
         running = [self._connection.resume(call_id) for call_id in ready.running]
+        if self._call_limit is not None:
+            for call in running:
+                self._call_limit.bound(call)
         self._standing = Standing(running, ready.started, ready.last_end or None)
         self._resolve_ready()
         for callback in self._standing_callbacks:
@@ -262,7 +289,7 @@ class LocalWorker(Worker):
     def _exited(self, exit_: WorkerExit) -> None:
         if self._exit is not None:
             return
-        self._exit = exit_
+        exit_ = self._exit = replace(exit_, limit=self._limit)
         if self._timer is not None:
             self._timer.cancel()
         self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
@@ -284,8 +311,10 @@ class LocalWorker(Worker):
 
     def remove_directory(self) -> None:
         """Delete all that the worker left. Blocks: may be many files."""
-        if self._directory.root.exists():  # it never came to be when the app could not be imported
-            shutil.rmtree(self._directory.root, onerror=_make_writable)
+        if self._untold:
+            end_families({mark_of(self.id)})
+        if self.directory.root.exists():  # it never came to be when the app could not be imported
+            shutil.rmtree(self.directory.root, onerror=_make_writable)
 
 
 def _make_writable(function: Callable[..., object], path: str, _: object) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from gateway.model import AppRef, AppVersion
+from gateway.model import AppRef, AppVersion, Limits
 
 
 def write_app(path: Path, app: AppVersion, functions: Collection[str]) -> None:
@@ -23,6 +23,7 @@ def read_app(path: Path) -> tuple[AppVersion, frozenset[str]] | None:
         functions = frozenset(fields.pop("functions"))
         fields["ref"] = AppRef(**fields["ref"])
         fields["directory"] = Path(fields["directory"])
+        fields["limits"] = Limits(**fields.get("limits", {}))  # none in what a gateway without limits has noted
         return AppVersion(**fields), functions
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -4,6 +4,7 @@ from gateway.errors import (
     AppError,
     AppStartFailed,
     CallCountMismatch,
+    CallTimedOut,
     Failure,
     FunctionNotFound,
     GatewayError,
@@ -17,6 +18,7 @@ from gateway.errors import (
     WorkerLost,
 )
 from gateway.model import AppRef
+from gateway.worker.failures import TIMED_OUT
 from gateway.workers.base import WorkerCall
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -48,6 +50,8 @@ def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failu
             )
         case pb.FAILURE_KIND_NO_FUNCTION:
             error = FunctionNotFound(f"{app} has no function {call.function}", metadata=place)
+        case _ if failure.type == TIMED_OUT:
+            error = timed_out_error(app, call.function, failure.message)
         case _:
             error = AppError(
                 f"{call.function} of {app} raised {failure.type}: {failure.message}",
@@ -96,11 +100,22 @@ def oversize_error(app: AppRef, function: str, size: int, limit: int) -> AppErro
     )
 
 
+def timed_out_error(app: AppRef, function: str, limit: str) -> CallTimedOut:
+    """Return the error of a call that took longer than its app allows. `limit` is that, in seconds."""
+    return CallTimedOut(
+        f"{function} of {app} took longer than the {limit} s that the app allows a call",
+        metadata={"app": app.name, "version": app.version, "function": function, "limit": limit},
+        run_state=RunState.UNKNOWN,
+    )
+
+
 def lost_error(worker_id: str, exit_: WorkerExit, run_state: RunState) -> WorkerLost:
     """Return the error of a call whose worker's process died."""
+    how = f"was killed for exceeding limits.{exit_.limit} of its app" if exit_.limit else f"died ({exit_})"
+    limit = {"limit": exit_.limit} if exit_.limit else {}
     return WorkerLost(
-        f"worker {worker_id} died ({exit_}) while the call was in flight",
-        metadata={"workerId": worker_id, "exit": str(exit_)},
+        f"worker {worker_id} {how} while the call was in flight",
+        metadata={"workerId": worker_id, "exit": str(exit_), **limit},
         worker_exit=exit_,
         run_state=run_state,
     )

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from gateway.worker.family import end_families, mark_of
 from gateway.worker.process import WorkerDirectory, start_time
 
 MAX_SOCKET_PATH = 107
@@ -37,10 +38,11 @@ def prepare_directory(directory: Path) -> None:
 
 def clear_leftovers(directory: Path, keep: Collection[str] = ()) -> None:
     """End the workers that are not to be kept, by their ids, and remove their directories and all else."""
-    for entry in directory.iterdir():
-        if entry.name in keep:
-            continue
+    left = [entry for entry in directory.iterdir() if entry.name not in keep]
+    for entry in left:
         _kill_group(WorkerDirectory(entry))
+    end_families({mark_of(entry.name) for entry in left})
+    for entry in left:
         shutil.rmtree(entry, ignore_errors=True)
 
 

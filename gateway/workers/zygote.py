@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import socket
@@ -118,7 +120,8 @@ class Zygote:
     async def _spawn(self, control_fd: int) -> None:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            arguments = (str(control_fd), self.app.start_method, str(self.app.directory))
+            limits = json.dumps(dataclasses.asdict(self.app.limits))
+            arguments = (str(control_fd), self.app.start_method, str(self.app.directory), limits)
             self._process = await asyncio.create_subprocess_exec(
                 self.app.interpreter or sys.executable,
                 *("-m", "gateway.worker.zygote", *arguments),

@@ -29,7 +29,9 @@ PAGES = {
 ADRS = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
 
 # Names in capitals that come from elsewhere.
-FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS"}
+FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS", "PR_SET_CHILD_SUBREAPER"} | {
+    f"RLIMIT_{name}" for name in ("AS", "DATA", "FSIZE", "LOCKS", "NOFILE", "NPROC")
+}
 
 
 def quoted(text: str) -> list[str]:

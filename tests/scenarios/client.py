@@ -260,6 +260,13 @@ async def failure(call: Awaitable[object]) -> CallFailed:
     raise AssertionError(f"the call did not fail, but answered {answer}")
 
 
+async def counted(client: Client, session_id: str, calls: int) -> None:
+    """Wait until so many calls of a session are admitted."""
+    async with asyncio.timeout(DEADLINE):
+        while (await client.get(session_id)).call_count < calls:  # noqa: ASYNC110 - nobody is told of an admission
+            await asyncio.sleep(0)
+
+
 async def _decoded(call: Awaitable[Any]) -> Any:
     try:
         return await call

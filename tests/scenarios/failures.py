@@ -42,6 +42,7 @@ PROMISES = {
     "REQUEST_ID_REUSED": _promise(grpc.StatusCode.ALREADY_EXISTS, 409, "requestId"),
     "CALL_COUNT_MISMATCH": _promise(grpc.StatusCode.ABORTED, 409, "sessionId", "expectedCallCount"),
     "CALL_INTERRUPTED": _promise(grpc.StatusCode.ABORTED, 500, "sessionId"),
+    "CALL_TIMED_OUT": _promise(grpc.StatusCode.DEADLINE_EXCEEDED, 504, "app", "version", "function", "limit"),
     "SESSION_BUSY": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "sessionId"),
     "NO_WORKER_AVAILABLE": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "app", "version"),
     "APP_ERROR": _promise(grpc.StatusCode.UNKNOWN, 500, "app", "version", "function", "exceptionType"),

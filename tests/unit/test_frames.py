@@ -3,6 +3,7 @@
 import struct
 
 import pytest
+from google.protobuf.message import DecodeError
 
 from gateway.workers.frames import MAX_FRAME_BYTES, FrameError, FrameReader, encode
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -64,3 +65,25 @@ def test_a_large_frame_in_many_small_pieces_is_not_copied_for_each_of_them() -> 
     assert found == [body]
     assert pieces > 100
     assert reader._buffer == b""
+
+
+def a_result(output: bytes) -> pb.FromWorker:
+    return pb.FromWorker(result=pb.Result(id="call_abcdefghijklmnop", output=output))
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 200, 20_000, 3_000_000])
+def test_messages_of_one_field_pass_the_check_however_they_are_cut(size: int) -> None:
+    stream = encode(a_result(b"x" * size)) * 2
+    for cut in {*range(24), len(stream) // 2, *range(len(stream) // 2, len(stream) // 2 + 24), len(stream) - 1}:
+        reader = FrameReader(one_field=True)
+        bodies = [*reader.feed(stream[:cut]), *reader.feed(stream[cut:])]
+        assert [len(body) for body in bodies] == [len(stream) // 2 - 4] * 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 100, 200, 20_000, 3_000_000])
+@pytest.mark.parametrize("garbage", [b"\0", b"\0\0", b"\0\0\0", b"\0\0\0\x0a", b"\0\0\1\0", b"\0\x10\0\0ab"])
+def test_no_frame_is_waited_for_in_vain_after_some_bytes_of_garbage(garbage: bytes, size: int) -> None:
+    reader = FrameReader(one_field=True)
+    with pytest.raises((FrameError, DecodeError)):
+        for body in reader.feed(garbage + encode(a_result(b"x" * size)) * 3):
+            pb.FromWorker.FromString(body)

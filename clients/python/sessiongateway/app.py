@@ -94,8 +94,9 @@ class BaseApp:
     def on_end(self, reason: str) -> Awaitable[None] | None:
         """Hear why the session ends, before unload() and within the same grace. May be `async def` or `def`.
 
-        `reason` is "caller" (it was ended), "idle_timeout", "first_call_failed", "gateway_restarted", or "abandoned":
-        no gateway has come back to this worker. Not called in a worker that never had a session, nor in one that died.
+        `reason` is "caller" (it was ended), "idle_timeout", "max_lifetime", "first_call_failed", "gateway_restarted",
+        or "abandoned": no gateway has come back to this worker. Not called in a worker that never had a session, nor in
+        one that died or was killed: "memory_limit", "process_limit", "disk_limit" and "call_timed_out" are never heard.
         """
 
     def unload(self) -> Awaitable[None] | None:

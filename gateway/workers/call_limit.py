@@ -1,0 +1,47 @@
+"""The longest call of an app, as the gateway sees to it.
+
+A worker cancels its calls in time by itself. That does nothing to a function that ignores it, or that blocks the loop
+on which it would be cancelled; those the gateway ends, and the worker with them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self
+
+from gateway.clock import Clock
+from gateway.model import AppVersion
+from gateway.timing import CALL_LIMIT_GRACE
+from gateway.workers.connection import SentCall
+from gateway.workers.replies import timed_out_error
+
+
+class CallLimit:
+    """Bounds the calls of one worker."""
+
+    def __init__(self, app: AppVersion, limit: float, clock: Clock, on_overdue: Callable[[], object]) -> None:
+        """`limit` in seconds. `on_overdue` ends the worker."""
+        self._app = app
+        self._limit = limit
+        self._clock = clock
+        self._on_overdue = on_overdue
+
+    @classmethod
+    def of(cls, app: AppVersion, clock: Clock, on_overdue: Callable[[], object]) -> Self | None:
+        """Return what bounds the calls of a worker of this app; None if nothing is to."""
+        limit = app.limits.call
+        return None if limit is None else cls(app, limit, clock, on_overdue)
+
+    def bound(self, call: SentCall) -> None:
+        """Have the worker ended if it is not through with the call soon after the limit."""
+
+        def overdue() -> None:
+            call.overdue = timed_out_error(self._app.ref, call.call.function, f"{self._limit:g}")
+            self._on_overdue()
+
+        timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, overdue)
+        call.when_done(timer.cancel)
+
+    def bound_unheard(self, heard: asyncio.Future[None]) -> None:
+        """The same for a worker that does not say which calls it runs: one of them blocks its loop."""
+        timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, self._on_overdue)
+        heard.add_done_callback(lambda _: timer.cancel())
