@@ -13,6 +13,8 @@ import sys
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
+from google.protobuf.message import DecodeError, EncodeError
+
 from gateway.worker.failures import raised, timed_out
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -21,6 +23,10 @@ ROOM_TO_ANSWER = 8 * 1024 * 1024
 
 OUT_OF_MEMORY_EXIT = 71
 """Exit code of a worker that has no memory left to answer with (EX_OSERR of sysexits.h)."""
+
+
+_NO_MEMORY = (MemoryError, DecodeError, EncodeError)
+"""What is raised without memory: protobuf has errors of its own for that."""
 
 
 class ProcessLimits:
@@ -63,9 +69,10 @@ class ProcessLimits:
         try:
             with self._without_room():
                 return await answer
-        except MemoryError as error:
-            # Not even the traceback could be put into words.
-            return pb.Result(id=call_id, failure=raised(error.with_traceback(None)))
+        except Exception as error:
+            # What failed could not even be put into words: there was no room for them.
+            short = error if isinstance(error, MemoryError) else MemoryError()
+            return pb.Result(id=call_id, failure=raised(short.with_traceback(None)))
 
     @contextlib.contextmanager
     def _without_room(self) -> Iterator[None]:
@@ -112,7 +119,7 @@ def _lower(kind: int, value: int | None) -> None:
 
 def _leave_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     # Of a callback or a protocol, which may have been about to answer; a task of the app's own is its own affair.
-    if isinstance(context.get("exception"), MemoryError) and not context.get("future"):
+    if isinstance(context.get("exception"), _NO_MEMORY) and not context.get("future"):
         with contextlib.suppress(BaseException):
             os.write(sys.stderr.fileno(), b"the worker has no memory left to answer with\n")
         os._exit(OUT_OF_MEMORY_EXIT)

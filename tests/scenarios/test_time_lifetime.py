@@ -75,7 +75,7 @@ async def test_a_session_that_is_idle_before_that_expires_as_ever(start_virtual:
 
 @pytest.mark.parametrize(("meanwhile", "left"), [(LIFETIME - 100, 100), (LIFETIME, 0), (LIFETIME + 1000, 0)])
 async def test_it_is_counted_on_while_no_gateway_is_there(
-    start_virtual: StartVirtual, apps: Apps, meanwhile: float, left: float
+    start_virtual: StartVirtual, apps: Apps, caplog: pytest.LogCaptureFixture, meanwhile: float, left: float
 ) -> None:
     clock = FakeClock()
     first = await start_virtual(apps, clock=clock, server={"drain": "keep"})
@@ -90,6 +90,15 @@ async def test_it_is_counted_on_while_no_gateway_is_there(
         await clock.advance(1)
     assert (await failure(second.client.run(session=session))).end_reason == "MAX_LIFETIME"
     assert standing(await second.client.get(session)) == ENDED
+    # The gateway that is gone has left no timer that would come to sessions which are no longer its own.
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_session_that_is_due_at_that_very_moment_expires(start_virtual: StartVirtual, apps: Apps) -> None:
+    virtual = await start_virtual(apps)
+    session = (await virtual.client.new(session_timeout=LIFETIME)).id
+    await virtual.clock.advance(LIFETIME)
+    assert (await virtual.client.get(session)).status == pb.SESSION_STATUS_EXPIRED
 
 
 async def test_the_app_hears_why_its_session_ends(start_virtual: StartVirtual, tmp_path: Path) -> None:

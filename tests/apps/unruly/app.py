@@ -81,13 +81,13 @@ class App(BaseApp):
         return {"pid": os.getpid()}
 
     def devour(self) -> None:
-        """Take memory in small pieces until there is none, and keep it all."""
+        """Take memory in smaller and smaller pieces until there is next to none, and keep it all."""
         size = 1024 * 1024
         while True:
             try:
                 self.hoard.append(bytearray(size))
             except MemoryError:
-                if size == 1:
+                if size <= 2**18:  # what another call needs to begin at all
                     raise
                 size //= 2
 
