@@ -1,0 +1,109 @@
+"""`make conformance`: plays the scenarios in every language, prints the matrix, writes docs/conformance.md."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.conformance import report
+from tools.conformance.executor import Executor, ExecutorError
+from tools.conformance.gateways import Gateways
+from tools.conformance.languages import NAMES, Language
+from tools.conformance.matching import Mismatch
+from tools.conformance.play import play
+from tools.conformance.report import Outcome
+from tools.conformance.scenarios import Scenario, ScenarioError, load
+from tools.paths import ROOT
+
+PAGE = ROOT / "docs" / "conformance.md"
+
+
+class Runner:
+    """Plays scenarios with one language after the other, on the same gateways."""
+
+    def __init__(self, scenarios: Sequence[Scenario], reasons: dict[tuple[str, str], str], insist: bool) -> None:
+        self._scenarios = scenarios
+        self._reasons = reasons
+        self._insist = insist
+        self._gateways = Gateways()
+        self._plays = 0
+
+    async def run(self, languages: Sequence[Language]) -> dict[str, list[Outcome]]:
+        """Play everything and return the outcomes in the order of the scenarios."""
+        try:
+            return {language.name: await self._run_language(language) for language in languages}
+        finally:
+            await self._gateways.close()
+
+    async def _run_language(self, language: Language) -> list[Outcome]:
+        try:
+            executor = await language.start()
+        except ExecutorError as error:
+            print(f"{language.name} is not built: {language.advice}\n      {str(error).replace(chr(10), chr(10) + '      ')}")
+            return [Outcome(report.FAILED if self._insist else report.ABSENT, "not built")] * len(self._scenarios)
+        outcomes = []
+        try:
+            for scenario in self._scenarios:
+                if not executor.usable:
+                    await executor.kill()
+                    executor = await language.start()
+                outcomes.append(await self._play(language, scenario, executor))
+        finally:
+            await executor.kill()
+        return outcomes
+
+    async def _play(self, language: Language, scenario: Scenario, shared: Executor) -> Outcome:
+        self._plays += 1
+        executor = shared
+        problem = None
+        try:
+            executor = await language.start() if scenario.own_executor else shared
+            await play(scenario, executor, self._gateways, f"{scenario.name}-{self._plays}")
+        except (Mismatch, ExecutorError) as error:
+            problem = str(error) or type(error).__name__
+        finally:
+            if executor is not shared:
+                await executor.kill()
+        outcome = report.judged(problem, self._reasons.get((language.name, scenario.name)))
+        print(report.line(language.name, scenario, outcome), flush=True)
+        return outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 0 if every client that is built does what it must, 1 if one does not, 2 if nothing could be played."""
+    options = _parser().parse_args(arguments)
+    try:
+        everything = load()
+        reasons = report.expected_failures(everything, NAMES)
+    except ScenarioError as error:
+        print(error, file=sys.stderr)
+        return 2
+    wanted = options.scenario
+    scenarios = [each for each in everything if not wanted or any(part in f"{each.theme} {each.name}" for part in wanted)]
+    if not scenarios:
+        print(f"no scenario has {' or '.join(wanted)} in its name", file=sys.stderr)
+        return 2
+    languages = [Language(name, options.clients) for name in options.client or NAMES]
+    insist = os.environ.get("CONFORMANCE_ALL") == "1" or bool(options.client)
+    outcomes = asyncio.run(Runner(scenarios, reasons, insist).run(languages))
+    print(f"\n{report.matrix(scenarios, outcomes)}\n\n{report.summary(outcomes)}")
+    if len(languages) == len(NAMES) and len(scenarios) == len(everything) and options.clients == ROOT / "clients":
+        PAGE.write_text(report.page(scenarios, outcomes), encoding="utf-8")
+        print(f"\nwritten: {PAGE.relative_to(ROOT)}")
+    return int(any(outcome.is_bad for found in outcomes.values() for outcome in found))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.conformance", description=__doc__)
+    parser.add_argument("--client", action="append", choices=NAMES, help="only this language; repeatable")
+    parser.add_argument("--scenario", action="append", metavar="PART", help="only scenarios, or files, with this in the name")
+    parser.add_argument(
+        "--clients", type=Path, default=ROOT / "clients", metavar="DIR", help="another folder than clients/ of this tree"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
