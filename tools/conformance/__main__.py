@@ -62,7 +62,9 @@ class Runner:
             executor = await language.start() if scenario.own_executor else shared
             await play(scenario, executor, self._gateways, f"{scenario.name}-{self._plays}")
         except (Mismatch, ExecutorError) as error:
-            problem = str(error) or type(error).__name__
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - one scenario that cannot be played must not keep back the others
+            problem = f"it cannot be played: {error!r}"
         finally:
             if executor is not shared:
                 await executor.kill()

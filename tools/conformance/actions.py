@@ -5,6 +5,7 @@ import os
 import signal
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
@@ -22,6 +23,9 @@ DEADLINE = 20.0
 """Seconds after which what a scenario waits for does not come any more."""
 
 _LOOK_AGAIN = 0.02
+
+_LOOKS_UNCHANGED = 50
+"""After how many looks something counts as standing still."""
 
 
 class Actions:
@@ -108,6 +112,20 @@ class Actions:
             while not (ids := (await self._observer.apps.get(argument["app"])).idle_worker_ids):
                 await asyncio.sleep(_LOOK_AGAIN)
         self._variables[argument["as"]] = ids[0]
+
+    async def _number_stays(self, argument: dict[str, Any]) -> None:
+        """Wait until the number that an app keeps in a file no longer grows, and look whether it is in bounds."""
+        last, unchanged = "", 0
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while unchanged < _LOOKS_UNCHANGED:
+                    await asyncio.sleep(_LOOK_AGAIN)
+                    # Empty in the moment in which the app writes it.
+                    now = Path(argument["file"]).read_text() or last
+                    last, unchanged = now, unchanged + 1 if now == last else 0
+        except TimeoutError:
+            raise Mismatch(f"it still grows: {last}") from None
+        match({"$between": argument["between"]}, int(last), self._variables, "the number")
 
     async def _raw_request(self, argument: dict[str, Any]) -> None:
         """Keep a RunRequest, given as the JSON form of the message, as its bytes in base64."""

@@ -25,7 +25,7 @@ def resolved(value: Any, variables: Variables) -> Any:
     """Return a value of a scenario with its variables and generators filled in.
 
     A text that is one reference becomes the variable's value, whatever its type; inside of texts references become text.
-    Generators are {"$repeat": [text, times]} and {"$nested": levels}.
+    Generators are {"$repeat": [text, times]}, {"$range": count}, {"$nested": levels}, and {"$nested_text": levels} as JSON.
 
     Raises Mismatch when nothing has that name yet.
     """
@@ -37,8 +37,12 @@ def resolved(value: Any, variables: Variables) -> Any:
         if "$repeat" in value:
             text, times = resolved(value["$repeat"], variables)
             return text * times
+        if "$range" in value:
+            return list(range(value["$range"]))
         if "$nested" in value:
             return _nested(resolved(value["$nested"], variables))
+        if "$nested_text" in value:
+            return '{"a":' * value["$nested_text"] + "1" + "}" * value["$nested_text"]
         return {key: resolved(item, variables) for key, item in value.items()}
     return value
 
@@ -124,7 +128,13 @@ def _equal(expected: Any, actual: Any, variables: Variables, where: str) -> None
 def _keep(name: Any, actual: Any, variables: Variables, where: str) -> None:
     if actual is None:
         raise Mismatch(f"{where} is missing")
-    variables[name] = actual
+    variables[resolved(name, variables)] = actual
+
+
+def _append(name: Any, actual: Any, variables: Variables, where: str) -> None:
+    if actual is None:
+        raise Mismatch(f"{where} is missing")
+    variables.setdefault(name, []).append(actual)
 
 
 def _keep_matching(arguments: Any, actual: Any, variables: Variables, where: str) -> None:
@@ -218,6 +228,7 @@ def _seconds_after(expected: Any, actual: Any, variables: Variables, where: str)
 
 MATCHERS: dict[str, Callable[[Any, Any, Variables, str], None]] = {
     "$as": _keep,  # is there; kept under this name
+    "$append": _append,  # is there; added to the list of this name
     "$keep": _keep_matching,  # [name, expectation]: as expected, and kept
     "$json": _json,  # a text that holds JSON as expected
     "$equals": _equal,  # the same, with no other keys

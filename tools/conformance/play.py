@@ -21,6 +21,8 @@ from tools.conformance.shapes import check_answer
 SCENARIO_DEADLINE = 90.0
 """Seconds after which a scenario as a whole has failed, whatever it waits for."""
 
+_REPEATS = 50
+
 _OF_CLIENTS = OPERATIONS - {"cancel", "raw_run", "stream_next", "stream_close", "watch_next", "watch_close"}
 _OF_CLIENTS -= {"keepalive_next", "keepalive_close", "handle_call", "handle_lost", "handle_close"}
 _NAMES = ("client", "stream", "watch", "handle")
@@ -46,7 +48,9 @@ class Play:
                 raise type(problem)(f"step {number} ({_verb(step)}): {problem}") from None
 
     async def leave(self) -> None:
-        """Close the clients that are open."""
+        """Wait for what is still pending, and close the clients that are open."""
+        for number, verb in self._pending.values():
+            check_answer(verb, await self._executor.answer(number))
         for client in sorted(self._clients):
             number = await self._executor.send("close", {"client": client})
             answer = await self._executor.answer(number)
@@ -63,12 +67,14 @@ class Play:
                     await self.steps(step["steps"])
                 except (Mismatch, ExecutorError) as problem:
                     raise type(problem)(f"with {shown(value)}: {problem}") from None
+        elif verb == "repeat_until":
+            await self._repeat(step["repeat_until"])
         elif verb == "answer":
-            await self._compare(*self._pending.pop(step["answer"]), step)
+            await self._compare(*self._taken(step["answer"]), step)
         elif verb in OPERATIONS:
             number = await self._executor.send(verb, self._command(verb, step[verb] or {}))
             if "pending" in step:
-                self._pending[step["pending"]] = (number, verb)
+                self._pending[resolved(step["pending"], self._variables)] = (number, verb)
             else:
                 await self._compare(number, verb, step)
         else:
@@ -84,10 +90,19 @@ class Play:
                 }
             await self._actions.do(verb, argument)
 
+    async def _repeat(self, step: Mapping[str, Any]) -> None:
+        """Do a step again until its answer is as expected. What comes in between is of no interest."""
+        for _ in range(_REPEATS):
+            try:
+                return await self._step(step)
+            except Mismatch as mismatch:
+                problem = mismatch
+        raise Mismatch(f"not in {_REPEATS} times: {problem}")
+
     def _command(self, verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = dict(resolved(dict(given), self._variables))
         if verb == "cancel":
-            return {"target": self._pending[fields["target"]][0]}
+            return {"target": self._known(fields["target"])[0]}
         if verb in _OF_CLIENTS:
             fields.setdefault("client", "main")
         for name in _NAMES:
@@ -105,11 +120,24 @@ class Play:
             fields["input"] = json.dumps(fields["input"], ensure_ascii=False)
         return {name: value for name, value in fields.items() if value is not None}
 
+    def _known(self, name: str) -> tuple[int, str]:
+        label = resolved(name, self._variables)
+        if label not in self._pending:
+            raise Mismatch(f"no command that is pending has the name {label}")
+        return self._pending[label]
+
+    def _taken(self, name: str) -> tuple[int, str]:
+        known = self._known(name)
+        del self._pending[resolved(name, self._variables)]
+        return known
+
     async def _compare(self, number: int, verb: str, step: Mapping[str, Any]) -> None:
         answer = await self._executor.answer(number)
         self._executor.check()
         check_answer(verb, answer)
-        if "error" in step:
+        if "either" in step:
+            match({"$any_of": step["either"]}, answer, self._variables)
+        elif "error" in step:
             if "error" not in answer:
                 raise Mismatch(f"it was answered {shown(answer['ok'])} instead of an error")
             match(step["error"], answer["error"], self._variables, "error")
@@ -156,4 +184,4 @@ async def _tidy(server: RealGateway | FakeGateway, observer: AsyncInference) -> 
 
 
 def _verb(step: Mapping[str, Any]) -> str:
-    return next(key for key in step if key not in {"ok", "error", "pending", "as", "steps"})
+    return next(key for key in step if key not in {"ok", "error", "either", "pending", "as", "steps"})

@@ -20,14 +20,14 @@ OPERATIONS = frozenset(
 
 ACTIONS = frozenset(
     "gate_arrival gate_open gate_departure gate_empty kill_worker wait_until restart_gateway stop_gateway "
-    "terminate_gateway await_gateway kill_gateway start_gateway break_store mend_store idle_worker raw_request "
+    "terminate_gateway await_gateway kill_gateway start_gateway break_store mend_store idle_worker number_stays raw_request "
     "raw_response fake_seen end_input send_line".split()
 )
 """What the runner does."""
 
 _SCENARIO_KEYS = {"name", "says", "gateway", "steps", "executor"}
 _GATEWAY_KEYS = {"kind", "own", "drain", "settings", "apps"}
-_STEP_KEYS = {"ok", "error", "pending", "answer", "each", "as", "steps"}
+_STEP_KEYS = {"ok", "error", "either", "pending", "answer", "each", "as", "steps"}
 
 
 class ScenarioError(Exception):
@@ -100,10 +100,12 @@ def _needs(name: str, entry: dict[str, Any]) -> GatewayNeeds:
 
 
 def _check_step(name: str, step: dict[str, Any]) -> None:
-    verbs = [key for key in step if key in OPERATIONS | ACTIONS | {"answer", "each"}]
+    verbs = [key for key in step if key in OPERATIONS | ACTIONS | {"answer", "each", "repeat_until"}]
     if len(verbs) != 1:
         raise ScenarioError(f"{name}: a step has one operation or action, not {verbs}: {step}")
     _only(name, step, _STEP_KEYS | {verbs[0]})
+    if "repeat_until" in step:
+        _check_step(name, step["repeat_until"])
     for inner in step.get("steps", ()):
         _check_step(name, inner)
 

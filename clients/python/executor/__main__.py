@@ -42,17 +42,21 @@ class Executor:
             return
         task = asyncio.create_task(self._run(number, op, fields))
         self._pending[number] = task
-        task.add_done_callback(lambda _: self._pending.pop(number, None))
+        task.add_done_callback(lambda task: self._finish(number, task))
 
     async def _run(self, number: int, op: str, fields: dict[str, Any]) -> None:
         try:
             _answer(number, "ok", await self._commands.run(op, fields))
         except UnsupportedCommand:
             _answer(number, "error", {"code": "UNSUPPORTED_COMMAND"})
-        except asyncio.CancelledError as error:
-            _answer(number, "error", error_of(error))
         except Exception as error:  # noqa: BLE001 - whatever a command raises is its answer
             _answer(number, "error", error_of(error))
+
+    def _finish(self, number: int, task: asyncio.Task[None]) -> None:
+        del self._pending[number]
+        # Here, because a task that is cancelled before its first step never gets to answer by itself.
+        if task.cancelled():
+            _answer(number, "error", error_of(asyncio.CancelledError("cancelled")))
 
     def _cancel(self, number: int, fields: dict[str, Any]) -> None:
         task = self._pending.get(fields.get("target", 0))
