@@ -5,6 +5,7 @@ import os
 import signal
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from google.protobuf import json_format
 
 from gateway.testing.gate import Gate
 from gateway.workers.runtime import runtime_directory
-from sessiongateway import AsyncInference
+from sessiongateway import AsyncInference, SessionInfo
 from sessiongateway.v1 import sessions_pb2
 from tools.conformance.executor import Executor
 from tools.conformance.fake import FakeGateway
@@ -26,6 +27,11 @@ _LOOK_AGAIN = 0.02
 
 _LOOKS_UNCHANGED = 50
 """After how many looks something counts as standing still."""
+
+
+def session_of(session: SessionInfo) -> dict[str, Any]:
+    """Return a session in the form that executors give it, as far as scenarios wait for it."""
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in session.items()}
 
 
 class Actions:
@@ -74,7 +80,7 @@ class Actions:
                 while True:
                     session = await self._observer.sessions.get(session_id)
                     try:
-                        return match(expected, dict(session), self._variables, "the session")
+                        return match(expected, session_of(session), self._variables, "the session")
                     except Mismatch as mismatch:
                         problem = str(mismatch)
                     await asyncio.sleep(_LOOK_AGAIN)

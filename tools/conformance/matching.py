@@ -226,6 +226,11 @@ def _seconds_after(expected: Any, actual: Any, variables: Variables, where: str)
         raise Mismatch(f"{where} is {seconds} s after {start}, not {low} to {high} s")
 
 
+def _same_moment(expected: Any, actual: Any, variables: Variables, where: str) -> None:
+    if moment(actual, where) != moment(resolved(expected, variables), "the time to compare with"):
+        raise Mismatch(f"{where} is {actual}, not {expected}")
+
+
 MATCHERS: dict[str, Callable[[Any, Any, Variables, str], None]] = {
     "$as": _keep,  # is there; kept under this name
     "$append": _append,  # is there; added to the list of this name
@@ -240,6 +245,7 @@ MATCHERS: dict[str, Callable[[Any, Any, Variables, str], None]] = {
     "$contains": _contains,  # a text inside of a text, or items of a list in any order
     "$length": _length,
     "$distinct": _distinct,  # differs from all that were compared under this name
+    "$same_moment": _same_moment,
     "$seconds_after": _seconds_after,  # [time, low, high]
 }
 """What a scenario may ask for. Also the list that the README is checked against."""

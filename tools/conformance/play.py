@@ -62,7 +62,7 @@ class Play:
         verb = _verb(step)
         if verb == "each":
             for value in resolved(step["each"], self._variables):
-                self._variables[step["as"]] = value
+                self._variables |= _named(step["as"], value)
                 try:
                     await self.steps(step["steps"])
                 except (Mismatch, ExecutorError) as problem:
@@ -185,3 +185,7 @@ async def _tidy(server: RealGateway | FakeGateway, observer: AsyncInference) -> 
 
 def _verb(step: Mapping[str, Any]) -> str:
     return next(key for key in step if key not in {"ok", "error", "either", "pending", "as", "steps"})
+
+
+def _named(names: str | list[str], value: Any) -> Variables:
+    return dict(zip(names, value, strict=True)) if isinstance(names, list) else {names: value}

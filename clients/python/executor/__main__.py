@@ -33,7 +33,8 @@ class Executor:
         number = None
         try:
             fields = json.loads(line)
-            number, op = fields.pop("id"), fields.pop("op")
+            number = fields.pop("id")
+            op = fields.pop("op")
         except (ValueError, KeyError, AttributeError, TypeError):
             _answer(number, "error", {"code": "UNSUPPORTED_COMMAND"})
             return
