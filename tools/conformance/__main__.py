@@ -11,10 +11,10 @@ from tools.conformance import report
 from tools.conformance.executor import Executor, ExecutorError
 from tools.conformance.gateways import Gateways
 from tools.conformance.languages import NAMES, Language
-from tools.conformance.matching import Mismatch
 from tools.conformance.play import play
 from tools.conformance.report import Outcome
 from tools.conformance.scenarios import Scenario, ScenarioError, load
+from tools.conformance.values import Mismatch
 from tools.paths import ROOT
 
 PAGE = ROOT / "docs" / "conformance.md"
@@ -41,7 +41,7 @@ class Runner:
         try:
             executor = await language.start()
         except ExecutorError as error:
-            print(f"{language.name} is not built: {language.advice}\n      {str(error).replace(chr(10), chr(10) + '      ')}")
+            print(report.absent(language, str(error)))
             return [Outcome(report.FAILED if self._insist else report.ABSENT, "not built")] * len(self._scenarios)
         outcomes = []
         try:
@@ -83,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     wanted = options.scenario
-    scenarios = [each for each in everything if not wanted or any(part in f"{each.theme} {each.name}" for part in wanted)]
+    scenarios = [
+        each for each in everything if not wanted or any(part in f"{each.theme} {each.name}" for part in wanted)
+    ]
     if not scenarios:
         print(f"no scenario has {' or '.join(wanted)} in its name", file=sys.stderr)
         return 2
@@ -100,9 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.conformance", description=__doc__)
     parser.add_argument("--client", action="append", choices=NAMES, help="only this language; repeatable")
-    parser.add_argument("--scenario", action="append", metavar="PART", help="only scenarios, or files, with this in the name")
     parser.add_argument(
-        "--clients", type=Path, default=ROOT / "clients", metavar="DIR", help="another folder than clients/ of this tree"
+        "--scenario", action="append", metavar="PART", help="only scenarios, or files, with this in the name"
+    )
+    parser.add_argument(
+        "--clients",
+        type=Path,
+        default=ROOT / "clients",
+        metavar="DIR",
+        help="another folder than clients/ of this tree",
     )
     return parser
 

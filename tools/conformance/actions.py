@@ -18,7 +18,8 @@ from sessiongateway.v1 import sessions_pb2
 from tools.conformance.executor import Executor
 from tools.conformance.fake import FakeGateway
 from tools.conformance.gateways import RealGateway
-from tools.conformance.matching import Mismatch, Variables, match, same, shown
+from tools.conformance.matching import match, same, shown
+from tools.conformance.values import Mismatch, Variables
 
 DEADLINE = 20.0
 """Seconds after which what a scenario waits for does not come any more."""
@@ -38,7 +39,12 @@ class Actions:
     """The actions of one scenario."""
 
     def __init__(
-        self, server: RealGateway | FakeGateway, executor: Executor, gate: Gate, observer: AsyncInference, known: Variables
+        self,
+        server: RealGateway | FakeGateway,
+        executor: Executor,
+        gate: Gate,
+        observer: AsyncInference,
+        known: Variables,
     ) -> None:
         self._server = server
         self._executor = executor
@@ -115,8 +121,8 @@ class Actions:
     async def _idle_worker(self, argument: dict[str, str]) -> None:
         """Keep the id of a worker of the app that is ready and not leased."""
         async with asyncio.timeout(DEADLINE):
-            while not (ids := (await self._observer.apps.get(argument["app"])).idle_worker_ids):
-                await asyncio.sleep(_LOOK_AGAIN)
+            while not (ids := (await self._observer.apps.get(argument["app"])).idle_worker_ids):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_AGAIN)  # nothing tells that a worker is ready
         self._variables[argument["as"]] = ids[0]
 
     async def _number_stays(self, argument: dict[str, Any]) -> None:
@@ -127,7 +133,7 @@ class Actions:
                 while unchanged < _LOOKS_UNCHANGED:
                     await asyncio.sleep(_LOOK_AGAIN)
                     # Empty in the moment in which the app writes it.
-                    now = Path(argument["file"]).read_text() or last
+                    now = Path(argument["file"]).read_text() or last  # noqa: ASYNC240 - a few bytes
                     last, unchanged = now, unchanged + 1 if now == last else 0
         except TimeoutError:
             raise Mismatch(f"it still grows: {last}") from None

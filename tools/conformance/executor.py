@@ -96,7 +96,8 @@ class Executor:
     async def answer(self, number: int) -> dict[str, Any]:
         """Wait for the answer to a command. Raises ExecutorError when none comes, and kills the executor then."""
         future = self._pending[number]
-        await asyncio.wait({future, self._readers[0]}, timeout=self._answer_deadline, return_when="FIRST_COMPLETED")
+        either: set[asyncio.Future[Any]] = {future, self._readers[0]}
+        await asyncio.wait(either, timeout=self._answer_deadline, return_when=asyncio.FIRST_COMPLETED)
         if future.done():
             del self._pending[number]
             return future.result()

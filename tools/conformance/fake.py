@@ -150,23 +150,27 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
                 await _abort_with_code(context, errors_pb2.ERROR_CODE_GATEWAY_DRAINING)
             case "store" if attempt <= int(argument):
                 await _abort_with_code(context, errors_pb2.ERROR_CODE_STORE_UNAVAILABLE)
-            case "bare":
-                await context.abort(grpc.StatusCode[argument], "made by a proxy")
-            case "garbage":
-                context.set_trailing_metadata(((_STATUS_KEY, b"\xff\xff\xff"),))
-                await context.abort(grpc.StatusCode.ABORTED, "with details that nobody can read")
-            case "foreign":
-                info = error_details_pb2.ErrorInfo(reason="SESSION_EXPIRED", domain="example.com")
-                await _abort(context, grpc.StatusCode.PERMISSION_DENIED, "of another service", [_packed(info)])
-            case "reason_only":
-                info = error_details_pb2.ErrorInfo(reason="SESSION_EXPIRED", domain="sessiongateway")
-                info.metadata["httpStatus"] = "410"
-                await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "without our detail", [_packed(info)])
-            case "hang":
-                await asyncio.Event().wait()
-            case "reset":
-                # Ends the call as a server does that is stopped without mercy.
-                raise asyncio.CancelledError
+            case _:
+                await _fail_as_others(kind, argument, context)
+
+
+async def _fail_as_others(kind: str, argument: str, context: Context) -> None:
+    """Fail as what stands between a gateway and its callers does, or a gateway that this version does not know."""
+    match kind:
+        case "bare":
+            await context.abort(grpc.StatusCode[argument], "made by a proxy")
+        case "garbage":
+            context.set_trailing_metadata(((_STATUS_KEY, b"\xff\xff\xff"),))
+            await context.abort(grpc.StatusCode.ABORTED, "with details that nobody can read")
+        case "foreign":
+            info = error_details_pb2.ErrorInfo(reason="SESSION_EXPIRED", domain="example.com")
+            await _abort(context, grpc.StatusCode.PERMISSION_DENIED, "of another service", [_packed(info)])
+        case "reason_only":
+            info = error_details_pb2.ErrorInfo(reason="SESSION_EXPIRED", domain="sessiongateway")
+            info.metadata["httpStatus"] = "410"
+            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "without our detail", [_packed(info)])
+        case "hang":
+            await asyncio.Event().wait()
 
 
 def _run_response(request: sessions_pb2.RunRequest) -> sessions_pb2.RunResponse:
@@ -202,7 +206,9 @@ def _session(session_id: str) -> sessions_pb2.Session:
 
 def _keepalive_response(session_id: str) -> sessions_pb2.StreamKeepaliveResponse:
     if session_id == "future_error":
-        detail = errors_pb2.ErrorDetail(message="what only a newer gateway says", session_id=session_id, http_status=418)
+        detail = errors_pb2.ErrorDetail(
+            message="what only a newer gateway says", session_id=session_id, http_status=418
+        )
         detail.code = FUTURE_CODE  # type: ignore[assignment]
         detail.end_reason = FUTURE_REASON  # type: ignore[assignment]
         return sessions_pb2.StreamKeepaliveResponse(session_id=session_id, error=detail)

@@ -51,7 +51,9 @@ class RealGateway:
         variables = {f"SGW_{name.replace('.', '_').upper()}": value for name, value in needs.settings}
         apps = {name: path for name, path in APPS.items() if not needs.apps or name in needs.apps}
         flags = ("--listen", self.address, "--log-level", "warning")
-        self.process = GatewayProcess(self.data_dir, apps, flags, needs.drain, {"SGW_WORKERS_MIN_IDLE": "0", **variables})
+        self.process = GatewayProcess(
+            self.data_dir, apps, flags, needs.drain, {"SGW_WORKERS_MIN_IDLE": "0", **variables}
+        )
         self._lock: sqlite3.Connection | None = None
 
     async def start(self) -> None:

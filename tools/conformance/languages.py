@@ -4,13 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.conformance.executor import Executor, ExecutorError
+from tools.conformance.executor import ANSWER_DEADLINE, Executor, ExecutorError
 from tools.paths import ROOT
 
 NAMES = ("python", "typescript", "go", "java", "rust", "cpp", "ruby")
-
-FIRST_ANSWER = 30.0
-"""Seconds until an executor that was just started must answer."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +16,7 @@ class Language:
 
     name: str
     clients: Path = field(default=ROOT / "clients")
+    answer_deadline: float = ANSWER_DEADLINE
 
     @property
     def executor(self) -> Path:
@@ -36,7 +34,7 @@ class Language:
         """Start the executor and have it answer once. Raises ExecutorError if it cannot be used."""
         if not self.executor.exists():
             raise ExecutorError(f"there is no clients/{self.name}/conformance")
-        executor = await Executor.start([self.executor], answer_deadline=FIRST_ANSWER)
+        executor = await Executor.start([self.executor], answer_deadline=self.answer_deadline)
         try:
             # Connecting sends nothing, so that any address does.
             await executor.answer(await executor.send("connect", {"client": "first", "address": "127.0.0.1:1"}))

@@ -1,7 +1,7 @@
 """Whether an answer is as a scenario expects it, with what it says kept under names for later steps.
 
-An expectation that is a mapping asks for its own keys only; a list for as many items, each as expected; anything else for
-the same value. A mapping with one key that begins with `$` asks in another way: see `MATCHERS`.
+An expectation that is a mapping asks for its own keys only; a list for as many items, each as expected; anything else
+for the same value. A mapping with one key that begins with `$` asks in another way: see `MATCHERS`.
 """
 
 import json
@@ -10,41 +10,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-Variables = dict[str, Any]
+from tools.conformance.values import Mismatch, Variables, resolved
 
-_REFERENCE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _SHOWN = 300
-
-
-class Mismatch(Exception):
-    """An answer is not as expected; the message says where and how."""
-
-
-def resolved(value: Any, variables: Variables) -> Any:
-    """Return a value of a scenario with its variables and generators filled in.
-
-    A text that is one reference becomes the variable's value, whatever its type; inside of texts references become text.
-    Generators are {"$repeat": [text, times]}, {"$range": count}, {"$nested": levels}, and {"$nested_text": levels} as JSON.
-
-    Raises Mismatch when nothing has that name yet.
-    """
-    if isinstance(value, str):
-        return _filled_in(value, variables)
-    if isinstance(value, list):
-        return [resolved(item, variables) for item in value]
-    if isinstance(value, dict):
-        if "$repeat" in value:
-            text, times = resolved(value["$repeat"], variables)
-            return text * times
-        if "$range" in value:
-            return list(range(value["$range"]))
-        if "$nested" in value:
-            return _nested(resolved(value["$nested"], variables))
-        if "$nested_text" in value:
-            return '{"a":' * value["$nested_text"] + "1" + "}" * value["$nested_text"]
-        return {key: resolved(item, variables) for key, item in value.items()}
-    return value
 
 
 def match(expected: Any, actual: Any, variables: Variables, where: str = "answer") -> None:
@@ -85,24 +54,6 @@ def moment(value: Any, where: str) -> datetime:
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise Mismatch(f"{where} is {shown(value)}, not a time as in RFC 3339")
     return datetime.fromisoformat(value)
-
-
-def _filled_in(text: str, variables: Variables) -> Any:
-    def value_of(found: re.Match[str]) -> Any:
-        name = found[1] or found[2]
-        if name not in variables:
-            raise Mismatch(f"nothing is known of ${name}")
-        return variables[name]
-
-    whole = _REFERENCE.fullmatch(text)
-    return value_of(whole) if whole else _REFERENCE.sub(lambda found: str(value_of(found)), text)
-
-
-def _nested(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = {"a": value}
-    return value
 
 
 def _match_mapping(expected: dict[str, Any], actual: Any, variables: Variables, where: str) -> None:

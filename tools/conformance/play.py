@@ -14,9 +14,10 @@ from tools.conformance.actions import Actions
 from tools.conformance.executor import Executor, ExecutorError
 from tools.conformance.fake import FakeGateway
 from tools.conformance.gateways import Gateways, RealGateway
-from tools.conformance.matching import Mismatch, Variables, match, resolved, shown
+from tools.conformance.matching import match, shown
 from tools.conformance.scenarios import OPERATIONS, Scenario
 from tools.conformance.shapes import check_answer
+from tools.conformance.values import Mismatch, Variables, resolved
 
 SCENARIO_DEADLINE = 90.0
 """Seconds after which a scenario as a whole has failed, whatever it waits for."""

@@ -4,13 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from textwrap import indent
 
 import yaml
 
+from tools.conformance.languages import Language
 from tools.conformance.scenarios import FOLDER, Scenario, ScenarioError
 
-PASSED, FAILED, EXPECTED, UNEXPECTED, ABSENT = "passed", "failed", "expected failure", "passes unexpectedly", "not built"
+PASSED, FAILED, EXPECTED, UNEXPECTED, ABSENT = (
+    "passed",
+    "failed",
+    "expected failure",
+    "passes unexpectedly",
+    "not built",
+)
 _MARKS = {PASSED: "✓", FAILED: "✗", EXPECTED: "(✗)", UNEXPECTED: "!", ABSENT: "–"}
+
+_MARGIN = " " * 6
 
 TITLES = {
     "python": "Python",
@@ -62,7 +72,7 @@ def expected_failures(
 
 
 def judged(problem: str | None, reason: str | None) -> Outcome:
-    """Return the outcome of a scenario that failed with the problem, or did not, and of which that was expected or not."""
+    """Return the outcome of a scenario with the problem that it had, and the reason for which one was expected."""
     if reason is None:
         return Outcome(PASSED) if problem is None else Outcome(FAILED, problem)
     if problem is None:
@@ -72,8 +82,13 @@ def judged(problem: str | None, reason: str | None) -> Outcome:
 
 def line(language: str, scenario: Scenario, outcome: Outcome) -> str:
     """Return what is printed as soon as a scenario is over."""
-    why = "" if not outcome.why else "\n      " + outcome.why.replace("\n", "\n      ")
+    why = outcome.why and f"\n{indent(outcome.why, _MARGIN)}"
     return f"{_MARKS[outcome.kind]:>3} {language:<11}{scenario.name}{why}"
+
+
+def absent(language: Language, problem: str) -> str:
+    """Return what is printed of a language that has no executor."""
+    return f"{_MARKS[ABSENT]:>3} {language.name} is not built: {language.advice}\n{indent(problem, _MARGIN)}"
 
 
 def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> str:

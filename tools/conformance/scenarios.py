@@ -12,16 +12,23 @@ from tools.paths import ROOT
 FOLDER = ROOT / "clients" / "conformance"
 
 OPERATIONS = frozenset(
-    "connect close run cancel get keepalive end list get_app list_apps stream_open stream_next stream_close watch_open "
-    "watch_next watch_close keepalive_open keepalive_next keepalive_close handle_open handle_call handle_lost "
-    "handle_close raw_run".split()
+    {
+        *("connect", "close", "run", "cancel", "get", "keepalive", "end", "list", "get_app", "list_apps", "raw_run"),
+        *("stream_open", "stream_next", "stream_close"),
+        *("watch_open", "watch_next", "watch_close"),
+        *("keepalive_open", "keepalive_next", "keepalive_close"),
+        *("handle_open", "handle_call", "handle_lost", "handle_close"),
+    }
 )
 """What executors do."""
 
 ACTIONS = frozenset(
-    "gate_arrival gate_open gate_departure gate_empty kill_worker wait_until restart_gateway stop_gateway "
-    "terminate_gateway await_gateway kill_gateway start_gateway break_store mend_store idle_worker number_stays raw_request "
-    "raw_response fake_seen end_input send_line".split()
+    {
+        *("gate_arrival", "gate_open", "gate_departure", "gate_empty"),
+        *("restart_gateway", "stop_gateway", "terminate_gateway", "await_gateway", "kill_gateway", "start_gateway"),
+        *("break_store", "mend_store", "kill_worker", "idle_worker", "wait_until", "number_stays"),
+        *("raw_request", "raw_response", "fake_seen", "end_input", "send_line"),
+    }
 )
 """What the runner does."""
 
@@ -64,8 +71,8 @@ def load(folder: Path = FOLDER / "scenarios") -> list[Scenario]:
     """Return all scenarios by theme. Raises ScenarioError for what no runner would understand."""
     found: list[Scenario] = []
     for path in sorted(folder.glob("*.yaml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
-            found.append(_scenario(path.stem, entry))
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found += [_scenario(path.stem, entry) for entry in entries]
     names = [scenario.name for scenario in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ScenarioError(f"more than one scenario is named {', '.join(twice)}")

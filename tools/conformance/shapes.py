@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tools.conformance.matching import Mismatch, moment, shown
+from tools.conformance.matching import moment, shown
+from tools.conformance.values import Mismatch
 
 _NONE = type(None)
 _NUMBER = (int, float)
