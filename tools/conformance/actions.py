@@ -152,6 +152,12 @@ class Actions:
     async def _fake_seen(self, expected: dict[str, Any]) -> None:
         match(expected, dict(self._fake.seen), self._variables, "what the fake gateway was asked")
 
+    async def _fake_keys(self, expected: dict[str, Any]) -> None:
+        match(expected, self._fake.keys, self._variables, "the keys of the requests")
+
+    async def _deploy(self, argument: dict[str, str]) -> None:
+        await asyncio.to_thread(self._real.deploy, argument["app"], argument["from"])
+
     async def _send_line(self, argument: dict[str, Any]) -> None:
         """Send a line that is no command, and look at what is answered to its number."""
         self._executor.expect_number(argument["number"])

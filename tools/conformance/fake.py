@@ -15,6 +15,7 @@ from google.protobuf import any_pb2, duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from sessiongateway.v1 import apps_pb2, apps_pb2_grpc, errors_pb2, sessions_pb2, sessions_pb2_grpc
+from tools.conformance.certificates import Certificates
 
 Context = Any
 
@@ -26,17 +27,21 @@ _UNKNOWN_FIELD = b"\xc2\x3e\x06future"
 
 
 class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppServiceServicer):
-    """An async context manager; counts what it was asked for in `seen`."""
+    """An async context manager; counts what it was asked for in `seen`, and keeps with which `keys`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Certificates | None = None, *, ask: bool = False) -> None:
+        """With certificates it serves TLS, and asks for that of the client if it should."""
         self.address = ""
+        self.tls = tls
         self.seen: Counter[str] = Counter()
+        self.keys: dict[str, list[str]] = {}
+        self._ask = ask
         self._server = grpc.aio.server()
 
     async def __aenter__(self) -> Self:
         sessions_pb2_grpc.add_SessionServiceServicer_to_server(self, self._server)
         apps_pb2_grpc.add_AppServiceServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.address = f"127.0.0.1:{self._listen('127.0.0.1:0')}"
         await self._server.start()
         return self
 
@@ -45,23 +50,34 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
     ) -> None:
         await self._server.stop(None)
 
-    async def close(self) -> None:
-        """There is nothing but the server."""
+    def _listen(self, address: str) -> int:
+        if self.tls is None:
+            return self._server.add_insecure_port(address)
+        pair = (self.tls.read("server.key"), self.tls.read("server.pem"))
+        credentials = grpc.ssl_server_credentials([pair], self.tls.read("ca.pem") if self._ask else None, self._ask)
+        return self._server.add_secure_port(address, credentials)
+
+    def _note(self, method: str, context: Context) -> int:
+        """Note a request, and return the how manieth of its kind it is."""
+        given = [str(value) for key, value in context.invocation_metadata() or () if key == "authorization"]
+        self.keys.setdefault(method, []).append(", ".join(given))
+        self.seen[method] += 1
+        return self.seen[method]
 
     async def Run(self, request: sessions_pb2.RunRequest, context: Context) -> sessions_pb2.RunResponse:
         """Do what the function's name says."""
-        self.seen["Run"] += 1
-        await self._fail(request.function, self.seen["Run"], context)
+        attempt = self._note("Run", context)
+        await self._fail(request.function, attempt, context)
         return _run_response(request)
 
     async def RunStream(
         self, request: sessions_pb2.RunRequest, context: Context
     ) -> AsyncIterator[sessions_pb2.RunStreamResponse]:
         """The same, with one partial output before that, or what else the name says."""
-        self.seen["RunStream"] += 1
+        attempt = self._note("RunStream", context)
         name, _, then = request.function.partition(".")
         if name != "late":
-            await self._fail(request.function, self.seen["RunStream"], context)
+            await self._fail(request.function, attempt, context)
         yield sessions_pb2.RunStreamResponse(partial_json=b'{"part": 1}')
         if name == "late":
             await self._fail(then, 1, context)
@@ -73,26 +89,26 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
 
     async def GetSession(self, request: Any, context: Context) -> sessions_pb2.GetSessionResponse:
         """Return the session that the id says."""
-        self.seen["GetSession"] += 1
-        await self._fail(request.session_id, self.seen["GetSession"], context)
+        attempt = self._note("GetSession", context)
+        await self._fail(request.session_id, attempt, context)
         return sessions_pb2.GetSessionResponse(session=_session(request.session_id))
 
     async def Keepalive(self, request: Any, context: Context) -> sessions_pb2.KeepaliveResponse:
         """Return the session that the id says."""
-        self.seen["Keepalive"] += 1
-        await self._fail(request.session_id, self.seen["Keepalive"], context)
+        attempt = self._note("Keepalive", context)
+        await self._fail(request.session_id, attempt, context)
         return sessions_pb2.KeepaliveResponse(session=_session(request.session_id))
 
     async def EndSession(self, request: Any, context: Context) -> sessions_pb2.EndSessionResponse:
         """Return the session that the id says."""
-        self.seen["EndSession"] += 1
-        await self._fail(request.session_id, self.seen["EndSession"], context)
+        attempt = self._note("EndSession", context)
+        await self._fail(request.session_id, attempt, context)
         return sessions_pb2.EndSessionResponse(session=_session(request.session_id))
 
     async def ListSessions(self, request: Any, context: Context) -> sessions_pb2.ListSessionsResponse:
         """Return pages of which the second is empty and the third is not; an app named after a failure fails so."""
-        self.seen["ListSessions"] += 1
-        await self._fail(request.app, self.seen["ListSessions"], context)
+        attempt = self._note("ListSessions", context)
+        await self._fail(request.app, attempt, context)
         pages = {"": (["s.1", "s.2"], "two"), "two": ([], "three"), "three": (["future"], "")}
         names, token = pages[request.page_token]
         response = sessions_pb2.ListSessionsResponse(sessions=map(_session, names), next_page_token=token)
@@ -103,16 +119,16 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
         self, requests: AsyncIterator[sessions_pb2.StreamKeepaliveRequest], context: Context
     ) -> AsyncIterator[sessions_pb2.StreamKeepaliveResponse]:
         """Answer each id; break the first streams if an id says so."""
-        self.seen["StreamKeepalive"] += 1
+        attempt = self._note("StreamKeepalive", context)
         async for request in requests:
             for session_id in request.session_ids:
-                await self._fail(session_id, self.seen["StreamKeepalive"], context)
+                await self._fail(session_id, attempt, context)
                 yield _keepalive_response(session_id)
 
     async def WatchSessions(self, request: Any, context: Context) -> AsyncIterator[sessions_pb2.WatchSessionsResponse]:
         """Tell of five events, breaking off behind every second one; an app named after a failure fails so."""
-        self.seen["WatchSessions"] += 1
-        await self._fail(request.app, self.seen["WatchSessions"], context)
+        attempt = self._note("WatchSessions", context)
+        await self._fail(request.app, attempt, context)
         position = int(request.resume_token.partition("-")[2] or 0)
         yield _event(sessions_pb2.SESSION_EVENT_WATCHING, position)
         events = [2, 2, FUTURE_EVENT, 3, 4]
@@ -124,8 +140,8 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
 
     async def GetApp(self, request: Any, context: Context) -> apps_pb2.GetAppResponse:
         """Return an app, or fail as its name says."""
-        self.seen["GetApp"] += 1
-        await self._fail(request.app, self.seen["GetApp"], context)
+        attempt = self._note("GetApp", context)
+        await self._fail(request.app, attempt, context)
         app = apps_pb2.App(name=request.app, version="1", current_version="1", versions=["1"])
         app.functions.append(apps_pb2.Function(name="run", input_schema="{}", output_schema="{}"))
         app.MergeFromString(_UNKNOWN_FIELD)
@@ -133,7 +149,7 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
 
     async def ListApps(self, request: Any, context: Context) -> apps_pb2.ListAppsResponse:
         """Return pages of which the first is empty."""
-        self.seen["ListApps"] += 1
+        self._note("ListApps", context)
         if not request.page_token:
             return apps_pb2.ListAppsResponse(next_page_token="two")
         return apps_pb2.ListAppsResponse(apps=[apps_pb2.App(name="a", version="1")])
@@ -194,8 +210,14 @@ def _session(session_id: str) -> sessions_pb2.Session:
         # Nanoseconds, of which some languages' times have no room for all.
         created_at=timestamp_pb2.Timestamp(seconds=1_700_000_000, nanos=123_456_789),
         expires_in=duration_pb2.Duration(seconds=59, nanos=500_000_000),
-        call_count=2**53 + 1 if session_id == "s.1" else 1,
+        call_count=2**40 + 1 if session_id == "s.1" else 1,
     )
+    kind, _, argument = session_id.partition(".")
+    if kind == "reason":
+        session.status = sessions_pb2.SESSION_STATUS_ENDED
+        session.end_reason = int(argument)  # type: ignore[assignment]
+        # Zero, which is not the same as nothing.
+        session.worker_exit.exit_code = 0
     if session_id == "future":
         session.status = FUTURE_STATUS  # type: ignore[assignment]  # open enums take any number
         session.end_reason = FUTURE_REASON  # type: ignore[assignment]

@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Protocol
 
+from gateway.apps.deploy import deploy
 from gateway.testing.process import GatewayProcess
+from tools.conformance.certificates import certificates
 from tools.conformance.fake import FakeGateway
 from tools.conformance.scenarios import FOLDER, GatewayNeeds
 
@@ -24,6 +26,8 @@ APPS = {
     "versioned@2": APP / "probe",
     "parallel": APP / "parallel",
     "broken": APP / "broken",
+    "limited": APP / "limited",
+    "shortlived": APP / "shortlived",
 }
 """What every real gateway serves."""
 
@@ -68,10 +72,13 @@ class RealGateway:
         """Send SIGKILL and wait for the end."""
         await asyncio.to_thread(self.process.kill)
 
+    def deploy(self, name: str, app: str) -> None:
+        """Deploy one of the apps of the scenarios under a name."""
+        deploy(APP / app, self.data_dir / "apps", name)
+
     def lock_store(self) -> None:
         """Take the file of the records, so that the gateway can neither read nor write it."""
-        (path,) = self.data_dir.glob("*.db")
-        self._lock = sqlite3.connect(path, isolation_level=None)
+        self._lock = sqlite3.connect(self.data_dir / "sessions.db", isolation_level=None, timeout=10)
         self._lock.execute("BEGIN EXCLUSIVE")
 
     def unlock_store(self) -> None:
@@ -96,8 +103,9 @@ class Gateways:
 
     async def lend(self, needs: GatewayNeeds, own: AsyncExitStack) -> RealGateway | FakeGateway:
         """Return a running server; one of the scenario's own ends with `own`."""
-        if needs.kind == "fake":
-            return await own.enter_async_context(FakeGateway())
+        if needs.kind != "real":
+            tls = await asyncio.to_thread(certificates) if needs.kind != "fake" else None
+            return await own.enter_async_context(FakeGateway(tls, ask=needs.kind == "fake-mtls"))
         if needs.own:
             return await self._started(needs, own)
         if needs not in self._shared:

@@ -80,7 +80,7 @@ class Play:
                 await self._compare(number, verb, step)
         else:
             # Expectations are resolved where they are compared, since they may name what is kept on the way.
-            late = ("wait_until", "raw_response", "fake_seen", "send_line")
+            late = ("wait_until", "raw_response", "fake_seen", "fake_keys", "send_line")
             argument = step[verb]
             if verb not in late:
                 argument = resolved(argument, self._variables)
@@ -159,7 +159,7 @@ async def play(scenario: Scenario, executor: Executor, gateways: Gateways, label
         gate = await stack.enter_async_context(listening_gate(directory / "gate"))
         key = f"key-{label}"
         observer = await stack.enter_async_context(AsyncInference(key, server.address))
-        variables = {"address": server.address, "api_key": key, "gate": gate.path, "directory": str(directory)}
+        variables = _given(server) | {"api_key": key, "gate": gate.path, "directory": str(directory)}
         actions = Actions(server, executor, gate, observer, variables)
         run = Play(label, executor, actions, variables)
         try:
@@ -172,6 +172,13 @@ async def play(scenario: Scenario, executor: Executor, gateways: Gateways, label
             raise Mismatch(f"it was not over within {SCENARIO_DEADLINE:g} s") from None
         finally:
             await _tidy(server, observer)
+
+
+def _given(server: RealGateway | FakeGateway) -> Variables:
+    """Return what a scenario knows of its server."""
+    files = {"ca": "ca.pem", "other_ca": "other_ca.pem", "cert": "client.pem", "key": "client.key"}
+    tls = server.tls if isinstance(server, FakeGateway) else None
+    return {"address": server.address} | ({name: tls.path(file) for name, file in files.items()} if tls else {})
 
 
 async def _tidy(server: RealGateway | FakeGateway, observer: AsyncInference) -> None:

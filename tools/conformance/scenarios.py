@@ -26,8 +26,8 @@ ACTIONS = frozenset(
     {
         *("gate_arrival", "gate_open", "gate_departure", "gate_empty"),
         *("restart_gateway", "stop_gateway", "terminate_gateway", "await_gateway", "kill_gateway", "start_gateway"),
-        *("break_store", "mend_store", "kill_worker", "idle_worker", "wait_until", "number_stays"),
-        *("raw_request", "raw_response", "fake_seen", "end_input", "send_line"),
+        *("break_store", "mend_store", "kill_worker", "idle_worker", "wait_until", "number_stays", "deploy"),
+        *("raw_request", "raw_response", "fake_seen", "fake_keys", "end_input", "send_line"),
     }
 )
 """What the runner does."""
@@ -46,7 +46,8 @@ class GatewayNeeds:
     """What kind of gateway a scenario wants. Scenarios with equal needs share one, unless they want their own."""
 
     kind: str = "real"
-    """`real`, or `fake`: a server that answers as a newer gateway, or a broken one, might."""
+    """`real`, or `fake`: a server that answers as a newer gateway, or a broken one, might. `fake-tls` and `fake-mtls`
+    are that with a certificate, and with one asked of the client."""
     own: bool = False
     drain: str = "end"
     settings: tuple[tuple[str, str], ...] = ()
