@@ -26,6 +26,9 @@ DEADLINE = 20.0
 
 _LOOK_AGAIN = 0.02
 
+_SEEN_DEADLINE = 5.0
+"""Seconds in which the fake gateway has been asked what it is to be asked."""
+
 _LOOKS_UNCHANGED = 50
 """After how many looks something counts as standing still."""
 
@@ -150,7 +153,20 @@ class Actions:
         match(argument["is"], json_format.MessageToDict(message), self._variables, "the response")
 
     async def _fake_seen(self, expected: dict[str, Any]) -> None:
-        match(expected, dict(self._fake.seen), self._variables, "what the fake gateway was asked")
+        """Wait until the fake gateway was asked as often as expected: renewals come when they come."""
+        try:
+            async with asyncio.timeout(_SEEN_DEADLINE):
+                while not self._is_seen(expected):  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(_LOOK_AGAIN)
+        except TimeoutError:
+            match(expected, dict(self._fake.seen), self._variables, "what the fake gateway was asked")
+
+    def _is_seen(self, expected: dict[str, Any]) -> bool:
+        try:
+            match(expected, dict(self._fake.seen), self._variables)
+        except Mismatch:
+            return False
+        return True
 
     async def _fake_keys(self, expected: dict[str, Any]) -> None:
         match(expected, self._fake.keys, self._variables, "the keys of the requests")

@@ -68,7 +68,11 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
         """Do what the function's name says."""
         attempt = self._note("Run", context)
         await self._fail(request.function, attempt, context)
-        return _run_response(request)
+        response = _run_response(request)
+        if request.function == "open":
+            response.session.CopyFrom(_session(f"s.{attempt}"))
+            response.session_id = response.session.id
+        return response
 
     async def RunStream(
         self, request: sessions_pb2.RunRequest, context: Context
@@ -122,6 +126,7 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
         attempt = self._note("StreamKeepalive", context)
         async for request in requests:
             for session_id in request.session_ids:
+                self.seen[f"keepalive of {session_id}"] += 1
                 await self._fail(session_id, attempt, context)
                 yield _keepalive_response(session_id)
 

@@ -26,10 +26,11 @@ APPS = {
     "versioned@2": APP / "probe",
     "parallel": APP / "parallel",
     "broken": APP / "broken",
-    "limited": APP / "limited",
-    "shortlived": APP / "shortlived",
 }
-"""What every real gateway serves."""
+"""What a real gateway serves if the scenario names nothing."""
+
+LIMITED_APPS = {"limited": APP / "limited", "shortlived": APP / "shortlived"}
+"""What it serves besides, if the scenario names it: most gateways have no limits to watch."""
 
 # Below the range from which systems take ports for outgoing connections, so that none of these takes the port of a
 # gateway while that is down.
@@ -53,7 +54,7 @@ class RealGateway:
         self.address = f"127.0.0.1:{_free_port()}"
         self.data_dir = self._directory / "data"
         variables = {f"SGW_{name.replace('.', '_').upper()}": value for name, value in needs.settings}
-        apps = {name: path for name, path in APPS.items() if not needs.apps or name in needs.apps}
+        apps = {name: (APPS | LIMITED_APPS)[name] for name in needs.apps or APPS}
         flags = ("--listen", self.address, "--log-level", "warning")
         self.process = GatewayProcess(
             self.data_dir, apps, flags, needs.drain, {"SGW_WORKERS_MIN_IDLE": "0", **variables}
