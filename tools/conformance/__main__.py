@@ -94,9 +94,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcomes = asyncio.run(Runner(scenarios, reasons, insist).run(languages))
     print(f"\n{report.matrix(scenarios, outcomes)}\n\n{report.summary(outcomes)}")
     if len(languages) == len(NAMES) and len(scenarios) == len(everything) and options.clients == ROOT / "clients":
-        PAGE.write_text(report.page(scenarios, outcomes), encoding="utf-8")
-        print(f"\nwritten: {PAGE.relative_to(ROOT)}")
+        _write_page(scenarios, outcomes)
     return int(any(outcome.is_bad for found in outcomes.values() for outcome in found))
+
+
+def _write_page(scenarios: Sequence[Scenario], outcomes: dict[str, list[Outcome]]) -> None:
+    """Write the page, unless a client could not be played: what stands there was found where it could."""
+    absent = [name for name, found in outcomes.items() if any(each.kind == report.ABSENT for each in found)]
+    if absent:
+        print(f"\n{PAGE.relative_to(ROOT)} stays as it is, since not every client is built here: {', '.join(absent)}")
+        return
+    PAGE.write_text(report.page(scenarios, outcomes), encoding="utf-8")
+    print(f"\nwritten: {PAGE.relative_to(ROOT)}")
 
 
 def _parser() -> argparse.ArgumentParser:
