@@ -66,7 +66,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - one scenario that cannot be played must not keep back the others
             problem = f"it cannot be played: {error!r}"
         finally:
-            if executor is not shared:
+            # What a scenario that failed has left open must not disturb the next one.
+            if problem is not None or executor is not shared:
                 await executor.kill()
         outcome = report.judged(problem, self._reasons.get((language.name, scenario.name)))
         print(report.line(language.name, scenario, outcome), flush=True)

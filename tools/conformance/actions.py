@@ -19,12 +19,16 @@ from tools.conformance.executor import Executor
 from tools.conformance.fake import FakeGateway
 from tools.conformance.gateways import RealGateway
 from tools.conformance.matching import match, same, shown
-from tools.conformance.values import Mismatch, Variables
+from tools.conformance.values import Mismatch, Variables, resolved
 
 DEADLINE = 20.0
 """Seconds after which what a scenario waits for does not come any more."""
 
 _LOOK_AGAIN = 0.02
+
+_COMPARING = frozenset({"wait_until", "raw_response", "fake_seen", "fake_keys", "send_line"})
+_GIVEN = frozenset({"session", "bytes", "line"})
+"""The fields of those that are no expectations."""
 
 _SEEN_DEADLINE = 5.0
 """Seconds in which the fake gateway has been asked what it is to be asked."""
@@ -60,7 +64,14 @@ class Actions:
     async def do(self, name: str, argument: Any) -> None:
         """Do one. Raises Mismatch when something does not become as the scenario has it."""
         action: Callable[[Any], Awaitable[None]] = getattr(self, f"_{name}")
-        await action(argument)
+        await action(self._prepared(name, argument))
+
+    def _prepared(self, name: str, argument: Any) -> Any:
+        """Fill in variables, but not in expectations: those are filled in as they are compared."""
+        if name not in _COMPARING:
+            return resolved(argument, self._variables)
+        known = {key: resolved(value, self._variables) for key, value in argument.items() if key in _GIVEN}
+        return argument | known
 
     async def _gate_arrival(self, word: Any) -> None:
         await _until_said(str(word), self._arrived, self._gate.arrival, "nobody came to the gate with")

@@ -8,7 +8,6 @@ import sqlite3
 import tempfile
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
-from typing import Protocol
 
 from gateway.apps.deploy import deploy
 from gateway.testing.process import GatewayProcess
@@ -35,14 +34,6 @@ LIMITED_APPS = {"limited": APP / "limited", "shortlived": APP / "shortlived"}
 # Below the range from which systems take ports for outgoing connections, so that none of these takes the port of a
 # gateway while that is down.
 _PORTS = range(20000, 30000)
-
-
-class Server(Protocol):
-    """Something that a client can connect to."""
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT, the same for as long as the scenario lasts."""
 
 
 class RealGateway:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.testing.gate import listening_gate
 from sessiongateway import AsyncInference, SessionGatewayError
-from tools.conformance.actions import Actions
+from tools.conformance.actions import DEADLINE, Actions
 from tools.conformance.executor import Executor, ExecutorError
 from tools.conformance.fake import FakeGateway
 from tools.conformance.gateways import Gateways, RealGateway
@@ -22,7 +22,8 @@ from tools.conformance.values import Mismatch, Variables, resolved
 SCENARIO_DEADLINE = 90.0
 """Seconds after which a scenario as a whole has failed, whatever it waits for."""
 
-_REPEATS = 50
+_PAUSE = 0.05
+"""Seconds between the attempts of `repeat_until`."""
 
 _OF_CLIENTS = OPERATIONS - {"cancel", "raw_run", "stream_next", "stream_close", "watch_next", "watch_close"}
 _OF_CLIENTS -= {"keepalive_next", "keepalive_close", "handle_call", "handle_lost", "handle_close"}
@@ -39,6 +40,10 @@ class Play:
         self._variables = variables
         self._pending: dict[str, tuple[int, str]] = {}
         self._clients: set[str] = set()
+
+    async def begin(self) -> None:
+        """Connect the client that is meant where no other is named."""
+        await self._step({"connect": {}})
 
     async def steps(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """Do the steps in order. Raises Mismatch or ExecutorError, with the place."""
@@ -79,26 +84,21 @@ class Play:
             else:
                 await self._compare(number, verb, step)
         else:
-            # Expectations are resolved where they are compared, since they may name what is kept on the way.
-            late = ("wait_until", "raw_response", "fake_seen", "fake_keys", "send_line")
-            argument = step[verb]
-            if verb not in late:
-                argument = resolved(argument, self._variables)
-            elif isinstance(argument, dict):
-                early = {"session", "bytes", "line"}
-                argument = {
-                    key: resolved(value, self._variables) if key in early else value for key, value in argument.items()
-                }
-            await self._actions.do(verb, argument)
+            await self._actions.do(verb, step[verb])
 
     async def _repeat(self, step: Mapping[str, Any]) -> None:
         """Do a step again until its answer is as expected. What comes in between is of no interest."""
-        for _ in range(_REPEATS):
-            try:
-                return await self._step(step)
-            except Mismatch as mismatch:
-                problem = mismatch
-        raise Mismatch(f"not in {_REPEATS} times: {problem}")
+        problem: Mismatch | None = None
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while True:
+                    try:
+                        return await self._step(step)
+                    except Mismatch as mismatch:
+                        problem = mismatch
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            raise Mismatch(f"not within {DEADLINE:g} s: {problem or 'it was never answered'}") from None
 
     def _command(self, verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = dict(resolved(dict(given), self._variables))
@@ -164,7 +164,8 @@ async def play(scenario: Scenario, executor: Executor, gateways: Gateways, label
         run = Play(label, executor, actions, variables)
         try:
             async with asyncio.timeout(SCENARIO_DEADLINE):
-                await run.steps([{"connect": {}}, *scenario.steps])
+                await run.begin()
+                await run.steps(scenario.steps)
                 if executor.usable:
                     await run.leave()
         except TimeoutError:
