@@ -39,7 +39,7 @@ help: ## list the targets
 	@echo
 	@echo '  PYTHON=python3.12      the interpreter that .venv is made with (3.11 or newer)'
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
-	@echo '  CLIENT=go              one language of "make conformance"; SCENARIO=watch: some scenarios of it'
+	@echo '  CLIENT=go              one language of "make conformance"; SCENARIO=watch: some scenarios; JOBS=2: at a time'
 	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
 
 demo: $(INSTALLED) ## start a gateway with the example apps, play a session against it, stop
@@ -55,7 +55,8 @@ chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (1
 	@$(BIN)/python -m tools.chaos
 
 conformance: $(INSTALLED) ## play the scenarios with the client of every language (CLIENT=, SCENARIO=), and write docs/conformance.md
-	@$(BIN)/python -m tools.conformance $(addprefix --client ,$(CLIENT)) $(addprefix --scenario ,$(SCENARIO))
+	@$(BIN)/python -m tools.conformance $(addprefix --client ,$(CLIENT)) $(addprefix --scenario ,$(SCENARIO)) \
+		$(addprefix --jobs ,$(JOBS))
 
 check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
 

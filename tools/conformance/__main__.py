@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tools.conformance import report
@@ -21,46 +22,53 @@ PAGE = ROOT / "docs" / "conformance.md"
 
 
 class Runner:
-    """Plays scenarios with one language after the other, on the same gateways."""
+    """Plays scenarios, with so many languages at a time, each on gateways of its own."""
 
-    def __init__(self, scenarios: Sequence[Scenario], reasons: dict[tuple[str, str], str], insist: bool) -> None:
+    def __init__(
+        self, scenarios: Sequence[Scenario], reasons: dict[tuple[str, str], str], insist: bool, jobs: int = 1
+    ) -> None:
         self._scenarios = scenarios
         self._reasons = reasons
         self._insist = insist
-        self._gateways = Gateways()
+        self._jobs = asyncio.Semaphore(jobs)
         self._plays = 0
 
     async def run(self, languages: Sequence[Language]) -> dict[str, list[Outcome]]:
         """Play everything and return the outcomes in the order of the scenarios."""
-        try:
-            return {language.name: await self._run_language(language) for language in languages}
-        finally:
-            await self._gateways.close()
+        found = await asyncio.gather(*map(self._run_language, languages))
+        return {language.name: outcomes for language, outcomes in zip(languages, found, strict=True)}
 
     async def _run_language(self, language: Language) -> list[Outcome]:
-        try:
-            executor = await language.start()
-        except ExecutorError as error:
-            print(report.absent(language, str(error)))
-            return [Outcome(report.FAILED if self._insist else report.ABSENT, "not built")] * len(self._scenarios)
-        outcomes = []
-        try:
-            for scenario in self._scenarios:
-                if not executor.usable:
-                    await executor.kill()
-                    executor = await language.start()
-                outcomes.append(await self._play(language, scenario, executor))
-        finally:
-            await executor.kill()
-        return outcomes
+        async with self._jobs, AsyncExitStack() as stack:
+            try:
+                executor = await language.start()
+            except ExecutorError as error:
+                print(report.absent(language, str(error)))
+                return [Outcome(report.FAILED if self._insist else report.ABSENT, "not built")] * len(self._scenarios)
+            gateways = Gateways()
+            stack.push_async_callback(gateways.close)
+            outcomes = []
+            try:
+                for scenario in self._scenarios:
+                    if not executor.usable:
+                        executor = await language.start()
+                    outcomes.append(await self._play(language, scenario, executor, gateways))
+            except ExecutorError as error:
+                why = f"its executor does not start any more: {error}"
+                print(report.absent(language, why))
+                outcomes += [Outcome(report.FAILED, why)] * (len(self._scenarios) - len(outcomes))
+            finally:
+                await executor.kill()
+            return outcomes
 
-    async def _play(self, language: Language, scenario: Scenario, shared: Executor) -> Outcome:
+    async def _play(self, language: Language, scenario: Scenario, shared: Executor, gateways: Gateways) -> Outcome:
         self._plays += 1
+        label = f"{scenario.name}-{self._plays}"
         executor = shared
         problem = None
         try:
             executor = await language.start() if scenario.own_executor else shared
-            await play(scenario, executor, self._gateways, f"{scenario.name}-{self._plays}")
+            await play(scenario, executor, gateways, label)
         except (Mismatch, ExecutorError) as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - one scenario that cannot be played must not keep back the others
@@ -92,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     languages = [Language(name, options.clients) for name in options.client or NAMES]
     insist = os.environ.get("CONFORMANCE_ALL") == "1" or bool(options.client)
-    outcomes = asyncio.run(Runner(scenarios, reasons, insist).run(languages))
+    outcomes = asyncio.run(Runner(scenarios, reasons, insist, options.jobs).run(languages))
     print(f"\n{report.matrix(scenarios, outcomes)}\n\n{report.summary(outcomes)}")
     if len(languages) == len(NAMES) and len(scenarios) == len(everything) and options.clients == ROOT / "clients":
         _write_page(scenarios, outcomes)
@@ -115,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenario", action="append", metavar="PART", help="only scenarios, or files, with this in the name"
     )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many languages at a time")
     parser.add_argument(
         "--clients",
         type=Path,

@@ -58,7 +58,7 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
         return self._server.add_secure_port(address, credentials)
 
     def _note(self, method: str, context: Context) -> int:
-        """Note a request, and return the how manieth of its kind it is."""
+        """Note a request, and return how many of its kind there were."""
         given = [str(value) for key, value in context.invocation_metadata() or () if key == "authorization"]
         self.keys.setdefault(method, []).append(", ".join(given))
         self.seen[method] += 1

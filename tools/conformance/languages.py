@@ -21,7 +21,7 @@ class Language:
     @property
     def executor(self) -> Path:
         """The program."""
-        return self.clients / self.name / "conformance"
+        return (self.clients / self.name).resolve() / "conformance"
 
     @property
     def advice(self) -> str:
