@@ -31,7 +31,7 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos check check-format check-code check-types check-layers check-protos check-generate check-docs \
+.PHONY: help demo test serve chaos conformance check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
 help: ## list the targets
@@ -39,6 +39,7 @@ help: ## list the targets
 	@echo
 	@echo '  PYTHON=python3.12      the interpreter that .venv is made with (3.11 or newer)'
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
+	@echo '  CLIENT=go              one language of "make conformance"; SCENARIO=watch: some scenarios; JOBS=2: at a time'
 	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
 
 demo: $(INSTALLED) ## start a gateway with the example apps, play a session against it, stop
@@ -52,6 +53,10 @@ test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
 
 chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (180), and check every answer
 	@$(BIN)/python -m tools.chaos
+
+conformance: $(INSTALLED) ## play the scenarios with the client of every language (CLIENT=, SCENARIO=), and write docs/conformance.md
+	@$(BIN)/python -m tools.conformance $(addprefix --client ,$(CLIENT)) $(addprefix --scenario ,$(SCENARIO)) \
+		$(addprefix --jobs ,$(JOBS))
 
 check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
 

@@ -92,7 +92,7 @@ class Grpcurl(Tool):
 class BufCurl(Tool):
     """`buf curl`, which shows error details by their type with their bytes."""
 
-    _CODES = ("", "", "", "invalid_argument", "", "not_found", "", "", "", "failed_precondition")
+    _CODES = ("", "", "unknown", "invalid_argument", "", "not_found", "", "", "", "failed_precondition")
 
     def services(self) -> list[str]:
         return self._curl("--list-services", f"http://{self._address}").stdout.split()
