@@ -31,7 +31,7 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos conformance check check-format check-code check-types check-layers check-protos check-generate check-docs \
+.PHONY: help demo test serve chaos clients check-clients conformance check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
 help: ## list the targets
@@ -50,6 +50,13 @@ serve: $(INSTALLED) ## run the gateway in the foreground with the example apps
 
 test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
 	$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m tools.clients missing
+
+clients: $(INSTALLED) ## build, check and test the clients of other languages (CLIENT=)
+	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) build check test
+
+check-clients: $(INSTALLED) $(GENERATOR) ## stubs of other languages are what the protos give (CLIENT=)
+	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) compare
 
 chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (180), and check every answer
 	@$(BIN)/python -m tools.chaos
@@ -94,6 +101,7 @@ format: $(INSTALLED) ## format Python and protos, mend what the linter can
 
 generate: $(INSTALLED) $(GENERATOR) ## write the stubs from the protos
 	$(BIN)/buf generate
+	@$(BIN)/python -m tools.clients generate
 
 docs: $(INSTALLED) ## write the generated pages of docs/
 	$(BIN)/python -m tools.docs
