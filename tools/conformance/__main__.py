@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -25,12 +25,19 @@ class Runner:
     """Plays scenarios, with so many languages at a time, each on gateways of its own."""
 
     def __init__(
-        self, scenarios: Sequence[Scenario], reasons: dict[tuple[str, str], str], insist: bool, jobs: int = 1
+        self,
+        scenarios: Sequence[Scenario],
+        reasons: dict[tuple[str, str], str],
+        *,
+        insist: bool,
+        jobs: int = 1,
+        make_gateways: Callable[[], Gateways] = Gateways,
     ) -> None:
         self._scenarios = scenarios
         self._reasons = reasons
         self._insist = insist
         self._jobs = asyncio.Semaphore(jobs)
+        self._make_gateways = make_gateways
         self._plays = 0
 
     async def run(self, languages: Sequence[Language]) -> dict[str, list[Outcome]]:
@@ -45,7 +52,7 @@ class Runner:
             except ExecutorError as error:
                 print(report.absent(language, str(error)))
                 return [Outcome(report.FAILED if self._insist else report.ABSENT, "not built")] * len(self._scenarios)
-            gateways = Gateways()
+            gateways = self._make_gateways()
             stack.push_async_callback(gateways.close)
             outcomes = []
             try:
@@ -100,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     languages = [Language(name, options.clients) for name in options.client or NAMES]
     insist = os.environ.get("CONFORMANCE_ALL") == "1" or bool(options.client)
-    outcomes = asyncio.run(Runner(scenarios, reasons, insist, options.jobs).run(languages))
+    outcomes = asyncio.run(Runner(scenarios, reasons, insist=insist, jobs=options.jobs).run(languages))
     print(f"\n{report.matrix(scenarios, outcomes)}\n\n{report.summary(outcomes)}")
     if len(languages) == len(NAMES) and len(scenarios) == len(everything) and options.clients == ROOT / "clients":
         _write_page(scenarios, outcomes)

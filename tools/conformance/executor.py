@@ -30,7 +30,8 @@ class Executor:
 
     def __init__(self, process: asyncio.subprocess.Process, answer_deadline: float) -> None:
         self._process = process
-        self._answer_deadline = answer_deadline
+        self.answer_deadline = answer_deadline
+        """Seconds that it may take to answer."""
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._failure: str | None = None
@@ -81,7 +82,7 @@ class Executor:
         """Send a line as it is. Raises ExecutorError."""
         assert self._process.stdin is not None
         try:
-            async with asyncio.timeout(self._answer_deadline):
+            async with asyncio.timeout(self.answer_deadline):
                 self._process.stdin.write(line.encode() + b"\n")
                 await self._process.stdin.drain()
         except (ConnectionError, RuntimeError):
@@ -97,14 +98,14 @@ class Executor:
         """Wait for the answer to a command. Raises ExecutorError when none comes, and kills the executor then."""
         future = self._pending[number]
         either: set[asyncio.Future[Any]] = {future, self._readers[0]}
-        await asyncio.wait(either, timeout=self._answer_deadline, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=self.answer_deadline, return_when=asyncio.FIRST_COMPLETED)
         if future.done():
             del self._pending[number]
             return future.result()
         if self._readers[0].done():
             raise await self._dead()
         await self.kill()
-        raise self._broken(f"no answer within {self._answer_deadline:g} s, so it was killed")
+        raise self._broken(f"no answer within {self.answer_deadline:g} s, so it was killed")
 
     async def end(self) -> int:
         """Close its input and return its exit code. Raises ExecutorError when it does not end."""

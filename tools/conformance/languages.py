@@ -9,6 +9,9 @@ from tools.paths import ROOT
 
 NAMES = ("python", "typescript", "go", "java", "rust", "cpp", "ruby")
 
+FIRST_ANSWER = 60.0
+"""Seconds until an executor that was just started must answer: some have a virtual machine to start first."""
+
 
 @dataclass(frozen=True)
 class Language:
@@ -34,7 +37,7 @@ class Language:
         """Start the executor and have it answer once. Raises ExecutorError if it cannot be used."""
         if not self.executor.exists():
             raise ExecutorError(f"there is no clients/{self.name}/conformance")
-        executor = await Executor.start([self.executor], answer_deadline=self.answer_deadline)
+        executor = await Executor.start([self.executor], answer_deadline=FIRST_ANSWER)
         try:
             # Connecting sends nothing, so that any address does.
             await executor.answer(await executor.send("connect", {"client": "first", "address": "127.0.0.1:1"}))
@@ -42,4 +45,5 @@ class Language:
         except (ExecutorError, asyncio.CancelledError):
             await executor.kill()
             raise
+        executor.answer_deadline = self.answer_deadline
         return executor
