@@ -2,8 +2,9 @@
 
 import { createClient } from '@connectrpc/connect';
 import type { CallOptions as StubOptions, Client } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 
+import { Connection } from './connection.js';
 import type { SessionGatewayError } from './errors.js';
 import { Flight, ServerCall } from './flight.js';
 import { AppService } from './gen/sessiongateway/v1/apps_pb.js';
@@ -51,7 +52,7 @@ export class Transport {
   /** HOST:PORT. */
   readonly address: string;
   readonly #pacing: Pacing;
-  readonly #manager: Http2SessionManager;
+  readonly #manager: Connection;
   readonly #stubs: Stubs;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #flights = new Set<Flight>();
@@ -69,7 +70,7 @@ export class Transport {
     const baseUrl = url(address, tls !== undefined);
     // Node's limit of 10 MB for all that a connection holds is less than one large answer.
     const nodeOptions = { ...definedOnly(tls), maxSessionMemory: 4096 };
-    this.#manager = new Http2SessionManager(baseUrl, PINGS, nodeOptions);
+    this.#manager = new Connection(baseUrl, PINGS, nodeOptions);
     const transport = createGrpcTransport({ baseUrl, sessionManager: this.#manager, readMaxBytes: MAX_ANSWER });
     this.#stubs = { sessions: createClient(SessionService, transport), apps: createClient(AppService, transport) };
   }
