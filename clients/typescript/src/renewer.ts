@@ -69,7 +69,8 @@ export class Renewer {
     renewal.sinks.add(sink);
     this.#live.set(sessionId, renewal);
     this.#alarm.ring();
-    this.#running ??= this.#run();
+    // A moment later, so that sessions which are added together are asked about together.
+    this.#running ??= Promise.resolve().then(() => this.#run());
     return () => {
       renewal.sinks.delete(sink);
       if (renewal.sinks.size === 0 && this.#live.get(sessionId) === renewal) {

@@ -1,7 +1,6 @@
 /** Numbers of the protocol as words, and its times as numbers. */
 
 import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
-import { timestampDate } from '@bufbuild/protobuf/wkt';
 
 /** Returns the lower-case name of an enum's value; "unknown_N" for one that only a newer gateway knows. */
 export function enumWord(names: Readonly<Record<number, string>>, value: number): string {
@@ -20,5 +19,5 @@ export function milliseconds(duration: Duration): number {
 
 /** Returns a moment, cut to the millisecond. */
 export function moment(timestamp: Timestamp | undefined): Date | undefined {
-  return timestamp && timestampDate(timestamp);
+  return timestamp && new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1e6));
 }

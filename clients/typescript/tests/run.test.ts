@@ -186,22 +186,6 @@ test('a gateway that comes back is found with the next run', async (t) => {
   await client.run({ app: 'kv' });
 });
 
-test('a gateway that goes away while its client is idle, or is being closed, disturbs nobody', async (t) => {
-  const uncaught: unknown[] = [];
-  const listen = (error: unknown) => uncaught.push(error);
-  process.on('uncaughtException', listen);
-  t.after(() => process.off('uncaughtException', listen));
-  for (let round = 0; round < 20; round += 1) {
-    const gateway = await ScriptedGateway.start(t, { run: echo });
-    const client = gateway.client(t);
-    await client.run({ app: 'kv' });
-    const stopping = gateway.stop();
-    await Promise.all([stopping, round % 2 ? client.close() : failureOf(client.run({ app: 'kv' }))]);
-  }
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(uncaught, []);
-});
-
 test('a deadline that has passed sends nothing, one that passes later leaves the run state unknown', async (t) => {
   let sent = 0;
   const gateway = await ScriptedGateway.start(t, {

@@ -12,7 +12,7 @@ interface Sleeper {
 export class FakeClock implements Clock {
   readonly #sleepers = new Set<Sleeper>();
   #now = 0;
-  #onSleep: () => void = () => undefined;
+  readonly #watchers = new Set<() => void>();
 
   now(): number {
     return this.#now;
@@ -32,7 +32,10 @@ export class FakeClock implements Clock {
       }
       signal?.addEventListener('abort', wake);
       this.#sleepers.add(sleeper);
-      this.#onSleep();
+      for (const watcher of this.#watchers) {
+        watcher();
+      }
+      this.#watchers.clear();
     });
   }
 
@@ -40,7 +43,7 @@ export class FakeClock implements Clock {
   async sleeping(milliseconds: number): Promise<void> {
     while (![...this.#sleepers].some((sleeper) => Math.abs(sleeper.milliseconds - milliseconds) < 1e-6)) {
       await new Promise<void>((resolve) => {
-        this.#onSleep = resolve;
+        this.#watchers.add(resolve);
       });
     }
   }

@@ -68,7 +68,11 @@ export class ScriptedGateway {
 
   /** Makes a client of it, which is closed after the test. */
   client(context: TestContext, options: InferenceOptions = {}): Inference {
-    const client = new Inference({ address: this.address, pacing: IMPATIENT, ...options });
+    const client = new Inference({
+      address: this.address,
+      ...options,
+      pacing: { ...IMPATIENT, ...options.pacing },
+    });
     context.after(() => client.close());
     return client;
   }
