@@ -12,8 +12,7 @@ import { Runner } from './runner.js';
 import { Session } from './session.js';
 import type { SessionOptions } from './session.js';
 import { Transport } from './transport.js';
-import type { TlsOptions } from './transport.js';
-import type { RunOptions, RunParams, RunResult } from './types.js';
+import type { RunOptions, RunParams, RunResult, TlsOptions } from './types.js';
 import type { WatchStream } from './watch.js';
 
 const DEFAULT_ADDRESS = '127.0.0.1:50151';

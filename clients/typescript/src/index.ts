@@ -43,7 +43,6 @@ export type { Pages } from './pages.js';
 export type { Apps, ListAppsOptions, ListSessionsOptions, Sessions } from './resources.js';
 export type { RunStream } from './run-stream.js';
 export type { Session, SessionCallOptions, SessionOptions } from './session.js';
-export type { TlsOptions } from './transport.js';
 export type {
   AppInfo,
   CallOptions,
@@ -53,6 +52,7 @@ export type {
   RunParams,
   RunResult,
   SessionInfo,
+  TlsOptions,
   WatchEvent,
 } from './types.js';
 export type { WatchOptions, WatchStream } from './watch.js';

@@ -1,6 +1,6 @@
 /** The connection to a gateway, and one request over it. */
 
-import { createClient } from '@connectrpc/connect';
+import { ConnectError, createClient } from '@connectrpc/connect';
 import type { CallOptions as StubOptions, Client } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 
@@ -21,6 +21,7 @@ import { SessionService } from './gen/sessiongateway/v1/sessions_pb.js';
 import { backoffDelay } from './pacing.js';
 import type { Deadline, Pacing } from './pacing.js';
 import { transportError } from './status.js';
+import type { TlsOptions } from './types.js';
 import { VERSION } from './version.js';
 
 const MAX_ANSWER = 64 * 1024 * 1024;
@@ -30,16 +31,6 @@ const PINGS = {
   pingIntervalMs: 330_000,
   pingTimeoutMs: 20_000,
 };
-
-/** PEM texts for an encrypted connection. */
-export interface TlsOptions {
-  /** The authorities that may have signed the gateway's certificate; left out: those that Node trusts. */
-  ca?: string | Uint8Array | undefined;
-  /** The client's own certificate, for gateways that ask for one. */
-  cert?: string | Uint8Array | undefined;
-  /** The key of that certificate. */
-  key?: string | Uint8Array | undefined;
-}
 
 /** The services of a gateway. */
 export interface Stubs {
@@ -206,7 +197,7 @@ export class Transport {
     }
     if (outcome === 'error') {
       const cause = this.#manager.error();
-      const reason = cause instanceof Error ? `: ${cause.message}` : '';
+      const reason = cause === undefined ? '' : `: ${ConnectError.from(cause).rawMessage}`;
       throw transportError('UNAVAILABLE', `no connection to ${this.address}${reason}`, 'not_started', cause);
     }
   }

@@ -37,6 +37,16 @@ export interface CallOptions {
 /** Options of a run; what it has of the run's own fields wins over those in the first argument. */
 export interface RunOptions extends CallOptions, Partial<RunParams> {}
 
+/** PEM texts for an encrypted connection. */
+export interface TlsOptions {
+  /** The authorities that may have signed the gateway's certificate; left out: those that Node trusts. */
+  ca?: string | Uint8Array | undefined;
+  /** The client's own certificate, for gateways that ask for one. */
+  cert?: string | Uint8Array | undefined;
+  /** The key of that certificate. */
+  key?: string | Uint8Array | undefined;
+}
+
 /** The answer of one run. */
 export interface RunResult<Output = JsonObject> {
   /** The session; empty for a run without one. */

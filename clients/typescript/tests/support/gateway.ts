@@ -80,10 +80,13 @@ export class Gateway {
   }
 }
 
-/** Keeps a gateway for the tests of this file. Its sessions end with it. */
+/** Keeps a gateway for the tests of this file, and names it in the environment. Its sessions end with it. */
 export function gatewayForTests(apps?: Readonly<Record<string, string>>): Gateway {
   const gateway = new Gateway(apps);
-  before(() => gateway.start());
+  before(async () => {
+    await gateway.start();
+    process.env['SGW_ADDRESS'] = gateway.address;
+  });
   after(() => gateway.remove());
   return gateway;
 }
