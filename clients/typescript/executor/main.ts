@@ -16,7 +16,7 @@ function answer(id: unknown, content: object): void {
 async function execute(command: Command): Promise<void> {
   const { id, op } = command;
   if (op === 'cancel') {
-    pending.get(command['target'] as number)?.abort();
+    pending.get(command.target as number)?.abort();
     answer(id, { ok: {} });
     return;
   }

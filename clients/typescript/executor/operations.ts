@@ -3,7 +3,15 @@
 import { readFileSync } from 'node:fs';
 
 import { Inference, parseJson, stringifyJson } from '../src/index.js';
-import type { KeepaliveEvent, KeepaliveStream, RunParams, RunStream, Session, WatchEvent, WatchStream } from '../src/index.js';
+import type {
+  KeepaliveEvent,
+  KeepaliveStream,
+  RunParams,
+  RunStream,
+  Session,
+  WatchEvent,
+  WatchStream,
+} from '../src/index.js';
 import { rawRun } from './raw.js';
 import { renderApp, renderError, renderResult, renderSession } from './render.js';
 
@@ -119,7 +127,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
 
   async get({ client, session_id: id, timeout }, signal) {
-    return { session: renderSession(await clients.get(client).sessions.get(id, { timeoutMs: millis(timeout), signal })) };
+    return {
+      session: renderSession(await clients.get(client).sessions.get(id, { timeoutMs: millis(timeout), signal })),
+    };
   },
 
   async keepalive({ client, session_id: id, timeout }, signal) {
@@ -128,7 +138,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
 
   async end({ client, session_id: id, timeout }, signal) {
-    return { session: renderSession(await clients.get(client).sessions.end(id, { timeoutMs: millis(timeout), signal })) };
+    return {
+      session: renderSession(await clients.get(client).sessions.end(id, { timeoutMs: millis(timeout), signal })),
+    };
   },
 
   async list({ client, status, app, page_size: pageSize }, signal) {
@@ -239,7 +251,12 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   async handle_lost({ handle, timeout }) {
     const { lost } = handles.get(handle);
     if (!lost.aborted) {
-      await new Awaited(() => new Promise((resolve) => { lost.addEventListener('abort', resolve); })).next(timeout);
+      await new Awaited(
+        () =>
+          new Promise((resolve) => {
+            lost.addEventListener('abort', resolve);
+          }),
+      ).next(timeout);
     }
     return lost.aborted ? { error: renderError(lost.reason) } : { timeout: true };
   },

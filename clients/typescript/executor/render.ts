@@ -6,7 +6,7 @@ import type { AppInfo, RunResult, SessionInfo, WorkerExit } from '../src/index.j
 /** SESSION of the protocol. */
 export function renderSession(info: SessionInfo | undefined): object | null {
   return (
-    info && {
+    (info && {
       id: info.id,
       app: info.app,
       version: info.version,
@@ -21,8 +21,9 @@ export function renderSession(info: SessionInfo | undefined): object | null {
       ended_at: info.endedAt ?? null,
       call_count: info.callCount,
       worker_exit: renderExit(info.workerExit),
-    }
-  ) ?? null;
+    }) ??
+    null
+  );
 }
 
 /** RESULT of the protocol. */

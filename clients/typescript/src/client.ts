@@ -113,9 +113,7 @@ export class Inference {
    * share one stream to the gateway.
    */
   streamKeepalive(sessionIds: Iterable<string>): KeepaliveStream {
-    const stream: KeepaliveStream = new KeepaliveStream(this.#renewer, sessionIds, () =>
-      this.#renewals.delete(stream),
-    );
+    const stream: KeepaliveStream = new KeepaliveStream(this.#renewer, sessionIds, () => this.#renewals.delete(stream));
     this.#renewals.add(stream);
     return stream;
   }
@@ -134,4 +132,3 @@ export class Inference {
     await this.close();
   }
 }
-

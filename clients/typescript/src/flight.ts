@@ -42,7 +42,7 @@ export class Flight {
     this.#callersSignal?.removeEventListener('abort', this.#followCaller);
   }
 
-  /** Returns what went wrong; `unsentRunState` is what holds of a run that was given up here. */
+  /** Returns what went wrong; `cancelledRunState` is what holds of a run that was given up here. */
   failure(reason: unknown, cancelledRunState: RunState = 'unknown'): SessionGatewayError {
     const { message, ...cause } = this.#cancelled ?? {};
     if (message === undefined) {
@@ -74,9 +74,9 @@ export class ServerCall<Message> {
    */
   async next(): Promise<Message | undefined> {
     try {
-      const { done, value } = await this.#messages.next();
-      if (!done) {
-        return value;
+      const step = await this.#messages.next();
+      if (!step.done) {
+        return step.value;
       }
     } catch (failure) {
       this.#flight.end();

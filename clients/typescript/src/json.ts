@@ -59,7 +59,12 @@ function writeObject(value: object, key: string, parents: Set<object>): string {
     text = write((value.toJSON as (key: string) => unknown)(key), key, parents);
   } else if (Array.isArray(value)) {
     text = `[${value.map((item, index) => write(item, String(index), parents)).join()}]`;
-  } else if (value instanceof Map || value instanceof Set || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+  } else if (
+    value instanceof Map ||
+    value instanceof Set ||
+    ArrayBuffer.isView(value) ||
+    value instanceof ArrayBuffer
+  ) {
     // JSON.stringify would make empty or numbered objects of them.
     throw new TypeError(`a ${value.constructor.name} cannot be sent as JSON; convert it first`);
   } else {

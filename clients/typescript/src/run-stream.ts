@@ -21,8 +21,8 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
   #result: RunResult<Output> | undefined;
 
   /** @internal Made by `runStream`, of what yields the outputs and last the result, until the signal is aborted. */
-  constructor(start: (stop: AbortSignal) => AsyncGenerator<Part<Output>, void>) {
-    this.#parts = start(this.#stop.signal);
+  constructor(start: (stop: AbortSignal, stream: RunStream<Partial, Output>) => AsyncGenerator<Part<Output>, void>) {
+    this.#parts = start(this.#stop.signal, this);
   }
 
   /**

@@ -100,10 +100,11 @@ export class Session {
     const { request, options } = this.#request(given);
     const deadline = this.#deadline(options);
     const run = () => this.#tools.runner.run<Output>(request, deadline, options.signal);
-    if (this.#id === undefined) {
+    if (!this.#isOpen()) {
       const turn = await this.#opening.turn(deadline, this.#tools.runner.pacing.clock, options.signal);
       try {
-        if (this.#id === undefined) {
+        // Another call may have opened it meanwhile.
+        if (!this.#isOpen()) {
           this.#refuseFinished();
           const result = await run();
           await this.#opened(result);
@@ -136,11 +137,10 @@ export class Session {
   ): RunStream<Partial, Output>;
   stream<Partial, Output>(...given: CallArguments): RunStream<Partial, Output> {
     const { request, options } = this.#request(given);
-    const stream: RunStream<Partial, Output> = new RunStream((stop) => {
+    return new RunStream<Partial, Output>((stop, stream) => {
       const signal = options.signal ? AbortSignal.any([stop, options.signal]) : stop;
-      return this.#parts<Output>(request, options, signal, () => stream);
+      return this.#parts<Output>(request, options, signal, stream);
     });
-    return stream;
   }
 
   /**
@@ -177,18 +177,17 @@ export class Session {
     request: RunRequest,
     options: SessionCallOptions,
     signal: AbortSignal,
-    self: () => RunStream<unknown, unknown>,
+    self: RunStream<unknown, unknown>,
   ): AsyncGenerator<Part<Output>, void> {
     const deadline = this.#deadline(options);
     const { runner } = this.#tools;
-    if (this.#id === undefined) {
+    if (!this.#isOpen()) {
       const turn = await this.#opening.turn(deadline, runner.pacing.clock, signal);
       try {
-        // Another call may have opened it meanwhile.
-        if ((this.#id as string | undefined) === undefined) {
+        if (!this.#isOpen()) {
           this.#refuseFinished();
           turn.keepForReader();
-          this.#openingStreams.add(self());
+          this.#openingStreams.add(self);
           for await (const part of runner.stream<Output>(request, () => deadline, signal)) {
             if (part.kind === 'result') {
               await this.#opened(part.value);
@@ -198,7 +197,7 @@ export class Session {
           return;
         }
       } finally {
-        this.#openingStreams.delete(self());
+        this.#openingStreams.delete(self);
         turn.release();
       }
     }
@@ -209,6 +208,10 @@ export class Session {
       }
       yield part;
     }
+  }
+
+  #isOpen(): boolean {
+    return this.#id !== undefined;
   }
 
   #deadline(options: CallOptions): Deadline {
@@ -276,5 +279,5 @@ export class Session {
 /** The same loss, as the error of a call that was not sent because of it. */
 function notStarted(error: SessionGatewayError): SessionGatewayError {
   const sameClass = error.constructor as typeof SessionGatewayError;
-  return new sameClass(error.message, { ...error, runState: 'not_started' });
+  return new sameClass(error.message, Object.assign({}, error, { runState: 'not_started' as const }));
 }

@@ -72,7 +72,7 @@ function fromGateway(error: ConnectError, detail: ErrorDetail | undefined): Sess
   fields.code = codeName(detail?.code ?? 0, info?.reason ?? '');
   fields.grpcStatus = statusName(error.code);
   fields.metadata = { ...info?.metadata };
-  fields.httpStatus ??= Number(info?.metadata['httpStatus']) || undefined;
+  fields.httpStatus ??= Number(info?.metadata.httpStatus) || undefined;
   fields.retryAfterMs = retry?.retryDelay ? milliseconds(retry.retryDelay) : fields.retryAfterMs;
   fields.fieldViolations = request?.fieldViolations.map(({ field, description }) => ({ field, description }));
   return build(error.rawMessage || (detail?.message ?? ''), fields);

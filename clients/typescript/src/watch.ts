@@ -72,7 +72,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
     const standing = new Promise<void>((resolve) => {
       this.#onStanding = resolve;
     });
-    if (!this.#standing && !this.#isClosed) {
+    if (!this.#standing && !this.#isClosed()) {
       const step = this.#begin();
       try {
         await Promise.race([step, standing]);
@@ -92,7 +92,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
   }
 
   async #next(): Promise<IteratorResult<WatchEvent, undefined>> {
-    if (this.#isClosed) {
+    if (this.#isClosed()) {
       return { done: true, value: undefined };
     }
     let event: WatchEvent | undefined;
@@ -102,7 +102,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
       this.#step = undefined;
     }
     // Closed meanwhile: the event is not lost, since the token stays before it.
-    if (event === undefined || this.#isClosed) {
+    if (event === undefined || this.#isClosed()) {
       return { done: true, value: undefined };
     }
     this.#token = event.resumeToken;
@@ -131,7 +131,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
     return this;
   }
 
-  get #isClosed(): boolean {
+  #isClosed(): boolean {
     return this.#closing.signal.aborted;
   }
 
@@ -146,7 +146,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
 
   /** Returns the next event that is to be shown, over as many streams as it takes; undefined when closed. */
   async #read(): Promise<WatchEvent | undefined> {
-    while (!this.#isClosed) {
+    while (!this.#isClosed()) {
       let event: WatchEvent;
       try {
         event = watchEvent(await this.#receive());
@@ -189,7 +189,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
   /** Waits until the stream may be opened again. Throws the failure when that is of no use. */
   async #recover(failure: unknown): Promise<void> {
     this.#drop();
-    if (this.#isClosed) {
+    if (this.#isClosed()) {
       return;
     }
     const { clock, random, reconnect, runAttempts } = this.#pacing;

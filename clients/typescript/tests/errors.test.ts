@@ -129,7 +129,12 @@ test('a worker that nobody saw die has an exit of which nothing is known', () =>
 
 test('only statuses that would come again are final', () => {
   const final = (code: string) => isFinal(transportError(code, '', undefined));
-  assert.deepEqual(['INVALID_ARGUMENT', 'UNAUTHENTICATED', 'UNAVAILABLE', 'CANCELLED'].map(final), [true, true, false, false]);
+  assert.deepEqual(['INVALID_ARGUMENT', 'UNAUTHENTICATED', 'UNAVAILABLE', 'CANCELLED'].map(final), [
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
 
 test('the reason of an abort is the cause of the error', () => {

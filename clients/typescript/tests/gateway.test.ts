@@ -52,7 +52,10 @@ test('errors of the app and of its input say what happened', async (t) => {
   const client = clientFor(t);
   const raised = await failureOf(client.run({ app: 'probe', function: 'fail', input: { text: 'häh' } }));
   assert.ok(raised instanceof AppError);
-  assert.deepEqual([raised.appFailure?.type, raised.appFailure?.message, raised.runState], ['ValueError', 'häh', 'completed']);
+  assert.deepEqual(
+    [raised.appFailure?.type, raised.appFailure?.message, raised.runState],
+    ['ValueError', 'häh', 'completed'],
+  );
   const refused = await failureOf(client.run({ app: 'probe', function: 'typed', input: { number: 'x', words: [1] } }));
   assert.ok(refused instanceof InvalidInputError);
   assert.deepEqual(refused.fieldViolations.map(({ field }) => field).sort(), ['input.number', 'input.words.0']);

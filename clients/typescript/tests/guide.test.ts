@@ -85,6 +85,7 @@ test('list sessions', async () => {
   const { console, printed } = collector();
 
   const sessions = await client.sessions.list();
+  // eslint-disable-next-line @typescript-eslint/no-confusing-void-expression -- as the guide has it
   sessions.forEach((s) => console.log(`${s.id}: ${s.status}`));
 
   assert.ok(printed.includes(`${sessionId}: active`));

@@ -10,7 +10,8 @@ test('an integer that a number cannot hold exactly is a bigint, every other numb
 });
 
 test('what was read with its large integers is written as it was', () => {
-  const text = '{"a":[12345678901234567890,{"b\\"\\\\":-12345678901234567890}],"c":"é😀","d":[],"e":{},"f":[true,false,null]}';
+  const text =
+    '{"a":[12345678901234567890,{"b\\"\\\\":-12345678901234567890}],"c":"é😀","d":[],"e":{},"f":[true,false,null]}';
   assert.equal(stringifyJson(parseJson(text)), text);
 });
 
@@ -41,7 +42,7 @@ test('what is written is what JSON.stringify writes, with bigints as digits', ()
 
 test('what JSON would change or lose is refused', () => {
   const cycle: Record<string, unknown> = {};
-  cycle['self'] = cycle;
+  cycle.self = cycle;
   const refused = [NaN, Infinity, '\ud800', { '\udc00': 1 }, [undefined], () => 1, Symbol('x'), new Map(), new Set()];
   for (const value of [...refused, new Uint8Array(1), cycle]) {
     assert.throws(() => stringifyJson({ value }), TypeError);

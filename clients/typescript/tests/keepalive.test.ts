@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { HandlerContext } from '@connectrpc/connect';
 
-import { SessionGatewayError, SessionNotFoundError, UnauthenticatedError } from '../src/errors.js';
+import type { SessionGatewayError } from '../src/errors.js';
+import { SessionNotFoundError, UnauthenticatedError } from '../src/errors.js';
 import { ErrorCode } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import { Outbox } from '../src/outbox.js';
 import { activeSession, refusal, ScriptedGateway } from './support/scripted.js';
@@ -83,7 +84,10 @@ test('who reads slowly sees the newest renewal of each session, and every loss',
           yield lost(id);
           sent.resolve();
         } else {
-          yield { sessionId: id, outcome: { case: 'session' as const, value: activeSession(id, { callCount: BigInt(round) }) } };
+          yield {
+            sessionId: id,
+            outcome: { case: 'session' as const, value: activeSession(id, { callCount: BigInt(round) }) },
+          };
         }
       }
     }
@@ -97,13 +101,10 @@ test('who reads slowly sees the newest renewal of each session, and every loss',
   // The last answer is taken before the renewer sleeps for the next round.
   await clock.sleeping(20_000);
   const events = [await stream.next(), await stream.next()].map(({ value }) => value);
-  assert.deepEqual(
-    events.map((event) => [event?.sessionId, event?.session?.callCount, event?.error?.code]).sort(),
-    [
-      ['dies', undefined, 'SESSION_NOT_FOUND'],
-      ['lives', 3, undefined],
-    ],
-  );
+  assert.deepEqual(events.map((event) => [event?.sessionId, event?.session?.callCount, event?.error?.code]).sort(), [
+    ['dies', undefined, 'SESSION_NOT_FOUND'],
+    ['lives', 3, undefined],
+  ]);
 });
 
 test('a broken stream is opened again with growing pauses, and all sessions are asked about again', async (t) => {
@@ -188,7 +189,10 @@ test('more than a thousand sessions are asked about in several messages', async 
   while (seen.size < ids.length) {
     seen.add((await stream.next()).value?.sessionId ?? '');
   }
-  assert.deepEqual(streams[0]?.slice(0, 3).map((asked) => asked.length), [1000, 1000, 500]);
+  assert.deepEqual(
+    streams[0]?.slice(0, 3).map((asked) => asked.length),
+    [1000, 1000, 500],
+  );
 });
 
 test('closing ends the stream to the gateway, and closing the client ends an iteration that waits', async (t) => {

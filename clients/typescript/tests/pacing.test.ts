@@ -6,8 +6,14 @@ import { test } from './support/testing.js';
 
 test('pauses double from half of the first one or more, up to the maximum, however long it goes on', () => {
   const backoff = { initial: 100, maximum: 2000 };
-  assert.deepEqual([0, 1, 2, 9].map((attempt) => backoffDelay(backoff, attempt, 0)), [50, 100, 200, 1000]);
-  assert.deepEqual([0, 1, 2, 9].map((attempt) => backoffDelay(backoff, attempt, 1)), [100, 200, 400, 2000]);
+  assert.deepEqual(
+    [0, 1, 2, 9].map((attempt) => backoffDelay(backoff, attempt, 0)),
+    [50, 100, 200, 1000],
+  );
+  assert.deepEqual(
+    [0, 1, 2, 9].map((attempt) => backoffDelay(backoff, attempt, 1)),
+    [100, 200, 400, 2000],
+  );
   assert.equal(backoffDelay(backoff, 1e6, 1), 2000);
 });
 

@@ -70,7 +70,16 @@ test('it ships types for both, which hold under strict rules', () => {
     }`;
   write('consumer.mts', program);
   write('consumer.cts', program);
-  const rules = ['--strict', '--noEmit', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--module', 'nodenext'];
+  const rules = [
+    '--strict',
+    '--noEmit',
+    '--target',
+    'es2022',
+    '--lib',
+    'es2023,esnext.disposable',
+    '--module',
+    'nodenext',
+  ];
   const types = ['--types', 'node', '--typeRoots', resolve('node_modules/@types')];
   const files = ['consumer.mts', 'consumer.cts'];
   try {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { SessionGatewayError } from '../src/errors.js';
+import type { SessionGatewayError } from '../src/errors.js';
 import { EndReason } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import { SessionStatus } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import type { ListSessionsRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
@@ -25,8 +25,14 @@ test('a list that is awaited is an array of all pages', async (t) => {
   const { requests, listSessions } = pages();
   const client = (await ScriptedGateway.start(t, { listSessions })).client(t);
   const sessions = await client.sessions.list({ status: 'ended', app: 'kv', pageSize: 2 });
-  assert.deepEqual(sessions.map(({ id }) => id), ['1', '2', 'c1', 'c2']);
-  assert.deepEqual(requests.map(({ pageToken }) => pageToken), ['', 'b', 'c']);
+  assert.deepEqual(
+    sessions.map(({ id }) => id),
+    ['1', '2', 'c1', 'c2'],
+  );
+  assert.deepEqual(
+    requests.map(({ pageToken }) => pageToken),
+    ['', 'b', 'c'],
+  );
   const { status, app, pageSize } = requests[2] ?? {};
   assert.deepEqual([status, app, pageSize], [SessionStatus.ENDED, 'kv', 2]);
 });
@@ -94,7 +100,9 @@ test('words of a newer gateway are told by their number, and its new fields do n
 });
 
 test('an answer without what was asked for is an error', async (t) => {
-  const client = (await ScriptedGateway.start(t, { getSession: () => ({}) }, { apps: { getApp: () => ({}) } })).client(t);
+  const client = (await ScriptedGateway.start(t, { getSession: () => ({}) }, { apps: { getApp: () => ({}) } })).client(
+    t,
+  );
   for (const failure of [await failureOf(client.sessions.get('x')), await failureOf(client.apps.get('x'))]) {
     assert.equal((failure as SessionGatewayError).code, 'INVALID_RESPONSE');
   }
@@ -119,7 +127,10 @@ test('apps are listed over all pages, and described with their functions and sch
     }),
   };
   const client = (await ScriptedGateway.start(t, {}, { apps })).client(t);
-  assert.deepEqual((await client.apps.list({ pageSize: 1 })).map(({ name }) => name), ['app', 'app2']);
+  assert.deepEqual(
+    (await client.apps.list({ pageSize: 1 })).map(({ name }) => name),
+    ['app', 'app2'],
+  );
   const functions = [
     {
       name: 'run',

@@ -35,7 +35,7 @@ test('a gateway that is killed under a call: the state is unknown, and the same 
   await gateway.start();
   const answer = session.call('hold', input, { requestId: 'r1' });
   await gate.open();
-  assert.equal((await answer).output['word'], 'kept');
+  assert.equal((await answer).output.word, 'kept');
   assert.equal(session.lost.aborted, false);
   assert.equal((await session.end())?.status, 'ended');
 });

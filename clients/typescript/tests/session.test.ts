@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { Code } from '@connectrpc/connect';
 import type { HandlerContext } from '@connectrpc/connect';
 
-import { AppError, CancelledError, DeadlineExceededError, SessionExpiredError, SessionGatewayError } from '../src/errors.js';
+import type { SessionGatewayError } from '../src/errors.js';
+import { AppError, CancelledError, DeadlineExceededError, SessionExpiredError } from '../src/errors.js';
 import { EndReason, ErrorCode } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import type { EndSessionRequest, RunRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import { SessionStatus } from '../src/gen/sessiongateway/v1/sessions_pb.js';
@@ -139,8 +140,14 @@ test('calls that come while the session is being opened wait for it', async (t) 
   const aborted = await failureOf(session.call({}, { signal: AbortSignal.abort() }));
   assert.ok(aborted instanceof CancelledError);
   opens.resolve();
-  assert.deepEqual((await calls).map(({ session_id: id }) => id), ['sess_1', 'sess_1', 'sess_1']);
-  assert.deepEqual(sessions.runs.map(({ session: id }) => id), ['new', 'sess_1', 'sess_1']);
+  assert.deepEqual(
+    (await calls).map(({ session_id: id }) => id),
+    ['sess_1', 'sess_1', 'sess_1'],
+  );
+  assert.deepEqual(
+    sessions.runs.map(({ session: id }) => id),
+    ['new', 'sess_1', 'sess_1'],
+  );
 });
 
 test('if the first call fails there is no session, and the next call is the first again', async (t) => {
@@ -189,7 +196,10 @@ test('a stream opens the session with its result; until then other calls are ref
   for await (const output of session.stream('count', { steps: 2 })) {
     assert.deepEqual(output, { n: 1 });
   }
-  assert.deepEqual(sessions.runs.map(({ session: id }) => id), ['new', 'sess_1', 'sess_1']);
+  assert.deepEqual(
+    sessions.runs.map(({ session: id }) => id),
+    ['new', 'sess_1', 'sess_1'],
+  );
 });
 
 test('ending the handle closes a stream that has not opened its session yet', async (t) => {
@@ -220,7 +230,12 @@ test('with keepalive the session is renewed, and its loss is told with the reaso
           const session = activeSession(sessionId, { callCount: 7n });
           yield { sessionId, outcome: { case: 'session' as const, value: session } };
           await dies.promise;
-          const error = { code: ErrorCode.SESSION_EXPIRED, message: 'too late', sessionId, endReason: EndReason.IDLE_TIMEOUT };
+          const error = {
+            code: ErrorCode.SESSION_EXPIRED,
+            message: 'too late',
+            sessionId,
+            endReason: EndReason.IDLE_TIMEOUT,
+          };
           yield { sessionId, outcome: { case: 'error' as const, value: error } };
         }
       }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ServiceImpl } from '@connectrpc/connect';
 
-import { AppError, CancelledError, DeadlineExceededError, SessionGatewayError, UnavailableError } from '../src/errors.js';
+import type { SessionGatewayError } from '../src/errors.js';
+import { AppError, CancelledError, DeadlineExceededError, UnavailableError } from '../src/errors.js';
 import { ErrorCode, RunState } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import type { SessionService } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import type { JsonObject } from '../src/json.js';
@@ -85,7 +86,7 @@ test('every output that came before an error is seen, however slow the reader is
   const failure = await failureOf(
     (async () => {
       for await (const output of stream) {
-        assert.equal(output['n'], seen);
+        assert.equal(output.n, seen);
         seen += 1;
         await new Promise((resolve) => setImmediate(resolve));
       }

@@ -24,7 +24,10 @@ test('the bare stub calls the gateway, and decodes the details of its errors', a
   const sessions = createClient(SessionService, transport);
   const answer = await sessions.run({ app: 'kv', payload: { case: 'input', value: { a: 1 } } });
   assert.equal(answer.result.case, 'output');
-  assert.deepEqual((await createClient(AppService, transport).listApps({})).apps.map(({ name }) => name), ['kv']);
+  assert.deepEqual(
+    (await createClient(AppService, transport).listApps({})).apps.map(({ name }) => name),
+    ['kv'],
+  );
 
   const failure = await failureOf(sessions.run({ app: 'kv', session: 'sess_unknown' }));
   assert.ok(failure instanceof ConnectError);
@@ -32,7 +35,10 @@ test('the bare stub calls the gateway, and decodes the details of its errors', a
   const [detail] = failure.findDetails(ErrorDetailSchema);
   assert.deepEqual([detail?.code, detail?.runState], [ErrorCode.SESSION_NOT_FOUND, RunState.NOT_STARTED]);
   const [info] = failure.findDetails(ErrorInfoSchema);
-  assert.deepEqual([info?.reason, info?.domain, info?.metadata['httpStatus']], ['SESSION_NOT_FOUND', 'sessiongateway', '404']);
+  assert.deepEqual(
+    [info?.reason, info?.domain, info?.metadata.httpStatus],
+    ['SESSION_NOT_FOUND', 'sessiongateway', '404'],
+  );
 
   const invalid = await failureOf(sessions.run({ app: '', sessionTimeout: 0 }));
   assert.ok(invalid instanceof ConnectError);

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 
 import { UnavailableError } from '../src/errors.js';
-import type { RunRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import { ScriptedGateway } from './support/scripted.js';
 import { failureOf, test } from './support/testing.js';
 
@@ -35,7 +34,7 @@ after(() => {
   rmSync(directory, { recursive: true });
 });
 
-const run = (_: RunRequest) => ({ callId: 'call_1' });
+const run = () => ({ callId: 'call_1' });
 
 test('an encrypted connection is made to a gateway whose authority is trusted, and to no other', async (t) => {
   const gateway = await ScriptedGateway.start(t, { run }, { tls: { key: pem('server.key'), cert: pem('server.pem') } });

@@ -95,7 +95,10 @@ test('a watch that breaks goes on behind the last event that was read, however o
   };
   const watch = (await ScriptedGateway.start(t, { watchSessions })).client(t).sessions.watch();
   const events = await take(watch, 4);
-  assert.deepEqual(events.map((event) => event?.resumeToken), ['1', '2', '3', '4']);
+  assert.deepEqual(
+    events.map((event) => event?.resumeToken),
+    ['1', '2', '3', '4'],
+  );
   assert.deepEqual(tokens.slice(0, 4), ['', '1', '2', '3']);
 });
 

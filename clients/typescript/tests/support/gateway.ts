@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { after, before } from 'node:test';
 
 const TREE = resolve('../..');
-const COMMAND = process.env['SGW_COMMAND'] ?? join(TREE, '.venv/bin/sgw');
+const COMMAND = process.env.SGW_COMMAND ?? join(TREE, '.venv/bin/sgw');
 const START_LIMIT = 30_000;
 
 /** The apps of the examples, and one that does what tests ask for. */
@@ -66,7 +66,7 @@ export class Gateway {
   async end(signal: NodeJS.Signals): Promise<void> {
     const ended = this.#process;
     this.#process = undefined;
-    if (ended !== undefined && ended.exitCode === null && ended.signalCode === null) {
+    if (ended?.exitCode === null && ended.signalCode === null) {
       const exit = once(ended, 'exit');
       ended.kill(signal);
       await exit;
@@ -85,7 +85,7 @@ export function gatewayForTests(apps?: Readonly<Record<string, string>>): Gatewa
   const gateway = new Gateway(apps);
   before(async () => {
     await gateway.start();
-    process.env['SGW_ADDRESS'] = gateway.address;
+    process.env.SGW_ADDRESS = gateway.address;
   });
   after(() => gateway.remove());
   return gateway;

@@ -7,8 +7,8 @@ import type { TestContext } from 'node:test';
 
 import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Code, ConnectError } from '@connectrpc/connect';
-import type { ServiceImpl } from '@connectrpc/connect';
+import { ConnectError } from '@connectrpc/connect';
+import type { ServiceImpl, Code } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 
 import { Inference } from '../../src/client.js';
@@ -16,7 +16,7 @@ import type { InferenceOptions } from '../../src/client.js';
 import { AppService } from '../../src/gen/sessiongateway/v1/apps_pb.js';
 import { ErrorDetailSchema } from '../../src/gen/sessiongateway/v1/errors_pb.js';
 import { SessionSchema, SessionService, SessionStatus } from '../../src/gen/sessiongateway/v1/sessions_pb.js';
-import type { Session } from '../../src/gen/sessiongateway/v1/sessions_pb.js';
+import type { RunRequest, Session, RunResponseSchema } from '../../src/gen/sessiongateway/v1/sessions_pb.js';
 
 /** Waits that are over at once. */
 export const IMPATIENT = {
@@ -92,6 +92,11 @@ export class ScriptedGateway {
   }
 }
 
+/** Answers a run with its input. */
+export function echo(request: RunRequest): MessageInitShape<typeof RunResponseSchema> {
+  return { result: { case: 'outputJson', value: request.payload.value as Uint8Array<ArrayBuffer> } };
+}
+
 /** A status of the gateway with its typed detail. */
 export function refusal(
   status: Code,
@@ -105,5 +110,5 @@ export function refusal(
 /** An active session of kv@v1. */
 export function activeSession(id: string, fields: MessageInitShape<typeof SessionSchema> = {}): Session {
   const status = SessionStatus.ACTIVE;
-  return create(SessionSchema, { id, app: 'kv', version: 'v1', status, sessionTimeout: 60, ...fields } as Session);
+  return create(SessionSchema, { id, app: 'kv', version: 'v1', status, sessionTimeout: 60, ...fields });
 }
