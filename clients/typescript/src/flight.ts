@@ -1,0 +1,94 @@
+/** One request on its way. */
+
+import { CancelledError } from './errors.js';
+import type { RunState, SessionGatewayError } from './errors.js';
+import { fromFailure } from './status.js';
+
+/** A request that its caller can abort, and the client when it is closed; knows why it failed. */
+export class Flight {
+  readonly #controller = new AbortController();
+  readonly #flights: Set<Flight>;
+  readonly #isRun: boolean;
+  readonly #callersSignal: AbortSignal | undefined;
+  #cancelled: { message: string; cause?: unknown } | undefined;
+
+  /** Begins; `flights` has it until it ends. */
+  constructor(flights: Set<Flight>, isRun: boolean, callersSignal: AbortSignal | undefined) {
+    this.#flights = flights;
+    this.#isRun = isRun;
+    this.#callersSignal = callersSignal;
+    flights.add(this);
+    callersSignal?.addEventListener('abort', this.#followCaller);
+    if (callersSignal?.aborted) {
+      this.#followCaller();
+    }
+  }
+
+  /** Aborted when the request is to be given up. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Gives the request up. */
+  cancel(message: string, cause?: unknown): void {
+    this.#cancelled ??= { message, ...(cause === undefined ? {} : { cause }) };
+    // Without a reason of its own: Connect sends CANCEL only for the one that there is by default.
+    this.#controller.abort();
+  }
+
+  /** Must be called when nothing more can come. */
+  end(): void {
+    this.#flights.delete(this);
+    this.#callersSignal?.removeEventListener('abort', this.#followCaller);
+  }
+
+  /** Returns what went wrong; `cancelledRunState` is what holds of a run that was given up here. */
+  failure(reason: unknown, cancelledRunState: RunState = 'unknown'): SessionGatewayError {
+    const { message, ...cause } = this.#cancelled ?? {};
+    if (message === undefined) {
+      return fromFailure(reason, this.#isRun);
+    }
+    const runState = this.#isRun ? cancelledRunState : undefined;
+    return new CancelledError(message, { runState, grpcStatus: 'CANCELLED', ...cause });
+  }
+
+  readonly #followCaller = () => {
+    this.cancel('the request was aborted by its caller', this.#callersSignal?.reason);
+  };
+}
+
+/** The answers of one request that come one by one, read as they are asked for. */
+export class ServerCall<Message> {
+  readonly #flight: Flight;
+  readonly #messages: AsyncIterator<Message>;
+
+  constructor(flight: Flight, messages: AsyncIterable<Message>) {
+    this.#flight = flight;
+    this.#messages = messages[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Returns the next message; undefined when the gateway has ended the stream well.
+   *
+   * @throws SessionGatewayError if the stream failed.
+   */
+  async next(): Promise<Message | undefined> {
+    try {
+      const step = await this.#messages.next();
+      if (!step.done) {
+        return step.value;
+      }
+    } catch (failure) {
+      this.#flight.end();
+      throw this.#flight.failure(failure);
+    }
+    this.#flight.end();
+    return undefined;
+  }
+
+  /** Ends the request, on the gateway too; a step that waits throws. May be called at any time. */
+  cancel(): void {
+    this.#flight.cancel('the stream was closed');
+    this.#flight.end();
+  }
+}

@@ -1,0 +1,93 @@
+/** A run that answers in parts, as its caller iterates over it. */
+
+import type { JsonObject } from './json.js';
+import type { Part } from './runner.js';
+import type { RunResult } from './types.js';
+
+/**
+ * Iterates over the partial outputs of one run; at the end, `result` has its answer.
+ *
+ * The run is sent with the first step of the iteration. Nothing is read ahead but what the connection holds, so a reader
+ * that is slow slows the function. Whoever leaves early (`break`, `close()`, `await using`) cancels the run on the
+ * gateway too.
+ *
+ * A step rejects with what `run` rejects with, also after outputs have come. A stream that has failed or was closed
+ * yields nothing more.
+ */
+export class RunStream<Partial = JsonObject, Output = JsonObject> implements AsyncIterableIterator<Partial> {
+  readonly #stop = new AbortController();
+  readonly #parts: AsyncGenerator<Part<Output>, void>;
+  #turn: Promise<unknown> = Promise.resolve();
+  #result: RunResult<Output> | undefined;
+
+  /** @internal Made by `runStream`, of what yields the outputs and last the result, until the signal is aborted. */
+  constructor(start: (stop: AbortSignal, stream: RunStream<Partial, Output>) => AsyncGenerator<Part<Output>, void>) {
+    this.#parts = start(this.#stop.signal, this);
+  }
+
+  /**
+   * The answer, as `run` returns it.
+   *
+   * @throws TypeError if the stream was not iterated to its end, or has failed.
+   */
+  get result(): RunResult<Output> {
+    if (this.#result === undefined) {
+      throw new TypeError('the stream has no result: it was not read to its end, was closed, or failed');
+    }
+    return this.#result;
+  }
+
+  /** Returns the next partial output. Steps that are asked for at once are taken one after another. */
+  next(): Promise<IteratorResult<Partial, undefined>> {
+    const step = this.#turn.then(() => this.#next());
+    this.#turn = step.catch(() => undefined);
+    return step;
+  }
+
+  async #next(): Promise<IteratorResult<Partial, undefined>> {
+    if (this.#stop.signal.aborted || this.#result !== undefined) {
+      return { done: true, value: undefined };
+    }
+    const step = await this.#parts.next();
+    if (step.done) {
+      return { done: true, value: undefined };
+    }
+    if (step.value.kind === 'partial') {
+      return { done: false, value: step.value.value as Partial };
+    }
+    this.#result = step.value.value;
+    await this.#parts.return();
+    return { done: true, value: undefined };
+  }
+
+  /** Passes over the partial outputs that are left, and returns the result. */
+  async finish(): Promise<RunResult<Output>> {
+    for (;;) {
+      const { done } = await this.next();
+      if (done) {
+        return this.result;
+      }
+    }
+  }
+
+  /** Cancels the run unless it has ended. A step that waits meanwhile rejects. May be called twice. */
+  async close(): Promise<void> {
+    this.#stop.abort(new DOMException('the stream was closed before its result', 'AbortError'));
+    await this.#turn;
+    await this.#parts.return();
+  }
+
+  /** Closes the stream when a loop is left. */
+  async return(): Promise<IteratorResult<Partial, undefined>> {
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
