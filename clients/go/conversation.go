@@ -30,8 +30,7 @@ func (r *renewer) converse() error {
 	ctx, cancel := context.WithCancel(r.transport.closed)
 	defer cancel()
 	guard := r.guard(cancel)
-	r.transport.wake(ctx)
-	call, err := r.transport.sessions.StreamKeepalive(ctx)
+	call, err := r.open(ctx)
 	if !guard() {
 		return errSilent
 	} else if err != nil {
@@ -48,6 +47,13 @@ func (r *renewer) converse() error {
 	// No event of this stream may come after those of the next.
 	<-done
 	return err
+}
+
+func (r *renewer) open(ctx context.Context) (keepaliveCall, error) {
+	if err := r.transport.prepare(ctx); err != nil {
+		return nil, err
+	}
+	return r.transport.sessions.StreamKeepalive(ctx)
 }
 
 // guard cancels unless the function that it returns is called in time, which tells whether it was.

@@ -4,15 +4,16 @@ import (
 	"context"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 )
 
-// KeepaliveEvent is news of one session: it was renewed (Session is set) or it is lost (Err is set).
+// KeepaliveEvent is news of one session: it was renewed (Session is set) or it is lost (Err is set, to an [*Error]).
 type KeepaliveEvent struct {
 	SessionID string
 	Session   *SessionInfo
-	Err       *Error
+	Err       error
 }
 
 // KeepaliveStream renews sessions until it is closed, and tells what happens to them. Who reads more slowly than the
@@ -42,7 +43,8 @@ func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 	for _, id := range ids {
 		k.live[id] = struct{}{}
 	}
-	for id := range k.live {
+	// Of the map itself the first answers take out what is lost.
+	for _, id := range slices.Collect(maps.Keys(k.live)) {
 		k.renewer.add(id, k.sink, 0)
 	}
 	return k

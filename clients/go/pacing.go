@@ -40,9 +40,11 @@ type pacing struct {
 	// statusWait is how long to wait for the status behind a stream's result. It usually comes along with it; without
 	// it the gateway would take the call for one that its caller has left. Nobody who has the result waits longer.
 	statusWait time.Duration
-	// wakeTimeout is how long a request waits for a fresh attempt to connect, when the last one has failed: a gateway
-	// that has come back is found at once, and one that is still gone is reported about as fast.
-	wakeTimeout time.Duration
+	// wakeAttempts and wakeWait are how often and for how long a request waits for a fresh attempt to connect, when
+	// the last one has failed: a gateway that has come back is found at once, and one that is still gone is reported
+	// about as fast. More than one, since the first may be an attempt that was already on its way.
+	wakeAttempts int
+	wakeWait     time.Duration
 }
 
 func defaultPacing() *pacing {
@@ -55,7 +57,8 @@ func defaultPacing() *pacing {
 		watchTimeout: 100 * time.Second,
 		endTimeout:   10 * time.Second,
 		statusWait:   time.Second,
-		wakeTimeout:  200 * time.Millisecond,
+		wakeAttempts: 4,
+		wakeWait:     50 * time.Millisecond,
 	}
 }
 

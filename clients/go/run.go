@@ -20,7 +20,7 @@ type RunRequest struct {
 	// Function is which function of the app; empty: its default function.
 	Function string
 	// Input is a JSON object: JSON text as json.RawMessage or []byte, which is sent as it is, or anything that
-	// encoding/json makes an object of. Nil is the empty object.
+	// encoding/json makes an object of. Nil, also a nil map or pointer, is the empty object.
 	Input any
 	// Session is empty for a plain call on a shared worker, [New], or the id of a session.
 	Session string
@@ -86,6 +86,10 @@ func encodeInput(value any) ([]byte, error) {
 			return nil, usage("the input cannot be sent as JSON: %v", err)
 		}
 		text = bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))
+		if string(text) == "null" {
+			// A nil map or pointer.
+			return []byte("{}"), nil
+		}
 	}
 	switch {
 	case !utf8.Valid(text):

@@ -27,7 +27,7 @@ type Session struct {
 	opener *RunStream // the stream that has the turn, if it is one
 	id     string
 	info   *SessionInfo
-	reason *Error
+	reason error // why it is lost
 	closed bool
 	ended  bool
 }
@@ -87,8 +87,8 @@ func (s *Session) Info() *SessionInfo {
 // session that is ended by [Session.End].
 func (s *Session) Lost() <-chan struct{} { return s.lost }
 
-// LostReason returns why the session is gone, once [Session.Lost] is closed; nil before.
-func (s *Session) LostReason() *Error {
+// LostReason returns why the session is gone, an [*Error], once [Session.Lost] is closed; nil before.
+func (s *Session) LostReason() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reason
@@ -243,8 +243,9 @@ func (s *Session) refusal() error {
 	if s.closed {
 		return usage("the session handle is closed")
 	}
-	if s.reason != nil {
-		refused := *s.reason
+	var lost *Error
+	if errors.As(s.reason, &lost) {
+		refused := *lost
 		refused.RunState = NotStarted
 		return &refused
 	}

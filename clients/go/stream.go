@@ -193,9 +193,11 @@ func (s *RunStream) begin() (*pb.RunStreamResponse, error) {
 	}
 	return resend(ctx, s.client.transport, func() (*pb.RunStreamResponse, error) {
 		t := s.client.transport
-		t.wake(ctx)
 		var inner context.Context
 		inner, s.sent = withSending(ctx)
+		if err := t.prepare(ctx); err != nil {
+			return nil, s.failure(err)
+		}
 		call, err := t.sessions.RunStream(inner, ready.request)
 		if err != nil {
 			return nil, s.failure(err)

@@ -39,6 +39,10 @@ func newTransport(conn *grpc.ClientConn, pacing *pacing) *transport {
 // within returns a context that is over when the client is closed, too.
 func (t *transport) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
+	if t.closed.Err() != nil {
+		// At once, where what follows would be a moment later.
+		cancel()
+	}
 	stop := context.AfterFunc(t.closed, cancel)
 	return ctx, func() {
 		stop()
@@ -46,13 +50,22 @@ func (t *transport) within(ctx context.Context) (context.Context, context.Cancel
 	}
 }
 
-// wake has a connection that could not be made tried again now, instead of after its backoff.
-func (t *transport) wake(ctx context.Context) {
-	if t.conn.GetState() != connectivity.TransientFailure {
-		return
+// prepare has a connection that could not be made tried again now, instead of after its backoff. It returns the status
+// of a context that is over: gRPC itself would send some of those requests.
+func (t *transport) prepare(ctx context.Context) error {
+	for range t.pacing.wakeAttempts {
+		if ctx.Err() != nil || t.conn.GetState() != connectivity.TransientFailure {
+			break
+		}
+		t.conn.ResetConnectBackoff()
+		t.awaitChange(ctx)
 	}
-	t.conn.ResetConnectBackoff()
-	ctx, cancel := context.WithTimeout(ctx, t.pacing.wakeTimeout)
+	return status.FromContextError(ctx.Err()).Err()
+}
+
+// awaitChange waits a moment for a connection that has failed to become something else.
+func (t *transport) awaitChange(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, t.pacing.wakeWait)
 	defer cancel()
 	t.conn.WaitForStateChange(ctx, connectivity.TransientFailure)
 }
@@ -66,7 +79,9 @@ func send[Request, Response any](
 ) (*Response, error) {
 	inner, cancel := t.within(ctx)
 	defer cancel()
-	t.wake(inner)
+	if err := t.prepare(inner); err != nil {
+		return nil, t.failure(ctx, err, "")
+	}
 	response, err := method(inner, request)
 	if err != nil {
 		return nil, t.failure(ctx, err, "")
@@ -78,7 +93,9 @@ func send[Request, Response any](
 func (t *transport) run(ctx context.Context, request *pb.RunRequest) (*RunResult, error) {
 	inner, cancel := t.within(ctx)
 	defer cancel()
-	t.wake(inner)
+	if err := t.prepare(inner); err != nil {
+		return nil, t.failure(ctx, err, NotStarted)
+	}
 	inner, sending := withSending(inner)
 	response, err := t.sessions.Run(inner, request)
 	if err != nil {

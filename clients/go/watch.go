@@ -208,7 +208,9 @@ func (w *Watch) read(ctx context.Context, take func(WatchEvent) bool) error {
 	defer cancel()
 	silence := time.AfterFunc(w.transport.pacing.watchTimeout, cancel)
 	defer silence.Stop()
-	w.transport.wake(ctx)
+	if err := w.transport.prepare(ctx); err != nil {
+		return err
+	}
 	call, err := w.transport.sessions.WatchSessions(ctx, &pb.WatchSessionsRequest{ResumeToken: w.ResumeToken(), App: w.app})
 	if err != nil {
 		return err

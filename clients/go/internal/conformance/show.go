@@ -56,7 +56,7 @@ func errorOf(err error) object {
 	case errors.Is(err, errUnsupported):
 		return object{"code": err.Error()}
 	case errors.As(err, &failure):
-		shown := inBand(failure)
+		shown := fieldsOf(failure)
 		if failure.Code != sg.ErrUsage {
 			shown["grpc_status"] = rpccode.Code(status.Code(failure)).String()
 		}
@@ -68,8 +68,14 @@ func errorOf(err error) object {
 	}
 }
 
-// inBand shows an error that no gRPC status came with.
-func inBand(e *sg.Error) object {
+// inBand shows why a session was lost, with which no gRPC status came.
+func inBand(err error) object {
+	shown := errorOf(err)
+	shown["grpc_status"] = nil
+	return shown
+}
+
+func fieldsOf(e *sg.Error) object {
 	violations := [][2]string{}
 	for _, each := range e.FieldViolations {
 		violations = append(violations, [2]string{each.Field, each.Description})
