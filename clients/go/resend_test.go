@@ -160,6 +160,19 @@ func TestReadingIsRepeatedWhenTheGatewayIsUnavailable(t *testing.T) {
 	})
 }
 
+func TestReadingFromAGatewayThatDrainsTellsSoInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := (&fakeGateway{get: func(context.Context, *pb.GetSessionRequest) (*pb.GetSessionResponse, error) {
+			return nil, draining(t, time.Second)
+		}}).client(t)
+		_, err := client.Sessions.Get(t.Context(), "sess_a")
+		var failure *Error
+		if !errors.As(err, &failure) || failure.Code != ErrGatewayDraining || failure.Message != "the gateway is shutting down" {
+			t.Errorf("%#v", err)
+		}
+	})
+}
+
 func TestAServerThatCancelsIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := (&fakeGateway{run: func(context.Context, *pb.RunRequest) (*pb.RunResponse, error) {

@@ -10,7 +10,7 @@ import (
 	pb "github.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1"
 )
 
-// New, as the session of a [RunRequest], leases a fresh worker.
+// New is the session of a [RunRequest] that leases a fresh worker.
 const New = "new"
 
 // RunRequest asks for one call. Only App is required.

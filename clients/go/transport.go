@@ -2,6 +2,7 @@ package sessiongateway
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -106,7 +107,7 @@ func (t *transport) run(ctx context.Context, request *pb.RunRequest) (*RunResult
 
 // failure returns what the error of an RPC means. The context is the caller's own: whoever cancelled it knows.
 func (t *transport) failure(ctx context.Context, err error, bare RunState) *Error {
-	st := status.Convert(err)
+	st := statusOf(err)
 	e := fromStatus(st, bare)
 	if detailsOf(st).fromGateway() {
 		return e
@@ -119,6 +120,15 @@ func (t *transport) failure(ctx context.Context, err error, bare RunState) *Erro
 		return &Error{Code: ErrUnavailable, Message: "the server went away without an answer", RunState: bare}
 	}
 	return e
+}
+
+// statusOf returns the status inside of what gRPC says about its attempts.
+func statusOf(err error) *status.Status {
+	var inner interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &inner) {
+		return inner.GRPCStatus()
+	}
+	return status.Convert(err)
 }
 
 // sending tells whether any of a request has left for the network.
