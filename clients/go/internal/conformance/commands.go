@@ -20,7 +20,7 @@ type object map[string]any
 type fields struct {
 	Client         string   `json:"client"`
 	Address        string   `json:"address"`
-	APIKey         *string  `json:"api_key"`
+	APIKey         string   `json:"api_key"`
 	TLS            *tlsFile `json:"tls"`
 	Timeout        *float64 `json:"timeout"`
 	Params         params   `json:"params"`
@@ -121,10 +121,8 @@ func (c *commands) closeAll() {
 }
 
 func (c *commands) connect(_ context.Context, f *fields) (object, error) {
-	options := []sg.Option{sg.WithAddress(f.Address), sg.WithDialOptions(beginnings)}
-	if f.APIKey != nil {
-		options = append(options, sg.WithAPIKey(*f.APIKey))
-	}
+	// The empty key is none, where leaving it out would mean that of the environment.
+	options := []sg.Option{sg.WithAddress(f.Address), sg.WithAPIKey(f.APIKey), sg.WithDialOptions(beginnings)}
 	if f.Timeout != nil {
 		options = append(options, sg.WithTimeout(seconds(*f.Timeout)))
 	}

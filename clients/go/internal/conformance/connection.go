@@ -55,8 +55,8 @@ func rawRun(ctx context.Context, f *fields) (object, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	if f.APIKey != nil {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+*f.APIKey)
+	if f.APIKey != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+f.APIKey)
 	}
 	response, err := pb.NewSessionServiceClient(conn).Run(ctx, &request, grpc.WaitForReady(true))
 	if err != nil {
