@@ -52,7 +52,7 @@ func (t *transport) within(ctx context.Context) (context.Context, context.Cancel
 }
 
 // prepare has a connection that could not be made tried again now, instead of after its backoff. It returns the status
-// of a context that is over: gRPC itself would send some of those requests.
+// of a context that is over, so that nothing is sent then, whatever gRPC does.
 func (t *transport) prepare(ctx context.Context) error {
 	for range t.pacing.wakeAttempts {
 		if ctx.Err() != nil || t.conn.GetState() != connectivity.TransientFailure {
