@@ -211,7 +211,7 @@ impl Conversation<'_> {
         let opening = stub.stream_keepalive(request);
         tokio::pin!(opening);
         let mut answers: Option<Streaming<v1::StreamKeepaliveResponse>> = None;
-        let mut sent = ask(&questions, renewer.to_ask(true));
+        let mut sent = ask(&questions, &renewer.to_ask(true));
         let mut spread = spread();
         loop {
             let (moment, overdue) = match self.wait(sent, spread) {
@@ -228,13 +228,13 @@ impl Conversation<'_> {
                     self.answered = true;
                 }
                 () = renewer.changed.notified() => {
-                    ask(&questions, renewer.to_ask(false));
+                    ask(&questions, &renewer.to_ask(false));
                 }
                 () = tokio::time::sleep_until(moment) => {
                     if overdue {
                         return Err(broken("no answer in time"));
                     }
-                    sent = ask(&questions, renewer.to_ask(true));
+                    sent = ask(&questions, &renewer.to_ask(true));
                     spread = self::spread();
                 }
             }
@@ -268,7 +268,7 @@ fn spread() -> f64 {
 
 /// Sends the ids, and returns when that was. A queue without a bound holds no more than is renewed until an answer is
 /// overdue.
-fn ask(questions: &mpsc::UnboundedSender<v1::StreamKeepaliveRequest>, session_ids: Vec<String>) -> Instant {
+fn ask(questions: &mpsc::UnboundedSender<v1::StreamKeepaliveRequest>, session_ids: &[String]) -> Instant {
     for batch in session_ids.chunks(IDS_PER_MESSAGE) {
         // The stream that is gone tells so where its answers are read.
         let _ = questions.send(v1::StreamKeepaliveRequest { session_ids: batch.to_vec() });

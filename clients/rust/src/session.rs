@@ -14,13 +14,16 @@ use crate::{
     stream::{Part, Parts, RunStream, parts},
 };
 
+/// Hears why a session was lost.
+pub(crate) type OnLost = Box<dyn Fn(&Error) + Send + Sync>;
+
 /// What a session handle is made with.
 #[must_use]
 pub struct SessionOptions {
     pub(crate) app: String,
     pub(crate) session_timeout: Option<i32>,
     pub(crate) keepalive: bool,
-    pub(crate) on_lost: Option<Box<dyn Fn(&Error) + Send + Sync>>,
+    pub(crate) on_lost: Option<OnLost>,
 }
 
 impl SessionOptions {

@@ -34,9 +34,19 @@ struct Known {
     info: Option<SessionInfo>,
     lost: Option<Error>,
     /// The task to which a stream that opens the session has given an output, and which may be busy with it now.
-    reader: Option<Option<task::Id>>,
+    reader: Option<Reader>,
     closed: bool,
     ended: bool,
+}
+
+/// A task; `None` is the one that a runtime was entered with, which has no id.
+#[derive(PartialEq)]
+struct Reader(Option<task::Id>);
+
+impl Reader {
+    fn current() -> Self {
+        Self(task::try_id())
+    }
 }
 
 impl Shared {
@@ -110,7 +120,7 @@ impl Shared {
 
     /// A task that waited for a stream which waits for this very task would wait for ever.
     fn refuse_own_reader(&self) -> Result<()> {
-        if self.lock().reader == Some(task::try_id()) {
+        if self.lock().reader == Some(Reader::current()) {
             let message =
                 "the session is being opened by a stream: read it to its end, or drop it, before the next call";
             return Err(Error::usage(message));
@@ -223,7 +233,7 @@ impl Turn {
     /// Remembers that whoever reads the stream that opens the session is given an output now.
     pub(crate) fn read_by_this_task(&self) {
         if self.is_opening() {
-            self.shared.lock().reader = Some(task::try_id());
+            self.shared.lock().reader = Some(Reader::current());
         }
     }
 }

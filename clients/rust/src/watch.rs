@@ -206,16 +206,16 @@ impl Reader {
         let transport = &self.options.transport;
         let silence = Deadline::after(Some(transport.pacing.watch_timeout));
         let read = async {
-            let call = match &mut self.call {
-                Some(call) => call,
-                None => {
-                    let (resume_token, app) = (self.position.clone(), self.options.app.clone());
-                    let message = v1::WatchSessionsRequest { resume_token, app };
-                    let request = transport.request(message, Deadline::after(None));
-                    self.call.insert(transport.sessions().watch_sessions(request).await?.into_inner())
-                }
-            };
-            call.message().await
+            if self.call.is_none() {
+                let (resume_token, app) = (self.position.clone(), self.options.app.clone());
+                let message = v1::WatchSessionsRequest { resume_token, app };
+                let request = transport.request(message, Deadline::after(None));
+                self.call = Some(transport.sessions().watch_sessions(request).await?.into_inner());
+            }
+            match &mut self.call {
+                Some(call) => call.message().await,
+                None => Ok(None),
+            }
         };
         tokio::select! {
             read = read => match read {
