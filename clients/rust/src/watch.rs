@@ -75,22 +75,18 @@ impl WatchOptions {
     /// The gateway cannot be reached, or refuses the token or the app.
     pub async fn open(self) -> Result<Watch> {
         let token = Arc::new(Mutex::new(self.resume_token.clone()));
-        let mut reader =
-            Reader { position: self.resume_token.clone(), options: self, call: None, attempt: 0, standing: false };
+        let mut reader = Reader::new(self);
         let first = reader.next().await?;
-        let state = (reader, Some(first), Arc::clone(&token));
+        let first = reader.shown(first, &token);
+        let state = (reader, first, Arc::clone(&token));
         let events = stream::unfold(state, |(mut reader, mut first, token)| async move {
             loop {
-                let event = match first.take() {
-                    Some(event) => Ok(event),
-                    None => reader.next().await,
-                };
-                match event {
-                    Ok(event) if event.event == SessionEvent::Watching && !reader.options.show_watching => {
-                        // No event that was read is on its way to the caller now: each step yields one.
-                        remember(&token, event.resume_token);
-                    }
-                    event => return Some((event, (reader, first, token))),
+                if let Some(event) = first.take() {
+                    return Some((Ok(event), (reader, None, token)));
+                }
+                match reader.next().await {
+                    Ok(event) => first = reader.shown(event, &token),
+                    Err(error) => return Some((Err(error), (reader, None, token))),
                 }
             }
         });
@@ -170,6 +166,20 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(options: WatchOptions) -> Self {
+        Self { position: options.resume_token.clone(), options, call: None, attempt: 0, standing: false }
+    }
+
+    /// Returns the event unless it is hidden. Then its token is taken note of here: no event that was read is on its way
+    /// to the caller meanwhile, since each step yields one.
+    fn shown(&self, event: WatchEvent, token: &Mutex<String>) -> Option<WatchEvent> {
+        if event.event == SessionEvent::Watching && !self.options.show_watching {
+            remember(token, event.resume_token);
+            return None;
+        }
+        Some(event)
+    }
+
     async fn next(&mut self) -> Result<WatchEvent> {
         let transport = Arc::clone(&self.options.transport);
         loop {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sessiongateway::{
     Error, Run, RunState, SessionEvent,
@@ -20,8 +20,8 @@ fn draining() -> Status {
     refusal(ErrorCode::GatewayDraining, Code::Unavailable)
 }
 
-fn partial() -> Result<v1::RunStreamResponse, Status> {
-    Ok(v1::RunStreamResponse { part: Some(Part::PartialJson(b"{}".to_vec())) })
+fn partial() -> v1::RunStreamResponse {
+    v1::RunStreamResponse { part: Some(Part::PartialJson(b"{}".to_vec())) }
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_stream_is_sent_again_before_its_first_part_only() {
         let scripts = Scripts {
             run_stream: Some(Box::new(|count, _| match count {
                 0 => Ok(vec![Err(draining())]),
-                _ => Ok(vec![partial(), Err(draining())]),
+                _ => Ok(vec![Ok(partial()), Err(draining())]),
             })),
             ..Scripts::default()
         };
@@ -117,7 +117,7 @@ async fn a_stream_without_a_result_has_failed() {
     within(async {
         let scripts = Scripts {
             // The second part is of a kind that only a newer gateway knows.
-            run_stream: Some(Box::new(|_, _| Ok(vec![partial(), Ok(v1::RunStreamResponse { part: None })]))),
+            run_stream: Some(Box::new(|_, _| Ok(vec![Ok(partial()), Ok(v1::RunStreamResponse { part: None })]))),
             ..Scripts::default()
         };
         let (gateway, serving) = Scripted::start(scripts).await;
@@ -183,6 +183,30 @@ async fn renewals_go_on_over_a_new_stream() {
         drop(renewals);
         // With nothing left to renew the client leaves the stream.
         assert!(!matches!(second.asked.message().await, Ok(Some(_))));
+        serving.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn renewals_come_at_a_third_of_the_timeout() {
+    within(async {
+        let (sender, mut conversations) = mpsc::unbounded_channel();
+        let (gateway, serving) = Scripted::start(Scripts { keepalive: Some(sender), ..Scripts::default() }).await;
+        let _renewals = gateway.client().keepalive(["sess_1"]);
+        let mut conversation = conversations.recv().await.unwrap();
+        conversation.asked.message().await.unwrap().unwrap();
+        let mut asked = Instant::now();
+        for _ in 0..3 {
+            let session = v1::Session { session_timeout: 1, ..v1::Session::default() };
+            let outcome = Some(Outcome::Session(session));
+            let answer = v1::StreamKeepaliveResponse { session_id: "sess_1".into(), outcome };
+            conversation.answers.send(Ok(answer)).unwrap();
+            conversation.asked.message().await.unwrap().unwrap();
+            // 0.8 to 1 of a third. A busy machine is late, but never early.
+            assert!(asked.elapsed() > Duration::from_millis(250), "{:?}", asked.elapsed());
+            asked = Instant::now();
+        }
         serving.abort();
     })
     .await;

@@ -23,33 +23,46 @@ pub async fn within<T>(test: impl Future<Output = T>) -> T {
 pub struct Gateway {
     process: Child,
     pub address: String,
+    apps: &'static [&'static str],
     data: Option<TempDir>,
 }
 
 impl Gateway {
-    pub async fn start() -> Self {
-        Self::serve(tempfile::tempdir().expect("a place for data"), "127.0.0.1:0", "end").await
+    pub async fn start(apps: &'static [&'static str]) -> Self {
+        Self::serve(tempfile::tempdir().expect("a place for data"), apps, "127.0.0.1:0", "end").await
     }
 
     /// One whose sessions live on when it stops.
-    pub async fn start_keeping() -> Self {
-        Self::serve(tempfile::tempdir().expect("a place for data"), "127.0.0.1:0", "keep").await
+    pub async fn start_keeping(apps: &'static [&'static str]) -> Self {
+        Self::serve(tempfile::tempdir().expect("a place for data"), apps, "127.0.0.1:0", "keep").await
     }
 
     /// Stops, and starts again on the same data and port; sessions end with the new one.
     pub async fn restart(mut self) -> Self {
         self.terminate();
         let data = self.data.take().expect("its data");
-        Self::serve(data, &self.address, "end").await
+        Self::serve(data, self.apps, &self.address, "end").await
     }
 
-    async fn serve(data: TempDir, listen: &str, drain: &str) -> Self {
+    async fn serve(data: TempDir, apps: &'static [&'static str], listen: &str, drain: &str) -> Self {
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let sgw = std::env::var_os("SGW_COMMAND").map_or_else(|| here.join("../../.venv/bin/sgw"), PathBuf::from);
         let mut command = Command::new(&sgw);
-        command.args(["serve", "--listen", listen, "--drain", drain, "--drain-grace", "1", "--log-level", "error"]);
+        command.args([
+            "serve",
+            "--listen",
+            listen,
+            "--drain",
+            drain,
+            "--drain-grace",
+            "1",
+            "--log-level",
+            "error",
+            "--min-idle",
+            "1",
+        ]);
         command.arg("--data-dir").arg(data.path());
-        for app in ["kv", "interpreter", "sql"] {
+        for app in apps {
             command.arg("--app").arg(format!("{app}={}", here.join("../../examples").join(app).display()));
         }
         let started = command.stdout(Stdio::piped()).spawn();
@@ -59,7 +72,7 @@ impl Gateway {
             lines.find_map(|line| line.strip_prefix("listening on ").map(ToOwned::to_owned))
         });
         let address = listening.await.expect("a line").expect("the gateway listens");
-        Self { process, address, data: Some(data) }
+        Self { process, address, apps, data: Some(data) }
     }
 
     pub fn client(&self) -> Client {
