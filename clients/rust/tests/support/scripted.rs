@@ -16,6 +16,7 @@ use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
 };
+use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::{Code, Request, Response, Status, Streaming, codegen::tokio_stream::Stream, transport::Server};
 use tonic_types::pb;
 
@@ -52,13 +53,22 @@ impl Scripted {
     pub async fn start(scripts: Scripts) -> (Self, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let this = Self { scripts: Arc::new(scripts), counts: Arc::default(), address };
+        let this = Self::new(scripts, &address);
         let service = SessionServiceServer::new(this.clone());
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
         let serving = tokio::spawn(async move {
             Server::builder().add_service(service).serve_with_incoming(incoming).await.expect("it serves");
         });
         (this, serving)
+    }
+
+    pub fn new(scripts: Scripts, address: &str) -> Self {
+        Self { scripts: Arc::new(scripts), counts: Arc::default(), address: address.to_owned() }
+    }
+
+    /// The service, for callers that the check lets through.
+    pub fn service_with<F: Interceptor>(self, check: F) -> InterceptedService<SessionServiceServer<Self>, F> {
+        SessionServiceServer::with_interceptor(self, check)
     }
 
     /// How often a method was asked.
