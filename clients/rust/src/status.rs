@@ -37,14 +37,22 @@ pub(crate) fn from_status(status: &Status, run_state: Option<RunState>) -> Error
     }
     if let Some(cause) = status.source() {
         // Made here, by the connection: whatever tonic takes a broken one for, it is one case for callers.
-        let code = if is_timeout(cause) { Code::DeadlineExceeded } else { Code::Unavailable };
-        return transport_error(code, chain(cause), run_state);
+        return if is_timeout(cause) {
+            deadline_error(run_state)
+        } else {
+            transport_error(Code::Unavailable, chain(cause), run_state)
+        };
     }
     match status.code() {
         // Nobody here cancelled it: a server that is stopped answers so what it had not yet looked at.
         Code::Cancelled => transport_error(Code::Unavailable, "the server went away without an answer", run_state),
         code => transport_error(code, status.message(), run_state),
     }
+}
+
+/// Returns the error of a request whose time is over, as its caller's side has found.
+pub(crate) fn deadline_error(run_state: Option<RunState>) -> Error {
+    transport_error(Code::DeadlineExceeded, "the time given by the caller is over", run_state)
 }
 
 /// Returns the error of a status that no gateway made.

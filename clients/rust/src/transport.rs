@@ -14,7 +14,7 @@ use crate::{
     link::{Link, Sent},
     model::RunState,
     pacing::{Deadline, Pacing},
-    status::{from_status, transport_error},
+    status::{deadline_error, from_status, transport_error},
     v1::{self, app_service_client::AppServiceClient, session_service_client::SessionServiceClient},
 };
 
@@ -145,10 +145,12 @@ impl Transport {
             () = self.closed() => {
                 Err(transport_error(Code::Cancelled, "the client was closed during the request", run_state()))
             }
-            done = work => done.map_err(|status| from_status(&status, run_state())),
-            () = deadline.passed() => {
-                Err(transport_error(Code::DeadlineExceeded, "the time given by the caller is over", run_state()))
+            // Looked at before the work: what has no time is not sent.
+            () = std::future::ready(()), if deadline.remaining() == Some(Duration::ZERO) => {
+                Err(deadline_error(run_state()))
             }
+            done = work => done.map_err(|status| from_status(&status, run_state())),
+            () = deadline.passed() => Err(deadline_error(run_state())),
         }
     }
 

@@ -118,6 +118,8 @@ async fn a_server_that_says_nothing_is_left_at_the_deadline() {
         let silent = client(&listener.local_addr().unwrap().to_string()).with_timeout(Duration::from_millis(200));
         let error = silent.run(Run::new("kv")).await.unwrap_err();
         assert!(matches!(error, Error::DeadlineExceeded(_)), "{error}");
+        let error = silent.with_timeout(Duration::ZERO).run(Run::new("kv")).await.unwrap_err();
+        assert_eq!((error.code(), error.run_state()), ("DEADLINE_EXCEEDED", Some(RunState::NotStarted)));
         let error = silent.sessions().get("sess_1").await.unwrap_err();
         assert_eq!((error.code(), error.run_state()), ("DEADLINE_EXCEEDED", None));
     })

@@ -30,8 +30,8 @@ fn signed_by(authority: &Authority) -> (String, String) {
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
-/// Serves with a certificate of the authority, to callers that have one, too, if `mutual`. Tells who called.
-async fn serve(authority: &Authority, mutual: bool) -> String {
+/// Serves with a certificate of the authority, to callers that have one, too, if `mutual`. Returns the address.
+fn serve(authority: &Authority, mutual: bool) -> String {
     let (certificate, key) = signed_by(authority);
     let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
     if mutual {
@@ -47,7 +47,7 @@ async fn serve(authority: &Authority, mutual: bool) -> String {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = incoming.local_addr().unwrap().to_string();
     let service = Scripted::new(scripts, &address).service_with(|request: tonic::Request<()>| {
-        match request.metadata().get("authorization").map(|value| value.as_bytes()) {
+        match request.metadata().get("authorization").map(tonic::metadata::MetadataValue::as_bytes) {
             Some(b"Bearer key") => Ok(request),
             _ => Err(Status::unauthenticated("no key")),
         }
@@ -65,7 +65,7 @@ fn client(address: &str, tls: Tls) -> Client {
 async fn a_gateway_is_trusted_by_its_authority() {
     within(async {
         let authority = authority();
-        let address = serve(&authority, false).await;
+        let address = serve(&authority, false);
         let info = client(&address, Tls::ca_pem(authority.pem())).sessions().get("sess_1").await.unwrap();
         assert_eq!(info.id, "sess_1");
         let stranger = client(&address, Tls::ca_pem(self::authority().pem()));
@@ -78,7 +78,7 @@ async fn a_gateway_is_trusted_by_its_authority() {
 async fn a_caller_shows_its_own_certificate() {
     within(async {
         let authority = authority();
-        let address = serve(&authority, true).await;
+        let address = serve(&authority, true);
         let (certificate, key) = signed_by(&authority);
         let known = client(&address, Tls::ca_pem(authority.pem()).identity_pem(certificate, key));
         known.sessions().get("sess_1").await.unwrap();
@@ -92,7 +92,7 @@ async fn a_caller_shows_its_own_certificate() {
 async fn without_the_key_a_caller_is_refused() {
     within(async {
         let authority = authority();
-        let address = serve(&authority, false).await;
+        let address = serve(&authority, false);
         let builder = Client::builder().address(address).api_key("other").tls(Tls::ca_pem(authority.pem()));
         let error = builder.build().unwrap().sessions().get("sess_1").await.unwrap_err();
         assert_eq!(error.code(), "UNAUTHENTICATED");

@@ -12,8 +12,6 @@ use crate::answers;
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Command {
-    #[serde(deserialize_with = "present")]
-    pub id: i64,
     pub op: String,
     pub target: Option<i64>,
     pub client: String,
@@ -37,11 +35,6 @@ pub struct Command {
     pub function: Option<String>,
     pub request_id: Option<String>,
     pub request: Option<String>,
-}
-
-/// A number; unlike the default of a struct it must be there.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    i64::deserialize(deserializer)
 }
 
 /// Where the certificates are.

@@ -11,6 +11,7 @@ mod stream_commands;
 
 use std::{collections::HashMap, io::Write as _, pin::Pin, sync::Arc};
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -31,24 +32,23 @@ async fn main() -> std::io::Result<()> {
     let mut pending: HashMap<i64, oneshot::Sender<()>> = HashMap::new();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        let Ok(command) = serde_json::from_str::<Command>(&line) else {
-            // Whoever sent this finds out which one it was, if it has an id at all.
-            let id = serde_json::from_str::<Value>(&line).ok().and_then(|object| object.get("id").cloned());
-            answer(&id.unwrap_or_default(), Err(Fault::Unsupported));
+        let object: Value = serde_json::from_str(&line).unwrap_or_default();
+        let id = object["id"].as_i64();
+        let (Some(id), Ok(command)) = (id, Command::deserialize(object)) else {
+            answer(&id.into(), Err(Fault::Unsupported));
             continue;
         };
         pending.retain(|_, cancel| !cancel.is_closed());
         if command.op == "cancel" {
             let target = command.target.and_then(|target| pending.remove(&target));
-            answer(&command.id.into(), Ok(json!({})));
+            answer(&id.into(), Ok(json!({})));
             if let Some(cancel) = target {
                 let _ = cancel.send(());
             }
             continue;
         }
         let (cancel, cancelled) = oneshot::channel();
-        pending.insert(command.id, cancel);
-        let id = command.id;
+        pending.insert(id, cancel);
         let after_cancel = AfterCancel::of(&command, &objects);
         let work = begin(command, &objects);
         tokio::spawn(async move {
