@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::stream;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::sync::watch;
 
 use crate::{
     client::Client,
@@ -76,8 +76,9 @@ impl fmt::Debug for SessionOptions {
 /// goes to the session's own app and version, also when a newer one has been deployed. A session that has finished is never
 /// replaced: its calls fail.
 ///
-/// [`end`](Self::end) ends it. A handle that is dropped without that ends it too, in the background and as well as it can:
-/// a runtime that stops at once may not get to it, and then the session expires by itself. [`Client::close`] waits for it.
+/// [`end`](Self::end) ends it. A handle that is dropped without that ends it too, in the background of the runtime on which
+/// it was opened. A runtime that stops at once may not get to it, and then the session expires by itself: [`Client::close`]
+/// waits for it.
 pub struct Session {
     client: Client,
     shared: Arc<Shared>,
@@ -213,7 +214,7 @@ async fn end(client: &Client, shared: &Arc<Shared>) -> Result<Option<SessionInfo
 }
 
 fn end_later(client: &Client, shared: &Arc<Shared>) {
-    let Ok(runtime) = Handle::try_current() else { return };
+    let Some(runtime) = shared.runtime() else { return };
     let (client, shared) = (client.clone(), Arc::clone(shared));
     let pending = client.ends.begin();
     runtime.spawn(async move {

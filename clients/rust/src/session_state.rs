@@ -1,8 +1,12 @@
 //! What a session handle knows, and how its calls take turns until one of them has opened the session.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::{
+    runtime::Handle,
     sync::{OwnedMutexGuard, watch},
     task,
 };
@@ -35,6 +39,8 @@ struct Known {
     lost: Option<Error>,
     /// The task to which a stream that opens the session has given an output, and which may be busy with it now.
     reader: Option<Reader>,
+    /// Where the session was opened; whoever drops its handle may be elsewhere.
+    runtime: Option<Handle>,
     closed: bool,
     ended: bool,
 }
@@ -133,6 +139,7 @@ impl Shared {
         let mut known = self.lock();
         if turn.is_opening() {
             known.id = Some(result.session_id.clone());
+            known.runtime = Handle::try_current().ok();
         }
         if result.session.is_some() {
             known.info.clone_from(&result.session);
@@ -168,6 +175,10 @@ impl Shared {
         if known.ended { None } else { known.id.clone() }
     }
 
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        self.lock().runtime.clone()
+    }
+
     pub(crate) fn ended(&self, info: Option<SessionInfo>) {
         let mut known = self.lock();
         known.ended = true;
@@ -199,7 +210,8 @@ impl Listener for Shared {
                 self.lock().lost = Some(error.clone());
                 self.changes.send_replace(());
                 if let Some(hear) = &self.options.on_lost {
-                    hear(error);
+                    // The renewals of the other sessions must go on; the panic has been reported by its hook.
+                    let _ = catch_unwind(AssertUnwindSafe(|| hear(error)));
                 }
             }
         }

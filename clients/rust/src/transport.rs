@@ -84,7 +84,7 @@ impl Transport {
     {
         let mut attempt = 0;
         loop {
-            let answer = call(self.request(message.clone(), deadline));
+            let answer = Box::pin(call(self.request(message.clone(), deadline)));
             let error = match self.bounded(deadline, None, answer).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(error) => error,
@@ -105,7 +105,7 @@ impl Transport {
         let mut request = self.request(message, deadline);
         request.extensions_mut().insert(sent.clone());
         let mut stub = self.sessions();
-        Ok(self.bounded(deadline, Some(&sent), stub.run(request)).await?.into_inner())
+        Ok(self.bounded(deadline, Some(&sent), Box::pin(stub.run(request))).await?.into_inner())
     }
 
     /// Sends a run that answers in parts, once.
@@ -118,7 +118,7 @@ impl Transport {
         let mut request = self.request(message, deadline);
         request.extensions_mut().insert(sent.clone());
         let mut stub = self.sessions();
-        Ok(self.bounded(deadline, Some(&sent), stub.run_stream(request)).await?.into_inner())
+        Ok(self.bounded(deadline, Some(&sent), Box::pin(stub.run_stream(request))).await?.into_inner())
     }
 
     /// Returns the next part of a run's answer; `None` when it ended well.
@@ -132,7 +132,7 @@ impl Transport {
         self.bounded(deadline, Some(&sent), parts.message()).await
     }
 
-    /// Waits for work, but no longer than the deadline and the client allow. `sent` belongs to a run.
+    /// Waits for work, which callers box because that of a stub is large, but no longer than the deadline and the client allow. `sent` belongs to a run.
     async fn bounded<T>(
         &self,
         deadline: Deadline,
