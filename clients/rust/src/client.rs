@@ -183,10 +183,17 @@ impl ClientBuilder {
     /// [`Error::Usage`] if the address is not `HOST:PORT`, the key cannot be sent, or a certificate cannot be used.
     pub fn build(self) -> Result<Client> {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let address = self.address.clone().or_else(|| set("SGW_ADDRESS")).unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-        let key = self.api_key.clone().or_else(|| set("SGW_API_KEY")).filter(|key| !key.is_empty());
+        let address = self.address.or_else(|| set("SGW_ADDRESS")).unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+        let key = self.api_key.or_else(|| set("SGW_API_KEY")).filter(|key| !key.is_empty());
         let authorization = key.map(|key| authorization(&key)).transpose()?;
-        let transport = Arc::new(Transport::new(self.endpoint(&address)?, authorization, self.pacing));
+        #[cfg(feature = "tls")]
+        let endpoint = match self.tls {
+            Some(tls) => encrypted(endpoint("https", &address)?, tls)?,
+            None => endpoint("http", &address)?,
+        };
+        #[cfg(not(feature = "tls"))]
+        let endpoint = endpoint("http", &address)?;
+        let transport = Arc::new(Transport::new(endpoint, authorization, self.pacing));
         Ok(Client {
             renewer: Renewer::new(Arc::clone(&transport)),
             transport,
@@ -194,27 +201,23 @@ impl ClientBuilder {
             timeout: self.timeout,
         })
     }
+}
 
-    fn endpoint(&self, address: &str) -> Result<Endpoint> {
-        let malformed = || Error::usage(format!("the address of the gateway must be HOST:PORT, not {address:?}"));
-        let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
-        if host.is_empty() || port.parse::<u16>().is_err() {
-            return Err(malformed());
-        }
-        #[cfg(feature = "tls")]
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        #[cfg(not(feature = "tls"))]
-        let scheme = "http";
-        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| malformed())?;
-        let endpoint = endpoint.user_agent(USER_AGENT).map_err(|_| malformed())?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = self.tls.clone() {
-            return endpoint
-                .tls_config(tls.into_config())
-                .map_err(|error| Error::usage(format!("TLS cannot be set up: {}", crate::status::chain(&error))));
-        }
-        Ok(endpoint)
+/// Where to connect.
+fn endpoint(scheme: &str, address: &str) -> Result<Endpoint> {
+    let malformed = || Error::usage(format!("the address of the gateway must be HOST:PORT, not {address:?}"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(malformed());
     }
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| malformed())?;
+    endpoint.user_agent(USER_AGENT).map_err(|_| malformed())
+}
+
+#[cfg(feature = "tls")]
+fn encrypted(endpoint: Endpoint, tls: Tls) -> Result<Endpoint> {
+    let encrypted = endpoint.tls_config(tls.into_config());
+    encrypted.map_err(|error| Error::usage(format!("TLS cannot be set up: {}", crate::status::chain(&error))))
 }
 
 fn authorization(key: &str) -> Result<MetadataValue<Ascii>> {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use prost_types::Timestamp;
 use serde_json::{Map, Value, json};
-use sessiongateway::{AppFailure, Error, FieldViolation, RunResult, SessionInfo, WorkerExit};
+use sessiongateway::{AppFailure, EndReason, Error, FieldViolation, RunResult, RunState, SessionInfo, WorkerExit};
 use tonic::Code;
 
 pub fn result(result: &RunResult) -> Value {
@@ -22,7 +22,7 @@ pub fn session(info: &SessionInfo) -> Value {
         "app": info.app,
         "version": info.version,
         "status": info.status.as_word(),
-        "end_reason": info.end_reason.map(|reason| reason.as_word()),
+        "end_reason": info.end_reason.map(EndReason::as_word),
         "worker_id": info.worker_id,
         "session_timeout": info.session_timeout.as_secs(),
         "created_at": info.created_at.map(moment),
@@ -44,10 +44,10 @@ pub fn error(error: &Error) -> Value {
         "grpc_status": failure.grpc_status.map(grpc_name),
         "class": error.name(),
         "session_id": failure.session_id,
-        "run_state": failure.run_state.map(|state| state.as_word()),
+        "run_state": failure.run_state.map(RunState::as_word),
         "retry_after": failure.retry_after.map(|delay| delay.as_secs_f64()),
         "http_status": failure.http_status,
-        "end_reason": failure.end_reason.map(|reason| reason.as_word()),
+        "end_reason": failure.end_reason.map(EndReason::as_word),
         "call_id": failure.call_id,
         "field_violations": if violations.is_empty() { Value::Null } else { violations.into() },
         "app_failure": failure.app_failure.as_ref().map(app_failure),

@@ -122,6 +122,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    #[allow(clippy::needless_pass_by_value, reason = "made for `map_err`, which gives the error away")]
     pub fn usage(error: impl ToString) -> Self {
         Self::Usage(error.to_string())
     }

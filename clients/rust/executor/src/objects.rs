@@ -95,9 +95,9 @@ pub struct Objects {
 
 impl Objects {
     pub async fn close_all(&self) {
-        self.streams.take_all().iter().for_each(|stream| stream.close());
-        self.watches.take_all().iter().for_each(|watch| watch.close());
-        self.renewals.take_all().iter().for_each(|renewal| renewal.close());
+        self.streams.take_all().iter().for_each(Open::close);
+        self.watches.take_all().iter().for_each(Open::close);
+        self.renewals.take_all().iter().for_each(Open::close);
         for handle in self.handles.take_all() {
             // Nobody is left to be told.
             let _ = handle.end().await;

@@ -95,7 +95,7 @@ async fn watch_next(watch: &Open<Watch>, timeout: Option<Duration>) -> Result<Va
 }
 
 async fn watch_close(watch: &Open<Watch>) -> Result<Value, Fault> {
-    let token = watch.finish(|watch| watch.resume_token()).await;
+    let token = watch.finish(Watch::resume_token).await;
     Ok(json!({"resume_token": token}))
 }
 
