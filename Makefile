@@ -31,7 +31,7 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos clients check-clients conformance check check-format check-code check-types check-layers check-protos check-generate check-docs \
+.PHONY: help demo test serve chaos clients compare-clients conformance check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
 help: ## list the targets
@@ -55,7 +55,7 @@ test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
 clients: $(INSTALLED) ## build, check and test the clients of other languages (CLIENT=)
 	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) build check test
 
-check-clients: $(INSTALLED) $(GENERATOR) ## stubs of other languages are what the protos give (CLIENT=)
+compare-clients: $(INSTALLED) $(GENERATOR) ## stubs of other languages are what the protos give (CLIENT=)
 	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) compare
 
 chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (180), and check every answer

@@ -1,7 +1,9 @@
 """The files of this tree, for tests that read them as text."""
 
 import os
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tools.paths import ROOT
@@ -9,7 +11,6 @@ from tools.paths import ROOT
 # Not ours, or not kept: environments, caches, what builds write.
 _PRUNED = {"build", "dist", "node_modules", "target", "__pycache__"}
 _HIDDEN_BUT_OURS = {".ci", ".github"}
-_GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
 def files(*suffixes: str) -> Iterator[Path]:
@@ -22,8 +23,20 @@ def files(*suffixes: str) -> Iterator[Path]:
 
 
 def handwritten(*suffixes: str) -> Iterator[Path]:
-    """Yield as `files` does, without generated code."""
-    return (path for path in files(*suffixes) if not path.name.endswith(_GENERATED))
+    """Yield as `files` does, without generated code: what .gitattributes says is generated."""
+    return (path for path in files(*suffixes) if path not in _generated())
+
+
+@cache
+def _generated() -> frozenset[Path]:
+    command = ["git", "check-attr", "-z", "--stdin", "linguist-generated"]
+    paths = "\0".join(name_of(path) for path in files())
+    answer = subprocess.run(command, cwd=ROOT, input=paths, check=True, capture_output=True, text=True).stdout
+    # Path, attribute and state of each, one after another.
+    words = answer.split("\0")
+    return frozenset(
+        ROOT / name for name, state in zip(words[::3], words[2::3], strict=False) if state in ("set", "true")
+    )
 
 
 def name_of(path: Path) -> str:
