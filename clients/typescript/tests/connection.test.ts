@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http2';
 import type { ServerHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import { Inference } from '../src/client.js';
 import { Connection } from '../src/connection.js';
 import type { SessionGatewayError } from '../src/errors.js';
+import { DEFAULT_PACING } from '../src/pacing.js';
 import { VERSION } from '../src/version.js';
 import { deferred, failureOf, test } from './support/testing.js';
 
@@ -17,7 +19,12 @@ test('a connection that the gateway closes at the moment when it is given up rai
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());
 
-  const connection = new Connection(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const connection = new Connection(
+    `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    {},
+    {},
+    DEFAULT_PACING,
+  );
   const stream = await connection.request('POST', '/', {}, {});
   const { session } = stream;
   assert.ok(session);
@@ -72,4 +79,37 @@ test('details that cannot be read do not hide the status, in trailers and withou
   for (const failure of (await Promise.all(requests.map(failureOf))) as SessionGatewayError[]) {
     assert.deepEqual([failure.code, failure.message], ['ABORTED', 'kept']);
   }
+});
+
+test('a host that takes connections and says nothing is UNAVAILABLE after a while, encrypted or not', async (t) => {
+  const server = createTcpServer();
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).resume();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const pacing = { connectTimeout: 50, repeatAttempts: 1 };
+  const plain = new Inference({ address, pacing });
+  const encrypted = new Inference({ address, pacing, tls: {} });
+  t.after(async () => {
+    await Promise.all([plain.close(), encrypted.close()]);
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    server.close();
+  });
+  const failures = await Promise.all(
+    [plain, encrypted].flatMap((client) => [failureOf(client.run({ app: 'kv' })), failureOf(client.sessions.get('x'))]),
+  );
+  assert.deepEqual(
+    (failures as SessionGatewayError[]).map(({ code, runState }) => [code, runState]),
+    [
+      ['UNAVAILABLE', 'unknown'],
+      ['UNAVAILABLE', undefined],
+      ['UNAVAILABLE', 'not_started'],
+      ['UNAVAILABLE', undefined],
+    ],
+  );
 });
