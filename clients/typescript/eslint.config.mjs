@@ -21,6 +21,7 @@ export default defineConfig(
       // An iteration can be asked for more after its end.
       'no-constant-condition': ['error', { checkLoops: false }],
       '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: 'always' }],
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_+$', argsIgnorePattern: '^_+$' }],
       'max-lines': ['error', 300],
     },
   },

@@ -1,6 +1,7 @@
 /** The client. */
 
 import { runRequest } from './convert.js';
+import type { RunRequest } from './gen/sessiongateway/v1/sessions_pb.js';
 import type { JsonObject } from './json.js';
 import { KeepaliveStream } from './keepalive-stream.js';
 import { DEFAULT_PACING } from './pacing.js';
@@ -76,8 +77,8 @@ export class Inference {
    * @throws SessionGatewayError if the run failed; its class says how, its `runState` whether it was applied.
    */
   async run<Output = JsonObject>(params: RunParams, options: RunOptions = {}): Promise<RunResult<Output>> {
-    const { timeoutMs, signal, ...fields } = options;
-    return await this.#runner.run(runRequest({ ...params, ...fields }), this.#runner.deadline(timeoutMs), signal);
+    const { timeoutMs, signal } = options;
+    return await this.#runner.run(merged(params, options), this.#runner.deadline(timeoutMs), signal);
   }
 
   /**
@@ -92,8 +93,8 @@ export class Inference {
     params: RunParams,
     options: RunOptions = {},
   ): RunStream<Partial, Output> {
-    const { timeoutMs, signal, ...fields } = options;
-    const request = runRequest({ ...params, ...fields });
+    const { timeoutMs, signal } = options;
+    const request = merged(params, options);
     return new RunStream((stop) =>
       this.#runner.stream<Output>(
         request,
@@ -131,4 +132,12 @@ export class Inference {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Fields that are there but undefined are none, so they do not win over others. */
+function merged(params: RunParams, { timeoutMs: _, signal: __, ...fields }: RunOptions): RunRequest {
+  return runRequest({
+    ...params,
+    ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
+  });
 }

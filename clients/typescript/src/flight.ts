@@ -2,6 +2,7 @@
 
 import { CancelledError } from './errors.js';
 import type { RunState, SessionGatewayError } from './errors.js';
+import { onAbort } from './signals.js';
 import { fromFailure } from './status.js';
 
 /** A request that its caller can abort, and the client when it is closed; knows why it failed. */
@@ -9,19 +10,17 @@ export class Flight {
   readonly #controller = new AbortController();
   readonly #flights: Set<Flight>;
   readonly #isRun: boolean;
-  readonly #callersSignal: AbortSignal | undefined;
+  readonly #unfollow: () => void;
   #cancelled: { message: string; cause?: unknown } | undefined;
 
   /** Begins; `flights` has it until it ends. */
   constructor(flights: Set<Flight>, isRun: boolean, callersSignal: AbortSignal | undefined) {
     this.#flights = flights;
     this.#isRun = isRun;
-    this.#callersSignal = callersSignal;
     flights.add(this);
-    callersSignal?.addEventListener('abort', this.#followCaller);
-    if (callersSignal?.aborted) {
-      this.#followCaller();
-    }
+    this.#unfollow = onAbort(callersSignal, () => {
+      this.cancel('the request was aborted by its caller', callersSignal?.reason);
+    });
   }
 
   /** Aborted when the request is to be given up. */
@@ -39,7 +38,7 @@ export class Flight {
   /** Must be called when nothing more can come. */
   end(): void {
     this.#flights.delete(this);
-    this.#callersSignal?.removeEventListener('abort', this.#followCaller);
+    this.#unfollow();
   }
 
   /** Returns what went wrong; `cancelledRunState` is what holds of a run that was given up here. */
@@ -51,10 +50,6 @@ export class Flight {
     const runState = this.#isRun ? cancelledRunState : undefined;
     return new CancelledError(message, { runState, grpcStatus: 'CANCELLED', ...cause });
   }
-
-  readonly #followCaller = () => {
-    this.cancel('the request was aborted by its caller', this.#callersSignal?.reason);
-  };
 }
 
 /** The answers of one request that come one by one, read as they are asked for. */

@@ -2,6 +2,7 @@
 
 import { CancelledError, DeadlineExceededError } from './errors.js';
 import type { Clock, Deadline } from './pacing.js';
+import { onAbort } from './signals.js';
 
 /** The right to try to open the session; others wait until it is released. */
 export interface Turn {
@@ -57,15 +58,11 @@ export class Opening {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const settled = new AbortController();
-    const stop = () => {
+    const unfollow = onAbort(signal, () => {
       settled.abort();
-    };
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted) {
-      stop();
-    }
+    });
     await Promise.race([released, clock.sleep(deadline.remaining() ?? Infinity, settled.signal)]);
-    signal?.removeEventListener('abort', stop);
+    unfollow();
     settled.abort();
     if (signal?.aborted) {
       throw new CancelledError('the request was aborted by its caller', {

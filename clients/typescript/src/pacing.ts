@@ -1,5 +1,7 @@
 /** When to wait, and for how long. All of it can be replaced, so that tests wait for nothing. */
 
+import { onAbort } from './signals.js';
+
 /** Tells and passes the time. */
 export interface Clock {
   /** Milliseconds since some moment; never goes back. */
@@ -16,17 +18,15 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   sleep: (milliseconds, signal) =>
     new Promise((resolve) => {
-      if (signal?.aborted) {
-        resolve();
-        return;
-      }
       const finish = () => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', finish);
+        unfollow();
         resolve();
       };
       const timer = setTimeout(finish, Math.min(Math.max(milliseconds, 0), LONGEST_TIMER));
-      signal?.addEventListener('abort', finish);
+      // Called at once if the signal is aborted, before there is anything to end.
+      let unfollow: () => void = () => undefined;
+      unfollow = onAbort(signal, finish);
     }),
 };
 
@@ -51,6 +51,8 @@ export interface Pacing {
   readonly repeatBackoff: Backoff;
   /** Before a broken stream is opened again; its maximum is far below the usual session timeout of 60 s. */
   readonly reconnect: Backoff;
+  /** After so long a host that finishes no connection, or says nothing on it, cannot be reached. */
+  readonly connectTimeout: number;
   /** After so long without an answer a keepalive stream counts as broken: a host that vanished says nothing. */
   readonly replyTimeout: number;
   /** After so much silence a watch counts as broken: a gateway sends something every 30 s at least. */
@@ -70,6 +72,7 @@ export const DEFAULT_PACING: Pacing = {
   repeatAttempts: 4,
   repeatBackoff: { initial: 100, maximum: 2_000 },
   reconnect: { initial: 100, maximum: 5_000 },
+  connectTimeout: 20_000,
   replyTimeout: 10_000,
   watchTimeout: 100_000,
   endTimeout: 10_000,

@@ -5,7 +5,8 @@ import type { CallOptions as StubOptions, Client } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 
 import { Connection } from './connection.js';
-import type { SessionGatewayError } from './errors.js';
+import { SessionGatewayError } from './errors.js';
+import type { RunState } from './errors.js';
 import { Flight, ServerCall } from './flight.js';
 import { AppService } from './gen/sessiongateway/v1/apps_pb.js';
 import type {
@@ -20,6 +21,7 @@ import type {
 import { SessionService } from './gen/sessiongateway/v1/sessions_pb.js';
 import { backoffDelay } from './pacing.js';
 import type { Deadline, Pacing } from './pacing.js';
+import { onAbort } from './signals.js';
 import { transportError } from './status.js';
 import type { TlsOptions } from './types.js';
 import { VERSION } from './version.js';
@@ -61,7 +63,7 @@ export class Transport {
     const baseUrl = url(address, tls !== undefined);
     // Node's limit of 10 MB for all that a connection holds is less than one large answer.
     const nodeOptions = { ...definedOnly(tls), maxSessionMemory: 4096 };
-    this.#manager = new Connection(baseUrl, PINGS, nodeOptions);
+    this.#manager = new Connection(baseUrl, PINGS, nodeOptions, pacing);
     const transport = createGrpcTransport({ baseUrl, sessionManager: this.#manager, readMaxBytes: MAX_ANSWER });
     this.#stubs = { sessions: createClient(SessionService, transport), apps: createClient(AppService, transport) };
   }
@@ -81,9 +83,10 @@ export class Transport {
     try {
       for (let attempt = 0; ; attempt += 1) {
         try {
+          await this.#connect(flight, deadline, undefined);
           return await method(this.#stubs, this.#options(flight, deadline));
         } catch (reason) {
-          const failure = flight.failure(reason);
+          const failure = reason instanceof SessionGatewayError ? reason : flight.failure(reason);
           const pause = Math.max(failure.retryAfterMs ?? 0, backoffDelay(repeatBackoff, attempt, random()));
           const isLast = attempt + 1 >= repeatAttempts || pause >= (deadline.remaining() ?? Infinity);
           if (failure.grpcStatus !== 'UNAVAILABLE' || isLast) {
@@ -105,7 +108,7 @@ export class Transport {
   async run(request: RunRequest, deadline: Deadline, signal?: AbortSignal): Promise<RunResponse> {
     const flight = this.#begin(true, signal);
     try {
-      await this.#connect(flight, deadline);
+      await this.#connect(flight, deadline, 'not_started');
       return await this.#stubs.sessions.run(request, this.#options(flight, deadline)).catch((reason: unknown) => {
         throw flight.failure(reason);
       });
@@ -126,7 +129,7 @@ export class Transport {
   ): Promise<ServerCall<RunStreamResponse>> {
     const flight = this.#begin(true, signal);
     try {
-      await this.#connect(flight, deadline);
+      await this.#connect(flight, deadline, 'not_started');
       return new ServerCall(flight, this.#stubs.sessions.runStream(request, this.#options(flight, deadline)));
     } catch (failure) {
       flight.end();
@@ -172,33 +175,37 @@ export class Transport {
     };
   }
 
-  /** A run that fails without a connection can be told from one that was cut off only before it is sent. */
-  async #connect(flight: Flight, deadline: Deadline): Promise<void> {
-    const remaining = deadline.remaining();
-    const late = (): SessionGatewayError =>
-      transportError('DEADLINE_EXCEEDED', `no connection to ${this.address} in the time given`, 'not_started');
-    if (remaining !== undefined && remaining <= 0) {
-      throw late();
-    }
+  /**
+   * Waits until there is a connection: what fails before that was surely not sent.
+   *
+   * A host may take a connection and never finish it; after `connectTimeout` it counts as one that cannot be reached.
+   */
+  async #connect(flight: Flight, deadline: Deadline, runState: RunState | undefined): Promise<void> {
+    const { clock, connectTimeout } = this.#pacing;
+    const remaining = deadline.remaining() ?? Infinity;
     const settled = new AbortController();
-    const stop = () => {
+    const unfollow = onAbort(flight.signal, () => {
       settled.abort();
-    };
-    flight.signal.addEventListener('abort', stop);
-    const timer = this.#pacing.clock.sleep(remaining ?? Infinity, settled.signal).then(() => 'stopped' as const);
-    const outcome = flight.signal.aborted ? 'stopped' : await Promise.race([this.#manager.connect(), timer]);
-    flight.signal.removeEventListener('abort', stop);
+    });
+    const timer = clock.sleep(Math.min(remaining, connectTimeout), settled.signal).then(() => 'late' as const);
+    const isUseless = flight.signal.aborted || remaining <= 0;
+    const outcome = isUseless ? 'late' : await Promise.race([this.#manager.connect(), timer]);
+    unfollow();
     settled.abort();
     if (flight.signal.aborted) {
       throw flight.failure(undefined, 'not_started');
     }
-    if (outcome === 'stopped') {
-      throw late();
+    if (outcome === 'late' && remaining <= connectTimeout) {
+      const message = `no connection to ${this.address} in the time given`;
+      throw transportError('DEADLINE_EXCEEDED', message, runState);
     }
-    if (outcome === 'error') {
-      const cause = this.#manager.error();
+    if (outcome === 'late' || outcome === 'error') {
+      const cause = outcome === 'late' ? new Error('it does not answer') : this.#manager.error();
+      if (this.#manager.state() === 'connecting') {
+        this.#manager.abort();
+      }
       const reason = cause === undefined ? '' : `: ${ConnectError.from(cause).rawMessage}`;
-      throw transportError('UNAVAILABLE', `no connection to ${this.address}${reason}`, 'not_started', cause);
+      throw transportError('UNAVAILABLE', `no connection to ${this.address}${reason}`, runState, cause);
     }
   }
 }

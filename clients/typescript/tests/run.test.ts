@@ -243,3 +243,28 @@ test('closing the client rejects what is in flight, and what comes later', async
   assert.ok((await failureOf(client.run({ app: 'kv' }))) instanceof TypeError);
   await client.close();
 });
+
+test('many runs may share a signal', async (t) => {
+  const gateway = await ScriptedGateway.start(t, { run: never });
+  const warnings: Error[] = [];
+  const listen = (warning: Error) => warnings.push(warning);
+  process.on('warning', listen);
+  t.after(() => process.off('warning', listen));
+  const client = gateway.client(t);
+  const controller = new AbortController();
+  const options = { signal: controller.signal };
+  const failures = Promise.all(Array.from({ length: 30 }, () => failureOf(client.run({ app: 'kv' }, options))));
+  await new Promise((resolve) => setImmediate(resolve));
+  controller.abort();
+  assert.ok((await failures).every((failure) => failure instanceof CancelledError));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(warnings, []);
+});
+
+test('a field of the second argument that is undefined does not win', async (t) => {
+  const gateway = await ScriptedGateway.start(t, {
+    run: (request) => ({ ...echo(request), sessionId: request.session }),
+  });
+  const result = await gateway.client(t).run({ app: 'kv', session: 'sess_1' }, { session: undefined });
+  assert.equal(result.session_id, 'sess_1');
+});
