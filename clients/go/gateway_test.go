@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,11 +59,17 @@ func TestMain(m *testing.M) {
 func connected(t *testing.T) (*sg.Client, context.Context) {
 	t.Helper()
 	shared.once.Do(func() {
-		var dataDir string
-		if dataDir, shared.err = os.MkdirTemp("", "sgw"); shared.err == nil {
-			shared.gateway = &gateway{dataDir: dataDir, address: "127.0.0.1:0", drain: "end"}
-			shared.err = shared.gateway.start()
+		dataDir, err := os.MkdirTemp("", "sgw")
+		if err != nil {
+			shared.err = err
+			return
 		}
+		g := &gateway{dataDir: dataDir, address: "127.0.0.1:0", drain: "end"}
+		if shared.err = g.start(); shared.err != nil {
+			os.RemoveAll(dataDir)
+			return
+		}
+		shared.gateway = g
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
@@ -94,6 +101,8 @@ func (g *gateway) start() error {
 	}
 	g.process = exec.Command(command, arguments...)
 	g.process.Stderr = &g.log
+	// A gateway refuses variables that look like settings of its own and are not.
+	g.process.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "SGW_") })
 	output, err := g.process.StdoutPipe()
 	if err != nil {
 		return err
