@@ -3,6 +3,7 @@ package sessiongateway_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -79,7 +80,7 @@ func connected(t *testing.T) (*sg.Client, context.Context) {
 
 func clientOf(t *testing.T, g *gateway) (*sg.Client, context.Context) {
 	t.Helper()
-	client, err := sg.NewClient(sg.WithAddress(g.address), sg.WithAPIKey("key-of-"+t.Name()))
+	client, err := sg.NewClient(sg.WithAddress(g.address), sg.WithAPIKey("key-"+rand.Text()))
 	if err != nil {
 		t.Fatal(err)
 	}
