@@ -3,10 +3,12 @@ package sessiongateway_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,11 +60,17 @@ func TestMain(m *testing.M) {
 func connected(t *testing.T) (*sg.Client, context.Context) {
 	t.Helper()
 	shared.once.Do(func() {
-		var dataDir string
-		if dataDir, shared.err = os.MkdirTemp("", "sgw"); shared.err == nil {
-			shared.gateway = &gateway{dataDir: dataDir, address: "127.0.0.1:0", drain: "end"}
-			shared.err = shared.gateway.start()
+		dataDir, err := os.MkdirTemp("", "sgw")
+		if err != nil {
+			shared.err = err
+			return
 		}
+		g := &gateway{dataDir: dataDir, address: "127.0.0.1:0", drain: "end"}
+		if shared.err = g.start(); shared.err != nil {
+			os.RemoveAll(dataDir)
+			return
+		}
+		shared.gateway = g
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
@@ -72,7 +80,7 @@ func connected(t *testing.T) (*sg.Client, context.Context) {
 
 func clientOf(t *testing.T, g *gateway) (*sg.Client, context.Context) {
 	t.Helper()
-	client, err := sg.NewClient(sg.WithAddress(g.address), sg.WithAPIKey("key-of-"+t.Name()))
+	client, err := sg.NewClient(sg.WithAddress(g.address), sg.WithAPIKey("key-"+rand.Text()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +102,8 @@ func (g *gateway) start() error {
 	}
 	g.process = exec.Command(command, arguments...)
 	g.process.Stderr = &g.log
+	// A gateway refuses variables that look like settings of its own and are not.
+	g.process.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "SGW_") })
 	output, err := g.process.StdoutPipe()
 	if err != nil {
 		return err

@@ -226,6 +226,20 @@ func TestAllRenewalsOfAClientShareOneStream(t *testing.T) {
 	})
 }
 
+func TestWhoJoinsARenewalHearsOfItAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, gateway := newRenewals(map[string]int32{"a": 60})
+		client := gateway.client(t)
+		defer client.Sessions.StreamKeepalive("a").Close()
+		time.Sleep(time.Second)
+		begun := time.Now()
+		event, err := client.Sessions.StreamKeepalive("a").Next(t.Context())
+		if err != nil || event.Session == nil || time.Since(begun) != 0 {
+			t.Error(event, err, time.Since(begun))
+		}
+	})
+}
+
 func TestASlowReaderSeesTheNewestRenewalAndEveryLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, gateway := newRenewals(map[string]int32{"a": 60})

@@ -49,6 +49,30 @@ func TestARunIsSentFourTimesAtMost(t *testing.T) {
 	})
 }
 
+func TestNothingElseSendsARunAgain(t *testing.T) {
+	for name, detail := range map[string]*pb.ErrorDetail{
+		"another code": {
+			Code: pb.ErrorCode_ERROR_CODE_SESSION_BUSY, RunState: pb.RunState_RUN_STATE_NOT_STARTED,
+		},
+		"another run state": {
+			Code: pb.ErrorCode_ERROR_CODE_GATEWAY_DRAINING, RunState: pb.RunState_RUN_STATE_UNKNOWN,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				client := (&fakeGateway{run: func(context.Context, *pb.RunRequest) (*pb.RunResponse, error) {
+					sent++
+					return nil, refusal(t, codes.Unavailable, detail)
+				}}).client(t)
+				if _, err := client.Run(t.Context(), RunRequest{App: "kv"}); err == nil || sent != 1 {
+					t.Errorf("%v, sent %d times", err, sent)
+				}
+			})
+		})
+	}
+}
+
 func TestARunIsNotSentAgainBeyondItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1"
 )
@@ -102,6 +103,29 @@ func TestAWatchGoesOnBehindTheLastEventHoweverItBreaks(t *testing.T) {
 	})
 }
 
+func TestWaitsBeforeAWatchIsOpenedAgainBeginAnewWithEachEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{events: make([]pb.SessionEvent, 20), breaks: make(map[int]error)}
+		for n := range h.events {
+			h.breaks[n+1] = nil
+		}
+		begun := time.Now()
+		watch, err := (&fakeGateway{watch: h.serve}).client(t).Sessions.Watch(t.Context(), WatchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer watch.Close()
+		for range h.events {
+			if _, err := watch.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if waited := time.Since(begun); waited != 1900*time.Millisecond {
+			t.Error(waited)
+		}
+	})
+}
+
 func TestAWatchThatGoesSilentIsOpenedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &history{}
@@ -173,6 +197,7 @@ func TestAWatchThatNeverStandsIsAnError(t *testing.T) {
 		<-stream.Context().Done()
 		return nil
 	}
+	cancelled := func(*pb.WatchSessionsRequest, watchServer) error { return status.Error(codes.Canceled, "") }
 	attempts := 0
 	drained := func(*pb.WatchSessionsRequest, watchServer) error {
 		attempts++
@@ -183,6 +208,7 @@ func TestAWatchThatNeverStandsIsAnError(t *testing.T) {
 		want  Code
 	}{
 		"refused": {refused, ErrInvalidRequest}, "silent": {silent, ErrDeadlineExceeded}, "draining": {drained, ErrGatewayDraining},
+		"cancelled": {cancelled, ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
