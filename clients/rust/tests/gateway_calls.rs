@@ -23,7 +23,7 @@ fn code(text: &str) -> Call {
 #[tokio::test]
 async fn a_plain_run_has_no_session() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let result = gateway.client().run(Run::new("kv").call("keys")).await.unwrap();
         assert_eq!(result.output.decode::<Value>().unwrap(), json!({"keys": [], "total": 0}));
         assert!(result.session.is_none() && result.session_id.is_empty() && !result.call_id.is_empty());
@@ -34,7 +34,7 @@ async fn a_plain_run_has_no_session() {
 #[tokio::test]
 async fn integers_and_text_survive() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let text = r#"{"key":"ключ","value":[123456789012345678901234567890,"😀\u0000"]}"#;
         let session = gateway.client().session("kv");
         let input: &RawValue = serde_json::from_str(text).unwrap();
@@ -50,7 +50,7 @@ async fn integers_and_text_survive() {
 #[tokio::test]
 async fn a_session_opens_with_its_first_call_and_ends_with_its_handle() {
     within(async {
-        let gateway = Gateway::start(&["interpreter"]).await;
+        let gateway = Gateway::shared().await;
         let client = gateway.client();
         let session = client.session(SessionOptions::new("interpreter").session_timeout(30));
         assert_eq!(session.id(), None);
@@ -72,7 +72,7 @@ async fn a_session_opens_with_its_first_call_and_ends_with_its_handle() {
 #[tokio::test]
 async fn an_ended_handle_takes_no_calls() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let session = gateway.client().session("kv");
         assert!(session.end().await.unwrap().is_none());
         assert!(matches!(session.call("keys").await, Err(Error::Usage(_))));
@@ -83,7 +83,7 @@ async fn an_ended_handle_takes_no_calls() {
 #[tokio::test]
 async fn a_first_call_that_fails_leaves_no_session() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let session = gateway.client().session("kv");
         let error = session.call(Call::to("set_value").input(&json!({"key": 7}))).await.unwrap_err();
         assert!(matches!(error, Error::InvalidInput(_)), "{error}");
@@ -100,7 +100,7 @@ async fn a_first_call_that_fails_leaves_no_session() {
 #[tokio::test]
 async fn sessions_are_listed_renewed_and_ended() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let client = gateway.client();
         let mut ids = Vec::new();
         for _ in 0..3 {
@@ -122,7 +122,7 @@ async fn sessions_are_listed_renewed_and_ended() {
 #[tokio::test]
 async fn apps_are_listed_and_described() {
     within(async {
-        let gateway = Gateway::start(&["interpreter", "kv", "sql"]).await;
+        let gateway = Gateway::shared().await;
         let client = gateway.client();
         let names: Vec<_> = client.apps().list(1).all().await.unwrap().into_iter().map(|app| app.name).collect();
         assert_eq!(names, ["interpreter", "kv", "sql"]);
@@ -137,7 +137,7 @@ async fn apps_are_listed_and_described() {
 #[tokio::test]
 async fn a_dead_worker_says_how_it_died() {
     within(async {
-        let gateway = Gateway::start(&["interpreter"]).await;
+        let gateway = Gateway::shared().await;
         let session = gateway.client().session("interpreter");
         session.call(code("x = 1")).await.unwrap();
         let error = session.call(code("import os; os.kill(os.getpid(), 9)")).await.unwrap_err();
@@ -152,7 +152,7 @@ async fn a_dead_worker_says_how_it_died() {
 #[tokio::test]
 async fn a_deadline_and_a_dropped_future_cancel_the_call() {
     within(async {
-        let gateway = Gateway::start(&["interpreter"]).await;
+        let gateway = Gateway::shared().await;
         let session = gateway.client().session("interpreter");
         session.call(code("x = 1")).await.unwrap();
         let error = session.call(code(SLEEP).timeout(Duration::from_millis(300))).await.unwrap_err();
@@ -168,22 +168,10 @@ async fn a_deadline_and_a_dropped_future_cancel_the_call() {
 }
 
 #[tokio::test]
-async fn without_a_gateway_a_run_was_never_started() {
-    within(async {
-        let address = Gateway::start(&["kv"]).await.address.clone();
-        let client = sessiongateway::Client::builder().address(address).build().unwrap();
-        let error = client.run(Run::new("kv")).await.unwrap_err();
-        assert!(matches!(error, Error::Unavailable(_)), "{error}");
-        assert_eq!(error.run_state(), Some(RunState::NotStarted));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn the_bare_stub_needs_no_client() {
     within(async {
-        let gateway = Gateway::start(&["interpreter"]).await;
-        let mut stub = SessionServiceClient::connect(format!("http://{}", gateway.address)).await.unwrap();
+        let gateway = Gateway::shared().await;
+        let mut stub = SessionServiceClient::connect(format!("http://{}", gateway.address())).await.unwrap();
         let status = stub.run(v1::RunRequest { app: "none".into(), ..v1::RunRequest::default() }).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::NotFound);
         let details = pb::Status::decode(status.details()).unwrap().details;

@@ -28,7 +28,7 @@ fn code(text: &str) -> Call {
 #[tokio::test]
 async fn partial_outputs_come_in_order_and_then_the_result() {
     within(async {
-        let gateway = Gateway::start(&["sql"]).await;
+        let gateway = Gateway::shared().await;
         let mut stream = gateway.client().run_stream(Run::new("sql").call(rows(5))).unwrap();
         let mut seen = Vec::new();
         while let Some(partial) = stream.next().await {
@@ -44,7 +44,7 @@ async fn partial_outputs_come_in_order_and_then_the_result() {
 #[tokio::test]
 async fn a_stream_opens_a_session_with_its_result() {
     within(async {
-        let gateway = Gateway::start(&["sql"]).await;
+        let gateway = Gateway::shared().await;
         let session = gateway.client().session("sql");
         let mut stream = session.stream(rows(3)).unwrap();
         assert!(stream.next().await.unwrap().is_ok());
@@ -61,7 +61,7 @@ async fn a_stream_opens_a_session_with_its_result() {
 #[tokio::test]
 async fn whoever_stops_early_cancels_the_function() {
     within(async {
-        let gateway = Gateway::start(&["sql"]).await;
+        let gateway = Gateway::shared().await;
         let session = gateway.client().session("sql");
         session.call("tables").await.unwrap();
         let mut stream = session.stream(rows(100_000_000)).unwrap();
@@ -77,7 +77,7 @@ async fn whoever_stops_early_cancels_the_function() {
 #[tokio::test]
 async fn a_watch_goes_on_over_a_restart_without_gap_or_repeat() {
     within(async {
-        let gateway = Gateway::start_keeping(&["kv"]).await;
+        let gateway = Gateway::keeping().await;
         let client = gateway.client();
         let mut watch = client.sessions().watch().open().await.unwrap();
         let first = client.run(Run::new("kv").session("new")).await.unwrap().session_id;
@@ -101,7 +101,7 @@ async fn a_watch_goes_on_over_a_restart_without_gap_or_repeat() {
 #[tokio::test]
 async fn a_watch_resumes_in_another_program() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let token = gateway.client().sessions().watch().open().await.unwrap().resume_token();
         let id = gateway.client().run(Run::new("kv").session("new")).await.unwrap().session_id;
         let mut watch = gateway.client().sessions().watch().resume(token).app("kv").open().await;
@@ -119,7 +119,7 @@ async fn a_watch_resumes_in_another_program() {
 #[tokio::test]
 async fn keepalive_outlives_the_timeout_and_tells_of_a_loss() {
     within(async {
-        let gateway = Gateway::start(&["interpreter"]).await;
+        let gateway = Gateway::shared().await;
         let client = gateway.client();
         let heard = Arc::new(AtomicUsize::new(0));
         let on_lost = Arc::clone(&heard);
@@ -154,7 +154,7 @@ async fn keepalive_outlives_the_timeout_and_tells_of_a_loss() {
 #[tokio::test]
 async fn closing_the_client_ends_what_waits() {
     within(async {
-        let gateway = Gateway::start(&["kv"]).await;
+        let gateway = Gateway::shared().await;
         let client = gateway.client();
         let id = client.run(Run::new("kv").session("new")).await.unwrap().session_id;
         let mut renewals = client.keepalive([&*id]);

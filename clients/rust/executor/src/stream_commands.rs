@@ -19,10 +19,10 @@ pub fn begin(command: Command, objects: &Arc<Objects>) -> Work {
             let stream = objects.streams.get(command.stream());
             Box::pin(async move { stream_next(&*stream?).await })
         }
-        "stream_close" => ready(objects.streams.take(command.stream()).map(|stream| {
-            stream.close();
-            json!({})
-        })),
+        "stream_close" => {
+            let stream = objects.streams.take(command.stream());
+            Box::pin(async move { Ok(closed(stream?.finish(|_| ()).await)) })
+        }
         "watch_open" => Box::pin(async move { watch_open(&command, &objects).await }),
         "watch_next" => {
             let watch = objects.watches.get(&command.watch);
@@ -37,11 +37,16 @@ pub fn begin(command: Command, objects: &Arc<Objects>) -> Work {
             let renewal = objects.renewals.get(command.stream());
             Box::pin(async move { keepalive_next(&*renewal?, command.timeout()?).await })
         }
-        _ => ready(objects.renewals.take(command.stream()).map(|renewal| {
-            renewal.close();
-            json!({})
-        })),
+        _ => {
+            let renewal = objects.renewals.take(command.stream());
+            Box::pin(async move { Ok(closed(renewal?.finish(|_| ()).await)) })
+        }
     }
+}
+
+/// The answer of a stream that is closed, whether it was before or not.
+fn closed(_: Option<()>) -> Value {
+    json!({})
 }
 
 fn ready(outcome: Result<Value, Fault>) -> Work {
