@@ -10,7 +10,9 @@ import com.sessiongateway.v1.ListAppsRequest;
 import com.sessiongateway.v1.ListAppsResponse;
 import java.util.concurrent.CompletableFuture;
 
-/** Tells what is deployed. Every method throws {@link SessionGatewayException} if its request fails. */
+/**
+ * Tells what is deployed. Every method throws {@link SessionGatewayException} if its request fails.
+ */
 public final class Apps {
   private final Transport transport;
   private final Runner runner;
@@ -32,7 +34,9 @@ public final class Apps {
     return Operation.await(getAsync(app), null);
   }
 
-  /** Does what {@link #get(String)} does without waiting; cancelling the future cancels the request. */
+  /**
+   * Does what {@link #get(String)} does without waiting; cancelling the future cancels the request.
+   */
   public CompletableFuture<AppInfo> getAsync(String app) {
     Operation<AppInfo> info = new Operation<>();
     info.after(

@@ -10,10 +10,14 @@ import java.time.Duration;
  */
 record Backoff(Duration initial, Duration maximum) {
 
-  /** Returns the wait after attempt 0, 1, ...: between half and all of its step, as random (0 to 1) says. */
+  /**
+   * Returns the wait after attempt 0, 1, ...: between half and all of its step, as random (0 to 1)
+   * says.
+   */
   Duration delay(int attempt, double random) {
     // The exponent is bounded because a stream may reconnect for weeks.
-    double step = Math.min(maximum.toNanos(), initial.toNanos() * Math.pow(2, Math.min(attempt, 64)));
+    double step =
+        Math.min(maximum.toNanos(), initial.toNanos() * Math.pow(2, Math.min(attempt, 64)));
     return Duration.ofNanos((long) (step * (0.5 + random / 2)));
   }
 }

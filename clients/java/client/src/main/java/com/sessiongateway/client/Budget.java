@@ -7,8 +7,8 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a request has, with all its attempts: a deadline, or none, and the context of whoever asked for it, whose end
- * cancels it.
+ * What a request has, with all its attempts: a deadline, or none, and the context of whoever asked
+ * for it, whose end cancels it.
  */
 record Budget(@Nullable Deadline deadline, Context context) {
   // More than that makes no difference, and would not fit into nanoseconds.

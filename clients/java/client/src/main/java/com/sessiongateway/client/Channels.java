@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
 final class Channels {
   private static final int MAX_ANSWER = 64 * 1024 * 1024;
 
-  // What a stream takes on before its reader asks for it. Not left to gRPC, which lets it grow to several megabytes and so
+  // What a stream takes on before its reader asks for it. Not left to gRPC, which lets it grow to
+  // several megabytes and so
   // lets a function run far ahead of a slow reader.
   private static final int WINDOW = 1024 * 1024;
 
@@ -29,7 +30,8 @@ final class Channels {
   /**
    * Returns a channel that connects with its first request.
    *
-   * @throws IllegalArgumentException the address is no HOST:PORT, or the key holds characters that cannot be sent
+   * @throws IllegalArgumentException the address is no HOST:PORT, or the key holds characters that
+   *     cannot be sent
    */
   static ManagedChannel open(
       String address, ChannelCredentials credentials, @Nullable String apiKey) {
@@ -50,7 +52,8 @@ final class Channels {
         .maxInboundMessageSize(MAX_ANSWER)
         .defaultServiceConfig(serviceConfig())
         .disableServiceConfigLookUp()
-        // Finds a host that vanished during a long run. Servers refuse pings that come more often than every 5 minutes.
+        // Finds a host that vanished during a long run. Servers refuse pings that come more often
+        // than every 5 minutes.
         .keepAliveTime(330, TimeUnit.SECONDS)
         .keepAliveTimeout(20, TimeUnit.SECONDS)
         .build();
@@ -58,7 +61,8 @@ final class Channels {
 
   /** Returns the retries: gRPC may repeat only what is safe to repeat. */
   static Map<String, ?> serviceConfig() {
-    // Run and the streams are absent on purpose: gRPC cannot know whether a run was applied when its connection broke, and
+    // Run and the streams are absent on purpose: gRPC cannot know whether a run was applied when
+    // its connection broke, and
     // a broken stream is opened again with its own backoff.
     List<Map<String, String>> names =
         Stream.concat(
@@ -71,17 +75,23 @@ final class Channels {
             .toList();
     Map<String, ?> retryPolicy =
         Map.of(
-            "maxAttempts", 4.0,
-            "initialBackoff", "0.1s",
-            "maxBackoff", "2s",
-            "backoffMultiplier", 2.0,
-            "retryableStatusCodes", List.of("UNAVAILABLE"));
+            "maxAttempts",
+            4.0,
+            "initialBackoff",
+            "0.1s",
+            "maxBackoff",
+            "2s",
+            "backoffMultiplier",
+            2.0,
+            "retryableStatusCodes",
+            List.of("UNAVAILABLE"));
     return Map.of("methodConfig", List.of(Map.of("name", names, "retryPolicy", retryPolicy)));
   }
 
   private static String address(String address) {
     // Otherwise the host of "host:port" would be taken for a scheme.
-    boolean hasScheme = address.startsWith("unix:") || address.contains("://") || address.startsWith("dns:");
+    boolean hasScheme =
+        address.startsWith("unix:") || address.contains("://") || address.startsWith("dns:");
     return hasScheme ? address : "dns:///" + address;
   }
 

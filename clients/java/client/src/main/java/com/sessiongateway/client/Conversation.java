@@ -14,7 +14,10 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
-/** One keepalive stream, from its opening to its end. Used on the timer's thread, as its listeners are. */
+/**
+ * One keepalive stream, from its opening to its end. Used on the timer's thread, as its listeners
+ * are.
+ */
 final class Conversation {
   private static final int IDS_PER_MESSAGE = 1000;
 
@@ -62,7 +65,10 @@ final class Conversation {
     }
   }
 
-  /** Remembers when all sessions were asked about, and which part of the interval is to pass until the next time. */
+  /**
+   * Remembers when all sessions were asked about, and which part of the interval is to pass until
+   * the next time.
+   */
   void isSentAt(long moment, double spread) {
     this.sentAt = moment;
     this.spread = spread;
@@ -105,7 +111,8 @@ final class Conversation {
     unanswered.remove(id);
     switch (response.getOutcomeCase()) {
       case SESSION ->
-          onEvent.take(this, id, new KeepaliveEvent(id, new SessionInfo(response.getSession()), null));
+          onEvent.take(
+              this, id, new KeepaliveEvent(id, new SessionInfo(response.getSession()), null));
       case ERROR ->
           onEvent.take(this, id, new KeepaliveEvent(id, null, Errors.from(response.getError())));
       default -> {

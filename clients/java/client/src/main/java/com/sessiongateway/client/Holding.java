@@ -1,7 +1,6 @@
 package com.sessiongateway.client;
 
 import com.sessiongateway.client.errors.Errors;
-import com.sessiongateway.client.errors.RunState;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import com.sessiongateway.client.errors.SessionNotFoundException;
 import com.sessiongateway.v1.RunRequest;
@@ -57,7 +56,9 @@ final class Holding {
     }
   }
 
-  /** Lets a call open the session, while others wait, or else makes it in the session that is open. */
+  /**
+   * Lets a call open the session, while others wait, or else makes it in the session that is open.
+   */
   CompletableFuture<RunResult> call(RunRequest.Builder request, Budget budget) {
     Operation<RunResult> call = new Operation<>();
     if (id != null) {
@@ -146,7 +147,8 @@ final class Holding {
       call.completeExceptionally(refused);
       return;
     }
-    // Looked at even when nobody waits for it any more: a session that was opened must not be forgotten.
+    // Looked at even when nobody waits for it any more: a session that was opened must not be
+    // forgotten.
     first.whenComplete(
         (result, error) -> {
           if (error == null) {
@@ -186,7 +188,8 @@ final class Holding {
     id = result.sessionId();
     if (isClosed) {
       // The block was left while this call ran, and could not end what it did not know.
-      end().exceptionally(
+      end()
+          .exceptionally(
               error -> {
                 LOG.log(Level.WARNING, "the session " + id + " could not be ended", error);
                 return null;

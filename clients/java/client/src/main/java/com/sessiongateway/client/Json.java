@@ -47,12 +47,15 @@ final class Json {
     try (JsonGenerator generator = new Strict(MAPPER.createGenerator(text))) {
       MAPPER.writeValue(generator, value);
     } catch (IOException error) {
-      throw new IllegalArgumentException("the input cannot be sent as JSON: " + sentence(error), error);
+      throw new IllegalArgumentException(
+          "the input cannot be sent as JSON: " + sentence(error), error);
     }
     ByteString encoded = text.toByteString();
     if (encoded.isEmpty() || encoded.byteAt(0) != '{') {
       throw new IllegalArgumentException(
-          "the input must be a JSON object, and not what " + value.getClass().getName() + " becomes");
+          "the input must be a JSON object, and not what "
+              + value.getClass().getName()
+              + " becomes");
     }
     return encoded;
   }
@@ -76,7 +79,8 @@ final class Json {
     }
     ByteString encoded = ByteString.copyFromUtf8(text);
     if (!encoded.toStringUtf8().equals(text)) {
-      throw new IllegalArgumentException("the input holds half a character, which UTF-8 does not have");
+      throw new IllegalArgumentException(
+          "the input holds half a character, which UTF-8 does not have");
     }
     return encoded;
   }

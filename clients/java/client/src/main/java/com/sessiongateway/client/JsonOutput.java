@@ -12,8 +12,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 
 /**
- * What a function returned or yielded: a JSON object, kept as the text that came and decoded when it is asked for.
- * Integers are exact, however large.
+ * What a function returned or yielded: a JSON object, kept as the text that came and decoded when
+ * it is asked for. Integers are exact, however large.
  */
 public final class JsonOutput {
   private final ByteString text;
@@ -38,7 +38,8 @@ public final class JsonOutput {
   }
 
   /**
-   * Decodes it into an object of Jackson's making. Properties that the class does not have are passed over.
+   * Decodes it into an object of Jackson's making. Properties that the class does not have are
+   * passed over.
    *
    * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON
    * @throws IllegalArgumentException it does not fit the class
@@ -54,7 +55,8 @@ public final class JsonOutput {
   }
 
   /**
-   * Decodes it into an object of Jackson's making, such as {@code new TypeReference<Map<String, Object>>() {}}.
+   * Decodes it into an object of Jackson's making, such as {@code new TypeReference<Map<String,
+   * Object>>() {}}.
    *
    * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON
    * @throws IllegalArgumentException it does not fit the type

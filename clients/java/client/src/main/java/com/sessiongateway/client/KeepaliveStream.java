@@ -14,8 +14,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Renews sessions until it is closed, and iterates over what happens to them.
  *
- * <p>Who iterates more slowly than the sessions are renewed sees only the newest renewal of each; a loss is never skipped.
- * Iterating ends when all sessions are lost or the stream is closed. Interrupting a step loses nothing.
+ * <p>Who iterates more slowly than the sessions are renewed sees only the newest renewal of each; a
+ * loss is never skipped. Iterating ends when all sessions are lost or the stream is closed.
+ * Interrupting a step loses nothing.
  */
 public final class KeepaliveStream implements Iterator<KeepaliveEvent>, AutoCloseable {
   private final Renewer renewer;
@@ -75,7 +76,10 @@ public final class KeepaliveStream implements Iterator<KeepaliveEvent>, AutoClos
     return take();
   }
 
-  /** Returns whether no event will come any more: all sessions are lost and were told of, or the stream is closed. */
+  /**
+   * Returns whether no event will come any more: all sessions are lost and were told of, or the
+   * stream is closed.
+   */
   public synchronized boolean isOver() {
     return live.isEmpty() && events.isEmpty();
   }
@@ -97,7 +101,8 @@ public final class KeepaliveStream implements Iterator<KeepaliveEvent>, AutoClos
     if (!live.contains(event.sessionId())) {
       return;
     }
-    // Taken out first, so that it goes to the end: no session's news can keep back those of another.
+    // Taken out first, so that it goes to the end: no session's news can keep back those of
+    // another.
     events.remove(event.sessionId());
     events.put(event.sessionId(), event);
     if (event.error() != null) {

@@ -19,7 +19,10 @@ final class Operation<T extends @Nullable Object> extends CompletableFuture<T> {
     whenComplete((value, error) -> cancelStep());
   }
 
-  /** Waits for a step; what it gives is handed on with its error unwrapped, unless this has ended meanwhile. */
+  /**
+   * Waits for a step; what it gives is handed on with its error unwrapped, unless this has ended
+   * meanwhile.
+   */
   <U extends @Nullable Object> void after(
       CompletableFuture<U> next, BiConsumer<? super U, ? super @Nullable Throwable> then) {
     during(next);
@@ -69,8 +72,8 @@ final class Operation<T extends @Nullable Object> extends CompletableFuture<T> {
    * Waits on this thread for the end of a future.
    *
    * @param runState of a run whose thread is interrupted; null if it is none
-   * @throws SessionGatewayException the request failed, or was cancelled by interrupting this thread, whose interrupt
-   *     flag is set again then
+   * @throws SessionGatewayException the request failed, or was cancelled by interrupting this
+   *     thread, whose interrupt flag is set again then
    */
   static <T extends @Nullable Object> T await(
       CompletableFuture<T> future, @Nullable RunState runState) {
@@ -91,7 +94,10 @@ final class Operation<T extends @Nullable Object> extends CompletableFuture<T> {
     return Errors.transport(Status.Code.CANCELLED, message, runState);
   }
 
-  /** Returns the error for whoever waits on this thread; its trace would otherwise lead to a thread of gRPC. */
+  /**
+   * Returns the error for whoever waits on this thread; its trace would otherwise lead to a thread
+   * of gRPC.
+   */
   static RuntimeException thrownHere(@Nullable Throwable error) {
     if (error instanceof Error fatal) {
       throw fatal;

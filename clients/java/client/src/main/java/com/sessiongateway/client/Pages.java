@@ -10,8 +10,8 @@ import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * All items of all pages. Each walk begins with the first page and fetches one when its first item is asked for; a step
- * throws {@link SessionGatewayException} if that fails.
+ * All items of all pages. Each walk begins with the first page and fetches one when its first item
+ * is asked for; a step throws {@link SessionGatewayException} if that fails.
  */
 public final class Pages<T> implements Iterable<T> {
   private final Function<String, Page<T>> fetch;

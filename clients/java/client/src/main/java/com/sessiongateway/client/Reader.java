@@ -10,8 +10,8 @@ import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads the answers of one call, one at a time: nothing is asked for before somebody wants it, so a slow reader slows the
- * sender down.
+ * Reads the answers of one call, one at a time: nothing is asked for before somebody wants it, so a
+ * slow reader slows the sender down.
  */
 final class Reader<R> extends ClientCall.Listener<R> {
   private final Transport transport;
@@ -41,7 +41,8 @@ final class Reader<R> extends ClientCall.Listener<R> {
   }
 
   /**
-   * Asks for the next answer: null when the call ended well. Must not be called again before that has come.
+   * Asks for the next answer: null when the call ended well. Must not be called again before that
+   * has come.
    *
    * @return fails with SessionGatewayException when the call does
    */

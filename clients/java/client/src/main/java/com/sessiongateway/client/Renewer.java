@@ -17,8 +17,8 @@ import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps any number of sessions alive over one stream, opened again whenever it breaks. Nothing runs while there is no
- * session.
+ * Keeps any number of sessions alive over one stream, opened again whenever it breaks. Nothing runs
+ * while there is no session.
  *
  * <p>All of its state belongs to the timer's thread, on which the sinks are called, too.
  */
@@ -52,7 +52,10 @@ final class Renewer {
     this.timer = pacing.timer();
   }
 
-  /** Renews a session from now on, at once for the first time. Its timeout may be unknown before the first answer. */
+  /**
+   * Renews a session from now on, at once for the first time. Its timeout may be unknown before the
+   * first answer.
+   */
   void add(String sessionId, Sink sink, @Nullable Duration timeout) {
     timer.execute(
         () -> {
@@ -151,7 +154,8 @@ final class Renewer {
             .map(renewed -> renewed.timeout)
             .filter(timeout -> timeout != null && !timeout.isZero() && !timeout.isNegative())
             .min(Duration::compareTo)
-            // Nothing is known only if a gateway answered without a session: try again after a while.
+            // Nothing is known only if a gateway answered without a session: try again after a
+            // while.
             .orElse(null);
     return shortest == null
         ? current.sentAt() + pacing.replyTimeout().toNanos()
@@ -161,7 +165,9 @@ final class Renewer {
   private long overdue(Conversation current) {
     Long oldest = current.oldestUnanswered();
     // Far, but not so far that differences overflow.
-    return oldest == null ? timer.nanoTime() + Long.MAX_VALUE / 4 : oldest + pacing.replyTimeout().toNanos();
+    return oldest == null
+        ? timer.nanoTime() + Long.MAX_VALUE / 4
+        : oldest + pacing.replyTimeout().toNanos();
   }
 
   private void take(Conversation from, String sessionId, KeepaliveEvent event) {

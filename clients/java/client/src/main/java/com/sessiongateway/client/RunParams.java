@@ -48,7 +48,8 @@ public final class RunParams {
 
   /** Sets what is to be run, field by field. */
   public static final class Builder {
-    // Sent also for no input: the answer comes in the form of the request, and only JSON text keeps integers exact.
+    // Sent also for no input: the answer comes in the form of the request, and only JSON text keeps
+    // integers exact.
     private final RunRequest.Builder request =
         RunRequest.newBuilder().setInputJson(ByteString.copyFromUtf8("{}"));
     private @Nullable Duration timeout;
@@ -72,7 +73,8 @@ public final class RunParams {
     /**
      * Sets the input: whatever Jackson writes as a JSON object, such as a map, a record or a tree.
      *
-     * @throws IllegalArgumentException it is no JSON object, or holds NaN, an infinity, or half a character
+     * @throws IllegalArgumentException it is no JSON object, or holds NaN, an infinity, or half a
+     *     character
      */
     public Builder input(Object input) {
       request.setInputJson(Json.encode(input));
@@ -123,7 +125,10 @@ public final class RunParams {
       return this;
     }
 
-    /** Sets how long the run may take with all its attempts. Left out: as the client or the session has it. */
+    /**
+     * Sets how long the run may take with all its attempts. Left out: as the client or the session
+     * has it.
+     */
     public Builder timeout(Duration timeout) {
       this.timeout = timeout;
       return this;

@@ -21,7 +21,10 @@ public record RunResult(
     String callId = response.getCallId();
     if (!response.hasOutputJson()) {
       throw Errors.invalidResponse(
-          "the output is not in the form that was asked for", RunState.COMPLETED, sessionId, callId);
+          "the output is not in the form that was asked for",
+          RunState.COMPLETED,
+          sessionId,
+          callId);
     }
     return new RunResult(
         sessionId,

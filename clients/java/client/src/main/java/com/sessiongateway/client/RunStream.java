@@ -15,10 +15,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Iterates over the partial outputs of one run; at the end, {@link #result()} has its answer.
  *
- * <p>The run is sent with the first step of the iteration. Nothing is read ahead: a reader that is slow slows the
- * function. Whoever stops early closes the stream, which cancels the run on the gateway too; so does interrupting a thread
- * that waits in a step. A step throws what {@link SessionGatewayClient#run(RunParams)} throws, also after outputs have
- * come; a stream that has failed or was closed has no more outputs.
+ * <p>The run is sent with the first step of the iteration. Nothing is read ahead: a reader that is
+ * slow slows the function. Whoever stops early closes the stream, which cancels the run on the
+ * gateway too; so does interrupting a thread that waits in a step. A step throws what {@link
+ * SessionGatewayClient#run(RunParams)} throws, also after outputs have come; a stream that has
+ * failed or was closed has no more outputs.
  */
 public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
   private final Runner runner;
@@ -81,7 +82,8 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
   /**
    * Returns the answer, as {@link SessionGatewayClient#run(RunParams)} returns it.
    *
-   * @throws IllegalStateException the stream has not been read to its end, was closed, or has failed
+   * @throws IllegalStateException the stream has not been read to its end, was closed, or has
+   *     failed
    */
   public RunResult result() {
     RunResult answer = result;
@@ -105,7 +107,9 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
     return result();
   }
 
-  /** Cancels the run unless it has ended; a step that waits meanwhile throws. May be called twice. */
+  /**
+   * Cancels the run unless it has ended; a step that waits meanwhile throws. May be called twice.
+   */
   @Override
   public void close() {
     isOver = true;
@@ -151,8 +155,7 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
           part = waitFor(opened().next());
       }
     }
-    throw Errors.invalidResponse(
-        "the stream ended without a result", RunState.UNKNOWN, "", "");
+    throw Errors.invalidResponse("the stream ended without a result", RunState.UNKNOWN, "", "");
   }
 
   private @Nullable RunStreamResponse begin() {
@@ -172,7 +175,8 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
     isOver = true;
     turn.result(answer);
     turn.end();
-    // Nobody who has the result waits for the status behind it, but a call that is cancelled without it would be taken for
+    // Nobody who has the result waits for the status behind it, but a call that is cancelled
+    // without it would be taken for
     // one that its caller has left.
     Reader<RunStreamResponse> ending = opened();
     CompletableFuture<?> status = ending.next();

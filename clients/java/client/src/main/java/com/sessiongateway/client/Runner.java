@@ -8,6 +8,7 @@ import com.sessiongateway.v1.RunStreamResponse;
 import com.sessiongateway.v1.SessionServiceGrpc;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -49,12 +50,25 @@ final class Runner {
 
   /** Opens a stream and waits for its first part, under the same rule. */
   CompletableFuture<OpenStream> stream(RunRequest request, Budget budget) {
-    return send(() -> open(request, budget), budget);
+    AtomicReference<@Nullable Reader<RunStreamResponse>> last = new AtomicReference<>();
+    CompletableFuture<OpenStream> opened = send(() -> open(request, budget, last), budget);
+    opened.whenComplete(
+        (stream, error) -> {
+          Reader<RunStreamResponse> reader = last.get();
+          if (error != null && reader != null) {
+            reader.cancel();
+          }
+        });
+    return opened;
   }
 
-  private CompletableFuture<OpenStream> open(RunRequest request, Budget budget) {
+  private CompletableFuture<OpenStream> open(
+      RunRequest request,
+      Budget budget,
+      AtomicReference<@Nullable Reader<RunStreamResponse>> last) {
     Reader<RunStreamResponse> reader =
         transport.open(SessionServiceGrpc.getRunStreamMethod(), request, budget, true);
+    last.set(reader);
     Operation<OpenStream> opened = new Operation<>();
     opened.whenComplete(
         (stream, error) -> {
@@ -64,8 +78,7 @@ final class Runner {
         });
     opened.after(
         reader.next(),
-        (first, error) ->
-            opened.end(error == null ? new OpenStream(reader, first) : null, error));
+        (first, error) -> opened.end(error == null ? new OpenStream(reader, first) : null, error));
     return opened;
   }
 
@@ -85,8 +98,7 @@ final class Runner {
             all.end(value, error);
           } else {
             CompletableFuture<Void> waited = new CompletableFuture<>();
-            Timer.Cancellation timer =
-                pacing.timer().schedule(pause, () -> waited.complete(null));
+            Timer.Cancellation timer = pacing.timer().schedule(pause, () -> waited.complete(null));
             waited.whenComplete((none, cancelled) -> timer.cancel());
             all.after(waited, (none, cancelled) -> goOn(send, budget, attempt + 1, all, error));
           }

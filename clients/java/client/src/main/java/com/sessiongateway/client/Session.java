@@ -13,10 +13,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * One session, made by {@link SessionGatewayClient#session(String)}, which ends when it is closed.
  *
- * <p>The first call opens it; calls that arrive meanwhile wait for that. If the first call fails there is no session, and
- * the next call is the first again. A stream is a call too, and opens the session with its result. From then on every call
- * goes to the session's own app and version, also when a newer one has been deployed. A session that has finished is never
- * replaced: its calls throw. May be used by several threads.
+ * <p>The first call opens it; calls that arrive meanwhile wait for that. If the first call fails
+ * there is no session, and the next call is the first again. A stream is a call too, and opens the
+ * session with its result. From then on every call goes to the session's own app and version, also
+ * when a newer one has been deployed. A session that has finished is never replaced: its calls
+ * throw. May be used by several threads.
  */
 public final class Session implements AutoCloseable {
   private final SessionOptions options;
@@ -42,8 +43,8 @@ public final class Session implements AutoCloseable {
   }
 
   /**
-   * Returns what completes with the reason when keepalive finds that the session is lost; never without keepalive. Whatever
-   * is chained to it must not block.
+   * Returns what completes with the reason when keepalive finds that the session is lost; never
+   * without keepalive. Whatever is chained to it must not block.
    */
   public CompletableFuture<SessionGatewayException> lost() {
     return holding.lost();
@@ -54,9 +55,10 @@ public final class Session implements AutoCloseable {
    *
    * @param params function, input, request id, expected call count and timeout, each optional
    * @throws IllegalArgumentException something else is set
-   * @throws IllegalStateException the handle or the client is closed; or the session is being opened by a stream that
-   *     this thread has not read to its end
-   * @throws SessionGatewayException the call failed; or, with keepalive, the session is known to be lost
+   * @throws IllegalStateException the handle or the client is closed; or the session is being
+   *     opened by a stream that this thread has not read to its end
+   * @throws SessionGatewayException the call failed; or, with keepalive, the session is known to be
+   *     lost
    */
   public RunResult call(RunParams params) {
     holding.refuseReader();
@@ -78,20 +80,27 @@ public final class Session implements AutoCloseable {
     return call(RunParams.builder().function(function).build());
   }
 
-  /** Does what {@link #call(RunParams)} does without waiting; cancelling the future cancels the call. */
+  /**
+   * Does what {@link #call(RunParams)} does without waiting; cancelling the future cancels the
+   * call.
+   */
   public CompletableFuture<RunResult> callAsync(RunParams params) {
     return holding.call(params.inSession(), runner.budget(timeout(params)));
   }
 
-  /** Does what {@link #call(RunParams)} does without waiting; cancelling the future cancels the call. */
+  /**
+   * Does what {@link #call(RunParams)} does without waiting; cancelling the future cancels the
+   * call.
+   */
   public CompletableFuture<RunResult> callAsync(Consumer<RunParams.Builder> params) {
     return callAsync(SessionGatewayClient.filled(params));
   }
 
   /**
-   * Calls a function as {@link #call(RunParams)} does, and returns an iterator over its partial outputs with the result at
-   * its end. Nothing is sent before the first step of the iteration, which throws what a call throws. Closing the handle
-   * closes a stream that has not opened its session yet.
+   * Calls a function as {@link #call(RunParams)} does, and returns an iterator over its partial
+   * outputs with the result at its end. Nothing is sent before the first step of the iteration,
+   * which throws what a call throws. Closing the handle closes a stream that has not opened its
+   * session yet.
    *
    * @throws IllegalArgumentException something that belongs to the session is set
    */

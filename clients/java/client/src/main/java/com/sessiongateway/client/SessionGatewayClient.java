@@ -11,7 +11,8 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A client of Session Gateway. May be used by several threads, and should be: it has one connection for all of them.
+ * A client of Session Gateway. May be used by several threads, and should be: it has one connection
+ * for all of them.
  *
  * <pre>{@code
  * try (var client = SessionGatewayClient.create();
@@ -21,9 +22,9 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p>A request that waits is cancelled by interrupting its thread, and one whose future the caller holds by cancelling that;
- * the gateway cancels the function then, too. The end of the {@link io.grpc.Context} in which a request was made does the
- * same.
+ * <p>A request that waits is cancelled by interrupting its thread, and one whose future the caller
+ * holds by cancelling that; the gateway cancels the function then, too. The end of the {@link
+ * io.grpc.Context} in which a request was made does the same.
  */
 public final class SessionGatewayClient implements AutoCloseable {
   private static final String DEFAULT_ADDRESS = "127.0.0.1:50151";
@@ -66,11 +67,13 @@ public final class SessionGatewayClient implements AutoCloseable {
   /**
    * Calls a function of an app, and returns its answer.
    *
-   * <p>A run is sent again only when the gateway answers that it took nothing, because it is shutting down or cannot use its
-   * records. It is never sent again because a connection broke: see {@link SessionGatewayException#runState()}.
+   * <p>A run is sent again only when the gateway answers that it took nothing, because it is
+   * shutting down or cannot use its records. It is never sent again because a connection broke: see
+   * {@link SessionGatewayException#runState()}.
    *
    * @throws IllegalArgumentException the app is missing; nothing was sent
-   * @throws SessionGatewayException the run failed; its class says how, its run state whether it was applied
+   * @throws SessionGatewayException the run failed; its class says how, its run state whether it
+   *     was applied
    */
   public RunResult run(RunParams params) {
     return Operation.await(runAsync(params), RunState.UNKNOWN);
@@ -81,19 +84,24 @@ public final class SessionGatewayClient implements AutoCloseable {
     return run(filled(params));
   }
 
-  /** Does what {@link #run(RunParams)} does without waiting; cancelling the future cancels the run. */
+  /**
+   * Does what {@link #run(RunParams)} does without waiting; cancelling the future cancels the run.
+   */
   public CompletableFuture<RunResult> runAsync(RunParams params) {
     return runner.run(params.request(), runner.budget(params.timeout()));
   }
 
-  /** Does what {@link #run(RunParams)} does without waiting; cancelling the future cancels the run. */
+  /**
+   * Does what {@link #run(RunParams)} does without waiting; cancelling the future cancels the run.
+   */
   public CompletableFuture<RunResult> runAsync(Consumer<RunParams.Builder> params) {
     return runAsync(filled(params));
   }
 
   /**
-   * Calls a function of an app, and returns an iterator over its partial outputs, which has the result at its end. Nothing
-   * is sent, and no time counts, before the first step. A run is sent again under the same rule, before its first part only.
+   * Calls a function of an app, and returns an iterator over its partial outputs, which has the
+   * result at its end. Nothing is sent, and no time counts, before the first step. A run is sent
+   * again under the same rule, before its first part only.
    *
    * @throws IllegalArgumentException the app is missing
    */
@@ -106,7 +114,9 @@ public final class SessionGatewayClient implements AutoCloseable {
     return runStream(filled(params));
   }
 
-  /** Returns a handle of a new session, which opens with its first call and ends when it is closed. */
+  /**
+   * Returns a handle of a new session, which opens with its first call and ends when it is closed.
+   */
   public Session session(String app) {
     return session(app, options -> {});
   }
@@ -123,8 +133,8 @@ public final class SessionGatewayClient implements AutoCloseable {
   }
 
   /**
-   * Starts renewing sessions, at a third of the shortest timeout among them, until the stream is closed. All renewals of a
-   * client share one stream to the gateway.
+   * Starts renewing sessions, at a third of the shortest timeout among them, until the stream is
+   * closed. All renewals of a client share one stream to the gateway.
    */
   public KeepaliveStream keepalive(Collection<String> sessionIds) {
     KeepaliveStream stream = new KeepaliveStream(renewer, sessionIds, openStreams::remove);
@@ -143,7 +153,9 @@ public final class SessionGatewayClient implements AutoCloseable {
     return apps;
   }
 
-  /** Stops every renewal, cancels what is in flight and closes the connection. May be called twice. */
+  /**
+   * Stops every renewal, cancels what is in flight and closes the connection. May be called twice.
+   */
   @Override
   public void close() {
     openStreams.close();
@@ -173,25 +185,36 @@ public final class SessionGatewayClient implements AutoCloseable {
 
     private Builder() {}
 
-    /** Sets the gateway's HOST:PORT. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151. */
+    /**
+     * Sets the gateway's HOST:PORT. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151.
+     */
     public Builder address(String address) {
       this.address = address;
       return this;
     }
 
-    /** Sets the key that is sent with every request. Left out: the environment's SGW_API_KEY, if there is one. */
+    /**
+     * Sets the key that is sent with every request. Left out: the environment's SGW_API_KEY, if
+     * there is one.
+     */
     public Builder apiKey(String apiKey) {
       this.apiKey = apiKey;
       return this;
     }
 
-    /** Sets how long a request may take with all its attempts, where it does not say itself. Left out: for ever. */
+    /**
+     * Sets how long a request may take with all its attempts, where it does not say itself. Left
+     * out: for ever.
+     */
     public Builder timeout(Duration timeout) {
       this.timeout = timeout;
       return this;
     }
 
-    /** Sets gRPC's credentials, such as {@link io.grpc.TlsChannelCredentials}. Left out: nothing is encrypted. */
+    /**
+     * Sets gRPC's credentials, such as {@link io.grpc.TlsChannelCredentials}. Left out: nothing is
+     * encrypted.
+     */
     public Builder credentials(ChannelCredentials credentials) {
       this.credentials = credentials;
       return this;

@@ -2,8 +2,8 @@ package com.sessiongateway.client;
 
 import com.google.protobuf.Timestamp;
 import com.sessiongateway.client.errors.EndReason;
-import com.sessiongateway.client.errors.WorkerExit;
 import com.sessiongateway.client.errors.Words;
+import com.sessiongateway.client.errors.WorkerExit;
 import com.sessiongateway.v1.Session;
 import java.time.Duration;
 import java.time.Instant;
@@ -41,7 +41,10 @@ public record SessionInfo(Session message) {
     };
   }
 
-  /** Returns the status as a word: "active", "ended", "expired"; "unknown_N" for what only a newer gateway knows. */
+  /**
+   * Returns the status as a word: "active", "ended", "expired"; "unknown_N" for what only a newer
+   * gateway knows.
+   */
   public String statusName() {
     return Words.of(
         com.sessiongateway.v1.SessionStatus.getDescriptor(),
@@ -55,7 +58,10 @@ public record SessionInfo(Session message) {
     return word == null ? null : EndReason.ofWord(word);
   }
 
-  /** Returns the reason as a word such as "worker_lost", "unknown_N" for what only a newer gateway knows; or null. */
+  /**
+   * Returns the reason as a word such as "worker_lost", "unknown_N" for what only a newer gateway
+   * knows; or null.
+   */
   public @Nullable String endReasonName() {
     int number = message.getEndReasonValue();
     return number == 0
@@ -111,7 +117,15 @@ public record SessionInfo(Session message) {
 
   @Override
   public String toString() {
-    return "SessionInfo[id=" + id() + ", app=" + app() + "@" + version() + ", " + statusName() + "]";
+    return "SessionInfo[id="
+        + id()
+        + ", app="
+        + app()
+        + "@"
+        + version()
+        + ", "
+        + statusName()
+        + "]";
   }
 
   static Instant instant(Timestamp moment) {

@@ -3,7 +3,10 @@ package com.sessiongateway.client;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
-/** How a session is held; filled in by a lambda that is given to {@link SessionGatewayClient#session}. */
+/**
+ * How a session is held; filled in by a lambda that is given to {@link
+ * SessionGatewayClient#session}.
+ */
 public final class SessionOptions {
   @Nullable Integer sessionTimeout;
   boolean keepalive;

@@ -19,8 +19,9 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads, watches, renews and ends sessions. Every method that waits throws {@link SessionGatewayException} if its request
- * fails; the future of every other fails with it, and cancelling it cancels the request.
+ * Reads, watches, renews and ends sessions. Every method that waits throws {@link
+ * SessionGatewayException} if its request fails; the future of every other fails with it, and
+ * cancelling it cancels the request.
  */
 public final class Sessions {
   private final Transport transport;
@@ -73,7 +74,8 @@ public final class Sessions {
   }
 
   /**
-   * Ends a session, releases its worker at once, and returns the session. One that is finished stays as it is.
+   * Ends a session, releases its worker at once, and returns the session. One that is finished
+   * stays as it is.
    *
    * @throws SessionNotFoundException there is none with this id
    */
@@ -90,12 +92,17 @@ public final class Sessions {
         response -> response.getSession());
   }
 
-  /** Returns the caller's sessions, the newest first, over all pages. Each page is fetched when it is needed. */
+  /**
+   * Returns the caller's sessions, the newest first, over all pages. Each page is fetched when it
+   * is needed.
+   */
   public Pages<SessionInfo> list() {
     return list(query -> {});
   }
 
-  /** Returns those of the caller's sessions that are asked for, the newest first, over all pages. */
+  /**
+   * Returns those of the caller's sessions that are asked for, the newest first, over all pages.
+   */
   public Pages<SessionInfo> list(Consumer<SessionQuery> query) {
     SessionQuery asked = new SessionQuery();
     query.accept(asked);
@@ -120,8 +127,8 @@ public final class Sessions {
   }
 
   /**
-   * Returns an iterator over what happens to the caller's sessions, as soon as the watch stands: a list that is read after
-   * that leaves no gap.
+   * Returns an iterator over what happens to the caller's sessions, as soon as the watch stands: a
+   * list that is read after that leaves no gap.
    *
    * @throws SessionGatewayException the gateway cannot be reached, or refuses the token or the app
    */

@@ -16,7 +16,10 @@ interface Timer extends AutoCloseable {
     schedule(Duration.ZERO, action);
   }
 
-  /** Runs what is still scheduled at once, so that nothing waits for it for ever. May be called twice. */
+  /**
+   * Runs what is still scheduled at once, so that nothing waits for it for ever. May be called
+   * twice.
+   */
   @Override
   void close();
 

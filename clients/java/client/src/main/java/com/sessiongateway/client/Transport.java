@@ -42,7 +42,9 @@ final class Transport implements AutoCloseable {
     return unary(method, request, budget, null);
   }
 
-  /** Sends a run, once. Its error has the run state NOT_STARTED only if it never left this process. */
+  /**
+   * Sends a run, once. Its error has the run state NOT_STARTED only if it never left this process.
+   */
   CompletableFuture<RunResponse> run(RunRequest request, Budget budget) {
     return unary(SessionServiceGrpc.getRunMethod(), request, budget, new Sent());
   }
@@ -82,7 +84,8 @@ final class Transport implements AutoCloseable {
       return Operation.cancelled("the client was closed during the request", ifUnsaid);
     }
     if (error.details() == null && status.getCode() == Status.Code.CANCELLED) {
-      // Nobody here cancelled it: a server that is stopped answers so what it had not yet looked at.
+      // Nobody here cancelled it: a server that is stopped answers so what it had not yet looked
+      // at.
       return Errors.transport(
           Status.Code.UNAVAILABLE, "the server went away without an answer", ifUnsaid);
     }
@@ -106,7 +109,8 @@ final class Transport implements AutoCloseable {
               reader.next(),
               (none, late) -> {
                 if (late == null && value == null) {
-                  late = reader.failure(Status.UNAVAILABLE.withDescription("an empty answer"), null);
+                  late =
+                      reader.failure(Status.UNAVAILABLE.withDescription("an empty answer"), null);
                 }
                 answer.end(value, late);
               });
@@ -131,7 +135,8 @@ final class Transport implements AutoCloseable {
   }
 
   private void wakeUp() {
-    // gRPC waits up to two minutes before it tries a broken connection again, and refuses requests meanwhile. Each
+    // gRPC waits up to two minutes before it tries a broken connection again, and refuses requests
+    // meanwhile. Each
     // request tries anew instead, so that a gateway that is back is found at once.
     if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
       channel.enterIdle();

@@ -41,7 +41,10 @@ public record WatchEvent(WatchSessionsResponse message) {
     };
   }
 
-  /** Returns what happened as a word such as "created"; "unknown_N" for what only a newer gateway knows. */
+  /**
+   * Returns what happened as a word such as "created"; "unknown_N" for what only a newer gateway
+   * knows.
+   */
   public String kindName() {
     return Words.of(SessionEvent.getDescriptor(), "SESSION_EVENT_", message.getEventValue());
   }

@@ -23,10 +23,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Iterates over what happens to the caller's sessions, until it is closed.
  *
- * <p>When the connection breaks or the gateway stops, the watch is opened again behind the last event that was read, as
- * often as it takes: nothing is left out and nothing comes twice. Nothing is read ahead but one event: whoever iterates
- * slowly falls behind at the gateway, which keeps events for as long as it keeps finished sessions. Interrupting a step
- * loses no event. An error ends a step, not the watch: iterating on tries again behind the same event.
+ * <p>When the connection breaks or the gateway stops, the watch is opened again behind the last
+ * event that was read, as often as it takes: nothing is left out and nothing comes twice. Nothing
+ * is read ahead but one event: whoever iterates slowly falls behind at the gateway, which keeps
+ * events for as long as it keeps finished sessions. Interrupting a step loses no event. An error
+ * ends a step, not the watch: iterating on tries again behind the same event.
  */
 public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
   private final Transport transport;
@@ -52,7 +53,10 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
     this.token = options.resumeToken;
   }
 
-  /** Returns what continues behind the last event that was read; good after a restart of this program, too. */
+  /**
+   * Returns what continues behind the last event that was read; good after a restart of this
+   * program, too.
+   */
   public String resumeToken() {
     return token;
   }
@@ -211,7 +215,8 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
   private void show(Operation<WatchEvent> step, WatchEvent event) {
     attempt = 0;
     if (event.kind() == WatchEvent.Kind.WATCHING && !options.showWatching) {
-      // Nothing that was read is on its way to the caller at this moment: each step ends with one event.
+      // Nothing that was read is on its way to the caller at this moment: each step ends with one
+      // event.
       token = event.resumeToken();
       standing.complete(null);
       read(step);
@@ -226,8 +231,7 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
     drop();
     boolean toldToWait =
         failure instanceof GatewayDrainingException || failure instanceof StoreUnavailableException;
-    boolean hopeful =
-        standing.isDone() || (toldToWait && attempt + 1 < pacing.drainAttempts());
+    boolean hopeful = standing.isDone() || (toldToWait && attempt + 1 < pacing.drainAttempts());
     if (!hopeful || transport.isClosed() || Renewer.FINAL.contains(failure.grpcStatus())) {
       attempt = 0;
       event.completeExceptionally(failure);
@@ -253,10 +257,7 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
       open =
           transport.open(
               SessionServiceGrpc.getWatchSessionsMethod(),
-              WatchSessionsRequest.newBuilder()
-                  .setResumeToken(token)
-                  .setApp(options.app)
-                  .build(),
+              WatchSessionsRequest.newBuilder().setResumeToken(token).setApp(options.app).build(),
               Budget.background(),
               false);
       reader = open;

@@ -33,8 +33,7 @@ public final class Example {
   }
 
   private static void plainCall(SessionGatewayClient client) {
-    System.out.println(
-        "any worker: " + client.run(run -> run.app("kv").function("keys")).output());
+    System.out.println("any worker: " + client.run(run -> run.app("kv").function("keys")).output());
   }
 
   private static void keyValues(SessionGatewayClient client) {
@@ -73,11 +72,11 @@ public final class Example {
   }
 
   private static void rows(SessionGatewayClient client) {
-    String sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i FROM n";
+    String sql =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i FROM n";
     try (RunStream stream =
         client.runStream(
-            run ->
-                run.app("sql").function("rows").input(Map.of("sql", sql, "batch_rows", 2)))) {
+            run -> run.app("sql").function("rows").input(Map.of("sql", sql, "batch_rows", 2)))) {
       while (stream.hasNext()) {
         JsonOutput batch = stream.next();
         System.out.println("a batch: " + batch.tree().path("rows"));

@@ -31,7 +31,10 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 
-/** Carries out commands: what the client does without waiting at once, the rest on threads of their own. */
+/**
+ * Carries out commands: what the client does without waiting at once, the rest on threads of their
+ * own.
+ */
 final class Commands {
   private final Map<String, SessionGatewayClient> clients = new ConcurrentHashMap<>();
   private final Map<String, Stream> streams = new ConcurrentHashMap<>();
@@ -162,8 +165,7 @@ final class Commands {
     client(command)
         .apps()
         .list(command.path("page_size").asInt())
-        .forEach(
-            app -> apps.addObject().put("name", app.name()).put("version", app.version()));
+        .forEach(app -> apps.addObject().put("name", app.name()).put("version", app.version()));
     return answer;
   }
 

@@ -16,8 +16,8 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * The conformance executor: reads commands from standard input, one JSON object a line, carries them out side by side, and
- * writes an answer to each, one a line.
+ * The conformance executor: reads commands from standard input, one JSON object a line, carries
+ * them out side by side, and writes an answer to each, one a line.
  */
 public final class Main {
   static final JsonMapper MAPPER = new JsonMapper();

@@ -22,7 +22,10 @@ import io.grpc.stub.MetadataUtils;
 import java.util.Base64;
 import java.util.concurrent.TimeUnit;
 
-/** A run over the generated stub alone, with its error details read by hand: what a program without the client does. */
+/**
+ * A run over the generated stub alone, with its error details read by hand: what a program without
+ * the client does.
+ */
 final class RawRun {
   private RawRun() {}
 
@@ -68,7 +71,8 @@ final class RawRun {
       details.put("class", error.getClass().getSimpleName());
       ArrayNode violations = details.putArray("field_violations");
       Status status = StatusProto.fromThrowable(error);
-      for (Any any : status == null ? Status.getDefaultInstance().getDetailsList() : status.getDetailsList()) {
+      for (Any any :
+          status == null ? Status.getDefaultInstance().getDetailsList() : status.getDetailsList()) {
         if (any.is(ErrorInfo.class)) {
           ErrorInfo info = any.unpack(ErrorInfo.class);
           details.put("code", info.getReason());
@@ -78,7 +82,8 @@ final class RawRun {
         } else if (any.is(BadRequest.class)) {
           any.unpack(BadRequest.class)
               .getFieldViolationsList()
-              .forEach(each -> violations.addArray().add(each.getField()).add(each.getDescription()));
+              .forEach(
+                  each -> violations.addArray().add(each.getField()).add(each.getDescription()));
         }
       }
     }

@@ -17,8 +17,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * From a gRPC status to an exception: the only place that does it. Programs that use the generated stubs without the
- * client can use {@link #from(StatusRuntimeException)}, too.
+ * From a gRPC status to an exception: the only place that does it. Programs that use the generated
+ * stubs without the client can use {@link #from(StatusRuntimeException)}, too.
  */
 public final class Errors {
   private static final String DOMAIN = "sessiongateway";
@@ -43,7 +43,12 @@ public final class Errors {
     String message = status.getDescription() == null ? "" : status.getDescription();
     Parts parts = Parts.of(trailers == null ? null : trailers.get(DETAILS));
     if (!parts.isFromGateway()) {
-      return withCause(transport(status.getCode(), message, ifUnsaid), status.getCause());
+      Throwable cause = status.getCause();
+      if (cause != null && cause.getMessage() != null && !message.contains(cause.getMessage())) {
+        // gRPC's own sentence is often no more than "io exception".
+        message = message + ": " + cause.getMessage();
+      }
+      return withCause(transport(status.getCode(), message, ifUnsaid), cause);
     }
     ErrorDetail detail = parts.detail == null ? ErrorDetail.getDefaultInstance() : parts.detail;
     return Kind.exception(
@@ -99,10 +104,8 @@ public final class Errors {
     return withCause(Kind.exception(error.failure().with(detail)), error);
   }
 
-  private static ErrorDetail detail(
-      @Nullable RunState runState, String sessionId, String callId) {
-    ErrorDetail.Builder detail =
-        ErrorDetail.newBuilder().setSessionId(sessionId).setCallId(callId);
+  private static ErrorDetail detail(@Nullable RunState runState, String sessionId, String callId) {
+    ErrorDetail.Builder detail = ErrorDetail.newBuilder().setSessionId(sessionId).setCallId(callId);
     if (runState != null) {
       detail.setRunState(com.sessiongateway.v1.RunState.valueOf("RUN_STATE_" + runState.name()));
     }

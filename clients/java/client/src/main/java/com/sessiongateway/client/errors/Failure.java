@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param code the gateway's name for it, or the gRPC name of a bare status
  * @param message the same for people
  * @param grpcStatus null for an error that came in the middle of a stream
- * @param detail the gateway's typed detail; what the client itself knows, for an error of its own making
+ * @param detail the gateway's typed detail; what the client itself knows, for an error of its own
+ *     making
  * @param isFromGateway whether the gateway made the detail
  * @param metadata every variable word of the message by its key
  * @param violations each wrong field

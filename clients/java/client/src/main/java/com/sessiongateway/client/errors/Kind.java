@@ -47,7 +47,9 @@ enum Kind {
     this.make = make;
   }
 
-  /** Returns the exception of a code; the base class itself for one that this client does not know. */
+  /**
+   * Returns the exception of a code; the base class itself for one that this client does not know.
+   */
   static SessionGatewayException exception(Failure failure) {
     Kind kind = BY_CODE.get(failure.code());
     return kind == null ? new SessionGatewayException(failure) : kind.make.apply(failure);

@@ -9,8 +9,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A request failed. Each code has a class of its own below this one; this class itself stands for a code or status that
- * this client does not know.
+ * A request failed. Each code has a class of its own below this one; this class itself stands for a
+ * code or status that this client does not know.
  *
  * <p>Mistakes that show before anything is sent are {@link IllegalArgumentException}, {@link
  * IllegalStateException} and {@link NullPointerException} instead.
@@ -26,8 +26,9 @@ public class SessionGatewayException extends RuntimeException {
   }
 
   /**
-   * Returns why, such as "SESSION_EXPIRED". Of a code that this client does not know: the gateway's name for it. Of a
-   * status that does not come from a gateway: the gRPC name, such as "UNIMPLEMENTED".
+   * Returns why, such as "SESSION_EXPIRED". Of a code that this client does not know: the gateway's
+   * name for it. Of a status that does not come from a gateway: the gRPC name, such as
+   * "UNIMPLEMENTED".
    */
   public final String code() {
     return failure.code();
@@ -59,7 +60,9 @@ public class SessionGatewayException extends RuntimeException {
     return word == null ? null : RunState.ofWord(word);
   }
 
-  /** Returns the run state as a word, "unknown_N" for one that only a newer gateway knows; or null. */
+  /**
+   * Returns the run state as a word, "unknown_N" for one that only a newer gateway knows; or null.
+   */
   public final @Nullable String runStateName() {
     int number = detail().getRunStateValue();
     return number == 0

@@ -8,7 +8,10 @@ import java.util.Locale;
 public final class Words {
   private Words() {}
 
-  /** Returns the lower-case name without its prefix; "unknown_N" for a value that only a newer gateway knows. */
+  /**
+   * Returns the lower-case name without its prefix; "unknown_N" for a value that only a newer
+   * gateway knows.
+   */
   public static String of(EnumDescriptor type, String prefix, int number) {
     EnumValueDescriptor value = type.findValueByNumber(number);
     if (value == null) {
@@ -17,7 +20,10 @@ public final class Words {
     return value.getName().substring(prefix.length()).toLowerCase(Locale.ROOT);
   }
 
-  /** Returns the constant that is named like the value; the last one, UNRECOGNIZED, if there is none. */
+  /**
+   * Returns the constant that is named like the value; the last one, UNRECOGNIZED, if there is
+   * none.
+   */
   static <E extends Enum<E>> E constant(E[] constants, String word) {
     for (E constant : constants) {
       if (constant.name().equalsIgnoreCase(word)) {
