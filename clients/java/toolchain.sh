@@ -15,5 +15,9 @@ fi
 
 # Offline when everything that pom.xml names is there already: nothing is asked of a registry twice.
 maven() {
-    mvn -B -q -T1 -o "$@" 2>/dev/null || mvn -B -q -T1 "$@"
+    if [[ ! -e target/resolved-$(cksum <pom.xml | tr ' ' '-') ]]; then
+        mvn -B -ntp -T1 "$@"
+    else
+        mvn -B -ntp -T1 -o "$@"
+    fi
 }

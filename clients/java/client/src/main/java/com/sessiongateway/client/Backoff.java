@@ -16,8 +16,8 @@ record Backoff(Duration initial, Duration maximum) {
    */
   Duration delay(int attempt, double random) {
     // The exponent is bounded because a stream may reconnect for weeks.
-    double step =
-        Math.min(maximum.toNanos(), initial.toNanos() * Math.pow(2, Math.min(attempt, 64)));
+    double grown = initial.toNanos() * Math.pow(2, Math.min(attempt, 64));
+    double step = Math.min((double) maximum.toNanos(), grown);
     return Duration.ofNanos((long) (step * (0.5 + random / 2)));
   }
 }

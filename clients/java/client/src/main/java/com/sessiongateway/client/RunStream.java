@@ -141,19 +141,19 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
   private @Nullable JsonOutput nextOutput() {
     RunStreamResponse part = hasBegun ? waitFor(opened().next()) : begin();
     while (part != null) {
-      switch (part.getPartCase()) {
-        case PARTIAL_JSON:
-          return new JsonOutput(part.getPartialJson(), "", "", RunState.UNKNOWN);
-        case RESULT:
-          end(RunResult.of(part.getResult()));
-          return null;
-        case PARTIAL:
-          throw Errors.invalidResponse(
-              "an output is not in the form that was asked for", RunState.UNKNOWN, "", "");
-        default:
-          // Of a kind that only a newer gateway knows.
-          part = waitFor(opened().next());
+      if (part.hasPartialJson()) {
+        return new JsonOutput(part.getPartialJson(), "", "", RunState.UNKNOWN);
       }
+      if (part.hasResult()) {
+        end(RunResult.of(part.getResult()));
+        return null;
+      }
+      if (part.hasPartial()) {
+        throw Errors.invalidResponse(
+            "an output is not in the form that was asked for", RunState.UNKNOWN, "", "");
+      }
+      // Of a kind that only a newer gateway knows.
+      part = waitFor(opened().next());
     }
     throw Errors.invalidResponse("the stream ended without a result", RunState.UNKNOWN, "", "");
   }

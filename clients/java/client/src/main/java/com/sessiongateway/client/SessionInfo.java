@@ -91,8 +91,8 @@ public record SessionInfo(Session message) {
 
   /** Returns the time that was left; needs no comparison of clocks. */
   public Duration expiresIn() {
-    return Duration.ofSeconds(
-        message.getExpiresIn().getSeconds(), message.getExpiresIn().getNanos());
+    com.google.protobuf.Duration left = message.getExpiresIn();
+    return Duration.ofSeconds(left.getSeconds(), left.getNanos());
   }
 
   /** Returns when the newest call was admitted; null before the first. */

@@ -16,6 +16,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -41,7 +42,7 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
   private volatile boolean isClosed;
   private volatile @Nullable Operation<WatchEvent> step;
   private volatile @Nullable Reader<WatchSessionsResponse> reader;
-  private volatile int attempt;
+  private final AtomicInteger attempt = new AtomicInteger();
   private @Nullable WatchEvent upcoming;
 
   WatchStream(
@@ -213,7 +214,7 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
   }
 
   private void show(Operation<WatchEvent> step, WatchEvent event) {
-    attempt = 0;
+    attempt.set(0);
     if (event.kind() == WatchEvent.Kind.WATCHING && !options.showWatching) {
       // Nothing that was read is on its way to the caller at this moment: each step ends with one
       // event.
@@ -231,15 +232,16 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
     drop();
     boolean toldToWait =
         failure instanceof GatewayDrainingException || failure instanceof StoreUnavailableException;
-    boolean hopeful = standing.isDone() || (toldToWait && attempt + 1 < pacing.drainAttempts());
+    boolean hopeful =
+        standing.isDone() || (toldToWait && attempt.get() + 1 < pacing.drainAttempts());
     if (!hopeful || transport.isClosed() || Renewer.FINAL.contains(failure.grpcStatus())) {
-      attempt = 0;
+      attempt.set(0);
       event.completeExceptionally(failure);
       return;
     }
-    Duration pause = pacing.reconnect().delay(attempt, pacing.random().getAsDouble());
+    Duration pause =
+        pacing.reconnect().delay(attempt.getAndIncrement(), pacing.random().getAsDouble());
     Duration asked = failure.retryAfter();
-    attempt++;
     CompletableFuture<Void> waited = new CompletableFuture<>();
     Timer.Cancellation timer =
         pacing

@@ -41,6 +41,7 @@ enum Kind {
   private static final Map<String, Kind> BY_CODE =
       Arrays.stream(values()).collect(Collectors.toMap(Kind::name, Function.identity()));
 
+  @SuppressWarnings("ImmutableEnumChecker") // A constructor: there is nothing to change in it.
   private final Function<Failure, SessionGatewayException> make;
 
   Kind(Function<Failure, SessionGatewayException> make) {
