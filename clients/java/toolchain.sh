@@ -13,11 +13,6 @@ if ((version < 17)); then
     exit 1
 fi
 
-# Offline when everything that pom.xml names is there already: nothing is asked of a registry twice.
 maven() {
-    if [[ ! -e target/resolved-$(cksum <pom.xml | tr ' ' '-') ]]; then
-        mvn -B -ntp -T1 "$@"
-    else
-        mvn -B -ntp -T1 -o "$@"
-    fi
+    mvn -B -ntp -T1 "$@"
 }

@@ -17,9 +17,8 @@ import org.jspecify.annotations.Nullable;
 final class Channels {
   private static final int MAX_ANSWER = 64 * 1024 * 1024;
 
-  // What a stream takes on before its reader asks for it. Not left to gRPC, which lets it grow to
-  // several megabytes and so
-  // lets a function run far ahead of a slow reader.
+  // What a stream takes on before its reader asks for it. Fixed, because gRPC would let it grow with
+  // the speed of the connection, and a function run further ahead of a slow reader.
   private static final int WINDOW = 1024 * 1024;
 
   private static final Metadata.Key<String> AUTHORIZATION =

@@ -3,25 +3,17 @@ package com.sessiongateway.conformance;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.sessiongateway.client.KeepaliveEvent;
-import com.sessiongateway.client.KeepaliveStream;
 import com.sessiongateway.client.RunParams;
-import com.sessiongateway.client.RunResult;
-import com.sessiongateway.client.RunStream;
 import com.sessiongateway.client.Session;
 import com.sessiongateway.client.SessionGatewayClient;
 import com.sessiongateway.client.SessionInfo;
 import com.sessiongateway.client.SessionStatus;
-import com.sessiongateway.client.WatchEvent;
-import com.sessiongateway.client.WatchStream;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import io.grpc.TlsChannelCredentials;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -37,10 +29,8 @@ import java.util.function.Function;
  */
 final class Commands {
   private final Map<String, SessionGatewayClient> clients = new ConcurrentHashMap<>();
-  private final Map<String, Stream> streams = new ConcurrentHashMap<>();
-  private final Map<String, WatchStream> watches = new ConcurrentHashMap<>();
-  private final Map<String, KeepaliveStream> keepalives = new ConcurrentHashMap<>();
   private final Map<String, Session> handles = new ConcurrentHashMap<>();
+  private final StreamCommands streams = new StreamCommands(this);
 
   /** Begins a command; throws UnsupportedOperationException if there is no such one. */
   CompletableFuture<JsonNode> begin(JsonNode command) {
@@ -59,15 +49,13 @@ final class Commands {
               app -> Answers.object().set("app", Answers.app(app)));
       case "list_apps" -> waiting(() -> listApps(command));
       case "raw_run" -> waiting(() -> RawRun.run(command));
-      default -> beginStream(command);
+      default -> beginHandle(command);
     };
   }
 
   /** Closes everything. */
   void close() {
-    streams.values().forEach(stream -> stream.parts.close());
-    watches.values().forEach(WatchStream::close);
-    keepalives.values().forEach(KeepaliveStream::close);
+    streams.close();
     for (Session handle : handles.values()) {
       try {
         handle.close();
@@ -78,32 +66,6 @@ final class Commands {
     clients.values().forEach(SessionGatewayClient::close);
   }
 
-  private CompletableFuture<JsonNode> beginStream(JsonNode command) {
-    return switch (command.path("op").asText()) {
-      case "stream_open" ->
-          done(
-              () -> {
-                RunStream parts = client(command).runStream(params(command));
-                streams.put(text(command, "stream"), new Stream(parts));
-              });
-      case "stream_next" -> waiting(found(streams, command, "stream")::next);
-      case "stream_close" -> done(() -> taken(streams, command, "stream").parts.close());
-      case "watch_open" -> waiting(() -> nothing(() -> openWatch(command)));
-      case "watch_next" -> waiting(() -> nextEvent(command));
-      case "watch_close" ->
-          waiting(
-              () -> {
-                WatchStream watch = taken(watches, command, "watch");
-                watch.close();
-                return Answers.object().put("resume_token", watch.resumeToken());
-              });
-      case "keepalive_open" -> done(() -> openKeepalive(command));
-      case "keepalive_next" -> waiting(() -> nextRenewal(command));
-      case "keepalive_close" -> done(() -> taken(keepalives, command, "stream").close());
-      default -> beginHandle(command);
-    };
-  }
-
   private CompletableFuture<JsonNode> beginHandle(JsonNode command) {
     return switch (command.path("op").asText()) {
       case "handle_open" -> done(() -> openHandle(command));
@@ -111,7 +73,7 @@ final class Commands {
           map(found(handles, command, "handle").callAsync(params(command)), Answers::result);
       case "handle_lost" -> waiting(() -> lost(command));
       case "handle_close" -> session(taken(handles, command, "handle").endAsync());
-      default -> throw new UnsupportedOperationException("no op " + command.path("op"));
+      default -> streams.begin(command);
     };
   }
 
@@ -169,51 +131,6 @@ final class Commands {
     return answer;
   }
 
-  private void openWatch(JsonNode command) {
-    WatchStream watch =
-        client(command)
-            .sessions()
-            .watch(
-                options ->
-                    options
-                        .resumeToken(command.path("resume_token").asText(""))
-                        .app(command.path("app").asText("")));
-    watches.put(text(command, "watch"), watch);
-  }
-
-  private JsonNode nextEvent(JsonNode command) {
-    WatchStream watch = found(watches, command, "watch");
-    Duration timeout = timeout(command);
-    WatchEvent event = timeout == null ? watch.next() : watch.poll(timeout);
-    if (event == null) {
-      return Answers.object().put("timeout", true);
-    }
-    ObjectNode answer = Answers.object().put("event", event.kindName());
-    answer.set("session", Answers.session(event.session()));
-    return answer.put("resume_token", event.resumeToken());
-  }
-
-  private void openKeepalive(JsonNode command) {
-    List<String> ids = new ArrayList<>();
-    command.path("session_ids").forEach(each -> ids.add(each.asText()));
-    keepalives.put(text(command, "stream"), client(command).keepalive(ids));
-  }
-
-  private JsonNode nextRenewal(JsonNode command) {
-    KeepaliveStream stream = found(keepalives, command, "stream");
-    Duration timeout = timeout(command);
-    KeepaliveEvent event =
-        timeout != null ? stream.poll(timeout) : stream.hasNext() ? stream.next() : null;
-    if (event == null) {
-      return Answers.object().put(stream.isOver() ? "end" : "timeout", true);
-    }
-    ObjectNode answer = Answers.object().put("session_id", event.sessionId());
-    if (event.error() != null) {
-      return answer.set("error", Answers.error(event.error()));
-    }
-    return answer.set("session", Answers.session(event.session()));
-  }
-
   private void openHandle(JsonNode command) {
     Session handle =
         client(command)
@@ -241,7 +158,7 @@ final class Commands {
     }
   }
 
-  private static RunParams params(JsonNode command) {
+  static RunParams params(JsonNode command) {
     RunParams.Builder builder = RunParams.builder();
     Params.fill(builder, command.path("params"));
     // Those of a handle's call stand in the command itself.
@@ -257,7 +174,7 @@ final class Commands {
     return builder.build();
   }
 
-  private SessionGatewayClient client(JsonNode command) {
+  SessionGatewayClient client(JsonNode command) {
     return found(clients, command, "client");
   }
 
@@ -272,12 +189,12 @@ final class Commands {
     return command.path(field).asText();
   }
 
-  private static Duration timeout(JsonNode command) {
+  static Duration timeout(JsonNode command) {
     JsonNode seconds = command.path("timeout");
     return seconds.isNumber() ? Duration.ofNanos((long) (seconds.asDouble() * 1e9)) : null;
   }
 
-  private static <T> T found(Map<String, T> things, JsonNode command, String field) {
+  static <T> T found(Map<String, T> things, JsonNode command, String field) {
     T thing = things.get(text(command, field));
     if (thing == null) {
       throw new IllegalArgumentException("no " + field + " has the name " + text(command, field));
@@ -285,7 +202,7 @@ final class Commands {
     return thing;
   }
 
-  private static <T> T taken(Map<String, T> things, JsonNode command, String field) {
+  static <T> T taken(Map<String, T> things, JsonNode command, String field) {
     T thing = found(things, command, field);
     things.remove(text(command, field));
     return thing;
@@ -303,16 +220,16 @@ final class Commands {
     return mapped;
   }
 
-  private static CompletableFuture<JsonNode> done(Runnable action) {
+  static CompletableFuture<JsonNode> done(Runnable action) {
     return CompletableFuture.completedFuture(nothing(action));
   }
 
-  private static JsonNode nothing(Runnable action) {
+  static JsonNode nothing(Runnable action) {
     action.run();
     return Answers.object();
   }
 
-  private static CompletableFuture<JsonNode> waiting(Callable<JsonNode> action) {
+  static CompletableFuture<JsonNode> waiting(Callable<JsonNode> action) {
     Waiting waiting = new Waiting(action);
     waiting.thread.start();
     return waiting;
@@ -337,28 +254,6 @@ final class Commands {
 
     void interrupt() {
       thread.interrupt();
-    }
-  }
-
-  /** A streamed run and how far it was read. */
-  private static final class Stream {
-    private final RunStream parts;
-    private boolean isTold;
-
-    Stream(RunStream parts) {
-      this.parts = parts;
-    }
-
-    synchronized JsonNode next() {
-      if (isTold) {
-        return Answers.object().put("end", true);
-      }
-      if (parts.hasNext()) {
-        return Answers.object().put("partial", parts.next().text());
-      }
-      RunResult result = parts.result();
-      isTold = true;
-      return Answers.object().set("result", Answers.result(result));
     }
   }
 }
