@@ -1,0 +1,108 @@
+package com.sessiongateway.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.google.protobuf.ByteString;
+import com.sessiongateway.client.errors.RunState;
+import com.sessiongateway.client.errors.SessionGatewayException;
+import java.math.BigInteger;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class RunParamsTest {
+  record Point(int x, String name) {}
+
+  @Test
+  void noInputIsSentAsAnEmptyObject() {
+    assertEquals("{}", sent(RunParams.builder()));
+  }
+
+  @Test
+  void integersAndTextAreExact() {
+    BigInteger large = new BigInteger("123456789012345678901234567890");
+    assertEquals("{\"n\":" + large + "}", sent(RunParams.builder().input(Map.of("n", large))));
+    assertEquals("{\"t\":\"aß€𝄞\"}", sent(RunParams.builder().input(Map.of("t", "aß€𝄞"))));
+    assertEquals("{\"x\":1,\"name\":\"p\"}", sent(RunParams.builder().input(new Point(1, "p"))));
+    assertEquals(" {\"a\": 1.0} ", sent(RunParams.builder().inputJson(" {\"a\": 1.0} ")));
+  }
+
+  @Test
+  void halfACharacterIsSentAsItsEscape() {
+    assertEquals("{\"h\":\"\\uD83D\"}", sent(RunParams.builder().input(Map.of("h", "\ud83d"))));
+  }
+
+  @Test
+  void whatIsNoJsonIsRefused() {
+    for (Object number : List.of(Double.NaN, Float.POSITIVE_INFINITY)) {
+      refused(Map.of("a", number));
+    }
+    refused(JsonNodeFactory.instance.objectNode().put("a", Double.NaN));
+    refused(List.of(1));
+    refused("{}");
+    Map<String, Object> cycle = new HashMap<>();
+    cycle.put("self", cycle);
+    refused(cycle);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "[1]", "{", "{} {}", "{\"a\": NaN}", "{\"a\": \"\ud83d\"}", "null"})
+  void textThatIsNoJsonObjectIsRefused(String text) {
+    RunParams.Builder builder = RunParams.builder();
+    assertThrows(IllegalArgumentException.class, () -> builder.inputJson(text));
+  }
+
+  @Test
+  void sessionTimeoutsHaveWholeSeconds() {
+    RunParams.Builder builder = RunParams.builder().app("kv");
+    assertThrows(
+        IllegalArgumentException.class, () -> builder.sessionTimeout(Duration.ofMillis(1500)));
+    // Whether it is in range is the gateway's to say.
+    assertEquals(
+        -1, builder.sessionTimeout(Duration.ofSeconds(-1)).build().request().getSessionTimeout());
+  }
+
+  @Test
+  void aRunNeedsAnAppAndACallOfASessionMustNotHaveOne() {
+    assertThrows(IllegalArgumentException.class, () -> RunParams.builder().build().request());
+    RunParams named = RunParams.builder().app("kv").build();
+    assertThrows(IllegalArgumentException.class, named::inSession);
+  }
+
+  @Test
+  void outputsAreDecodedWhenTheyAreAskedFor() {
+    JsonOutput output =
+        output("{\"n\": 123456789012345678901234567890, \"x\": 1, \"name\": \"p\"}");
+    assertEquals(
+        new BigInteger("123456789012345678901234567890"),
+        output.tree().path("n").bigIntegerValue());
+    assertEquals(new Point(1, "p"), output.as(Point.class));
+    assertThrows(IllegalArgumentException.class, () -> output.as(Integer.class));
+    SessionGatewayException error =
+        assertThrows(SessionGatewayException.class, () -> output("{\"a\": ").tree());
+    assertEquals("INVALID_RESPONSE", error.code());
+    assertEquals(RunState.COMPLETED, error.runState());
+  }
+
+  private static JsonOutput output(String text) {
+    return new JsonOutput(ByteString.copyFromUtf8(text), "", "", RunState.COMPLETED);
+  }
+
+  private static void refused(Object input) {
+    RunParams.Builder builder = RunParams.builder();
+    IllegalArgumentException error =
+        assertThrows(IllegalArgumentException.class, () -> builder.input(input));
+    assertTrue(error.getMessage().startsWith("the input "), error.getMessage());
+  }
+
+  private static String sent(RunParams.Builder builder) {
+    return builder.app("kv").build().request().getInputJson().toStringUtf8();
+  }
+}

@@ -1,0 +1,188 @@
+package com.sessiongateway.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.ByteString;
+import com.sessiongateway.client.errors.CancelledException;
+import com.sessiongateway.client.errors.GatewayDrainingException;
+import com.sessiongateway.client.errors.RunState;
+import com.sessiongateway.client.errors.SessionGatewayException;
+import com.sessiongateway.client.errors.StoreUnavailableException;
+import com.sessiongateway.client.errors.UnavailableException;
+import com.sessiongateway.v1.ErrorCode;
+import com.sessiongateway.v1.RunRequest;
+import com.sessiongateway.v1.RunResponse;
+import com.sessiongateway.v1.RunStreamResponse;
+import io.grpc.Context;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class RunnerTest {
+  private static final RunRequest REQUEST = RunRequest.newBuilder().setApp("kv").build();
+  private static final RunResponse ANSWER =
+      RunResponse.newBuilder().setOutputJson(ByteString.copyFromUtf8("{}")).build();
+  private static final StatusRuntimeException DRAINING =
+      FakeGateway.error(
+          Status.UNAVAILABLE,
+          ErrorCode.ERROR_CODE_GATEWAY_DRAINING,
+          com.sessiongateway.v1.RunState.RUN_STATE_NOT_STARTED);
+  private static final StatusRuntimeException NO_STORE =
+      FakeGateway.error(
+          Status.UNAVAILABLE,
+          ErrorCode.ERROR_CODE_STORE_UNAVAILABLE,
+          com.sessiongateway.v1.RunState.RUN_STATE_NOT_STARTED);
+
+  private FakeGateway gateway;
+  private Runner runner;
+
+  @BeforeEach
+  void start() throws IOException {
+    gateway = new FakeGateway();
+    runner = new Runner(gateway.transport, gateway.pacing, null);
+  }
+
+  @AfterEach
+  void stop() {
+    gateway.close();
+  }
+
+  @Test
+  void aRunThatWasNotTakenIsSentAgainAfterGrowingWaits() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    Duration wait = Duration.ofMillis(200);
+    for (StatusRuntimeException refusal : new StatusRuntimeException[] {DRAINING, NO_STORE}) {
+      gateway.runs.take().answers().onError(refusal);
+      Duration expected = wait;
+      gateway.timer.awaitPlan(expected::equals);
+      gateway.timer.advance(wait);
+      wait = wait.multipliedBy(2);
+    }
+    gateway.runs.take().answer(ANSWER);
+    assertEquals("{}", run.get().output().text());
+  }
+
+  @Test
+  void aFewAttemptsAreEnough() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    for (int attempt = 0; attempt < 3; attempt++) {
+      gateway.runs.take().answers().onError(DRAINING);
+      gateway.timer.advance(gateway.timer.awaitPlan(wait -> true));
+    }
+    gateway.runs.take().answers().onError(NO_STORE);
+    assertInstanceOf(StoreUnavailableException.class, failure(run));
+  }
+
+  @Test
+  void aWaitBeyondTheDeadlineIsNotBegun() throws Exception {
+    CompletableFuture<RunResult> run =
+        runner.run(
+            REQUEST, new Budget(runner.budget(Duration.ofMillis(100)).deadline(), Context.ROOT));
+    gateway.runs.take().answers().onError(DRAINING);
+    assertInstanceOf(GatewayDrainingException.class, failure(run));
+  }
+
+  @Test
+  void aRunWhoseConnectionBrokeIsNotSentAgain() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    gateway.runs.take().answers().onError(Status.UNAVAILABLE.asRuntimeException());
+    UnavailableException error = assertInstanceOf(UnavailableException.class, failure(run));
+    assertEquals(RunState.UNKNOWN, error.runState());
+    assertTrue(gateway.runs.isEmpty());
+  }
+
+  @Test
+  void aServerThatCancelsHasGoneAway() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    gateway.runs.take().answers().onError(Status.CANCELLED.asRuntimeException());
+    assertInstanceOf(UnavailableException.class, failure(run));
+  }
+
+  @Test
+  void theEndOfTheContextCancelsARun() throws Exception {
+    Context.CancellableContext context = Context.current().withCancellation();
+    CompletableFuture<RunResult> run = context.call(() -> runner.run(REQUEST, runner.budget(null)));
+    gateway.runs.take();
+    context.cancel(null);
+    assertInstanceOf(CancelledException.class, failure(run));
+  }
+
+  @Test
+  void closingTheClientEndsWhatWaits() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    gateway.runs.take();
+    gateway.transport.close();
+    CancelledException error = assertInstanceOf(CancelledException.class, failure(run));
+    assertEquals("the client was closed during the request", error.description());
+    assertThrows(IllegalStateException.class, () -> runner.run(REQUEST, runner.budget(null)));
+  }
+
+  @Test
+  void aStreamIsSentAgainOnlyBeforeItsFirstPart() throws Exception {
+    RunStream stream = new RunStream(runner, StreamTurn.free(REQUEST), null);
+    CompletableFuture<JsonOutput> first = CompletableFuture.supplyAsync(stream::next);
+    gateway.streams.take().answers().onError(DRAINING);
+    gateway.timer.awaitPlan(Duration.ofMillis(200)::equals);
+    gateway.timer.advance(Duration.ofMillis(200));
+    FakeGateway.Asked<RunRequest, RunStreamResponse> asked = gateway.streams.take();
+    asked.answers().onNext(part("{\"a\":1}"));
+    assertEquals("{\"a\":1}", first.get().text());
+    asked.answers().onError(DRAINING);
+    assertThrows(GatewayDrainingException.class, stream::hasNext);
+    assertThrows(IllegalStateException.class, stream::result);
+  }
+
+  @Test
+  void aStreamThatEndsWithoutAResultHasFailed() throws Exception {
+    RunStream stream = new RunStream(runner, StreamTurn.free(REQUEST), null);
+    CompletableFuture<RunResult> result = CompletableFuture.supplyAsync(stream::finish);
+    FakeGateway.Asked<RunRequest, RunStreamResponse> asked = gateway.streams.take();
+    asked.answers().onNext(RunStreamResponse.getDefaultInstance());
+    asked.answers().onNext(part("{}"));
+    asked.answers().onCompleted();
+    SessionGatewayException error = failure(result);
+    assertEquals("INVALID_RESPONSE", error.code());
+    assertEquals(RunState.UNKNOWN, error.runState());
+  }
+
+  @Test
+  void closingAStreamEndsAStepThatWaits() throws Exception {
+    RunStream stream = new RunStream(runner, StreamTurn.free(REQUEST), null);
+    CompletableFuture<JsonOutput> step = CompletableFuture.supplyAsync(stream::next);
+    gateway.streams.take();
+    stream.close();
+    assertInstanceOf(CancelledException.class, failure(step));
+  }
+
+  @Test
+  void cancellingTheFutureCancelsTheRun() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    FakeGateway.Asked<RunRequest, RunResponse> asked = gateway.runs.take();
+    io.grpc.stub.ServerCallStreamObserver<RunResponse> call =
+        (io.grpc.stub.ServerCallStreamObserver<RunResponse>) asked.answers();
+    run.cancel(false);
+    while (!call.isCancelled()) {
+      Thread.onSpinWait();
+    }
+    assertSame(true, run.isCancelled());
+  }
+
+  private static RunStreamResponse part(String json) {
+    return RunStreamResponse.newBuilder().setPartialJson(ByteString.copyFromUtf8(json)).build();
+  }
+
+  private static SessionGatewayException failure(CompletableFuture<?> future) {
+    ExecutionException error = assertThrows(ExecutionException.class, future::get);
+    return assertInstanceOf(SessionGatewayException.class, error.getCause());
+  }
+}
