@@ -43,6 +43,7 @@ class Executor {
       fields = json::parse(line);
       number = fields.at("id");
       op = fields.at("op");
+      std::erase_if(fields.get_ref<json::object_t&>(), [](const auto& each) { return each.second.is_null(); });
       number.get_ref<const json::number_unsigned_t&>();
     } catch (const json::exception&) {
       answer(number, "error", {{"code", "UNSUPPORTED_COMMAND"}});
@@ -111,6 +112,8 @@ class Executor {
 
 int main() {
   std::ios::sync_with_stdio(false);
+  // Reading would flush the output beside the lock that its writers take.
+  std::cin.tie(nullptr);
   Executor().serve();
   return 0;
 }
