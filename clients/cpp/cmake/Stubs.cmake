@@ -4,12 +4,13 @@
 # protobuf 3.21; with another one the stubs are generated during the build.
 
 set(_files
-  google/rpc/error_details
-  google/rpc/status
   sessiongateway/v1/apps
   sessiongateway/v1/errors
   sessiongateway/v1/sessions)
 set(_services sessiongateway/v1/apps sessiongateway/v1/sessions)
+if(NOT SESSIONGATEWAY_GOOGLE_RPC_TARGET)
+  list(APPEND _files google/rpc/error_details google/rpc/status)
+endif()
 
 if(SESSIONGATEWAY_GENERATE)
   set(SESSIONGATEWAY_STUBS_DIR "${CMAKE_CURRENT_BINARY_DIR}/generated")
@@ -57,4 +58,4 @@ target_compile_features(sessiongateway_stubs PUBLIC cxx_std_17)
 target_include_directories(sessiongateway_stubs SYSTEM PUBLIC
   $<BUILD_INTERFACE:${SESSIONGATEWAY_STUBS_DIR}>
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(sessiongateway_stubs PUBLIC gRPC::grpc++ protobuf::libprotobuf)
+target_link_libraries(sessiongateway_stubs PUBLIC gRPC::grpc++ protobuf::libprotobuf ${SESSIONGATEWAY_GOOGLE_RPC_TARGET})

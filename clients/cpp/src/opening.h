@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "time.h"
+#include "deadline.h"
 
 namespace sessiongateway::detail {
 

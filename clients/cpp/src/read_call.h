@@ -11,7 +11,7 @@
 #include <stop_token>
 #include <utility>
 
-#include "time.h"
+#include "deadline.h"
 
 namespace sessiongateway::detail {
 

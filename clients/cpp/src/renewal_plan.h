@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "time.h"
+#include "deadline.h"
 
 namespace sessiongateway::detail {
 

@@ -5,9 +5,9 @@
 #include <memory>
 #include <stop_token>
 
+#include "deadline.h"
 #include "sessiongateway/options.h"
 #include "sessiongateway/types.h"
-#include "time.h"
 #include "transport.h"
 
 namespace sessiongateway::detail {

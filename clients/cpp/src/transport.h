@@ -10,13 +10,13 @@
 #include <stop_token>
 #include <string>
 
+#include "deadline.h"
 #include "keepalive_call.h"
 #include "read_call.h"
 #include "sessiongateway/errors.h"
 #include "sessiongateway/options.h"
 #include "sessiongateway/v1/apps.grpc.pb.h"
 #include "sessiongateway/v1/sessions.grpc.pb.h"
-#include "time.h"
 
 namespace sessiongateway::detail {
 
