@@ -1,0 +1,43 @@
+# frozen_string_literal: true
+
+# Reads a RunStream step by step. An Enumerator belongs to one thread, and steps are asked for on many.
+class StreamReader
+  def initialize(stream)
+    @stream = stream
+    @steps = Thread::Queue.new
+    @thread = Thread.new { serve(stream.each) }
+  end
+
+  # Returns the next partial output, the result or the end, as the protocol has them. Raises what the stream raises.
+  def next
+    answer = Thread::Queue.new
+    @steps << answer
+    value = answer.pop
+    value.is_a?(Exception) ? raise(value) : value
+  end
+
+  def close
+    @stream.close
+    @steps.close
+  end
+
+  private
+
+  def serve(outputs)
+    ended = false
+    while (answer = @steps.pop)
+      answer << (ended ? { end: true } : step(outputs))
+      ended ||= @ended
+    end
+  end
+
+  def step(outputs)
+    { partial: Answers.json(outputs.next) }
+  rescue StopIteration
+    @ended = true
+    { result: Answers.result(@stream.result) }
+  rescue StandardError, SystemStackError => e
+    @ended = true
+    e
+  end
+end
