@@ -40,7 +40,7 @@ module Answers
 
     def app(info)
       functions = info.functions.map { |each| { name: each.name, streams: each.streams } }
-      { name: info.name, version: info.version, functions: functions }
+      { name: info.name, version: info.version, functions: }
     end
 
     def error(error)

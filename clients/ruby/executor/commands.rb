@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-require "timeout"
 require "raw_run"
 require "answers"
-require "stream_reader"
+require "stream_commands"
+require "handle_commands"
 
 # What each command does. `prepare` looks up names, in the order of arrival; what it returns does the rest.
 class Commands
@@ -13,19 +13,8 @@ class Commands
     handle_open handle_call handle_lost handle_close raw_run
   ].freeze
 
-  # A session handle, and where its loss is told.
-  Handle = Struct.new(:session, :losses)
-
-  # A watch that may still be opening.
-  class OpeningWatch
-    def initialize(&open)
-      @thread = Thread.new(&open)
-    end
-
-    def value
-      @thread.value
-    end
-  end
+  include StreamCommands
+  include HandleCommands
 
   def initialize
     @clients = {}
@@ -37,7 +26,7 @@ class Commands
 
   # Returns what does the command and gives its answer.
   def prepare(command, pending)
-    send(:"prepare_#{command['op']}", command, pending)
+    send(:"prepare_#{command["op"]}", command, pending)
   end
 
   def close_all
@@ -48,7 +37,7 @@ class Commands
   private
 
   def client(command)
-    @clients.fetch(command["client"]) { raise ArgumentError, "there is no client #{command['client'].inspect}" }
+    @clients.fetch(command["client"]) { raise ArgumentError, "there is no client #{command["client"].inspect}" }
   end
 
   def named(table, name)
@@ -73,7 +62,7 @@ class Commands
     tls = command["tls"]&.then { |files| { ca_file: files["ca"], cert_file: files["cert"], key_file: files["key"] } }
     # An empty key, so that the environment's is not taken.
     @clients[command["client"]] = SessionGateway::Client.new(
-      address: command["address"], api_key: command["api_key"] || "", timeout: command["timeout"], tls: tls
+      address: command["address"], api_key: command["api_key"] || "", timeout: command["timeout"], tls:
     )
     -> { {} }
   end
@@ -88,8 +77,8 @@ class Commands
 
   def prepare_run(command, pending)
     client = client(command)
+    app, fields = run_fields(command)
     lambda do
-      app, fields = run_fields(command)
       Answers.result(client.run(app, **fields, cancellation: pending.cancellation))
     end
   end
@@ -109,7 +98,11 @@ class Commands
   def prepare_list(command, pending)
     sessions = client(command).sessions
     filter = command.slice("status", "app", "page_size").transform_keys(&:to_sym)
-    -> { { sessions: sessions.list(**filter, cancellation: pending.cancellation).map { |each| Answers.session(each) } } }
+    lambda {
+      { sessions: sessions.list(**filter, cancellation: pending.cancellation).map do |each|
+                    Answers.session(each)
+                  end }
+    }
   end
 
   def prepare_get_app(command, pending)
@@ -121,117 +114,10 @@ class Commands
     apps = client(command).apps
     page_size = command["page_size"]
     lambda do
-      { apps: apps.list(page_size: page_size, cancellation: pending.cancellation).map { |each| each.to_h.slice(:name, :version) } }
+      { apps: apps.list(page_size:, cancellation: pending.cancellation).map do |each|
+                each.to_h.slice(:name, :version)
+              end }
     end
-  end
-
-  def prepare_stream_open(command, _pending)
-    app, fields = run_fields(command)
-    @streams[command["stream"]] = StreamReader.new(client(command).run_stream(app, **fields))
-    -> { {} }
-  end
-
-  def prepare_stream_next(command, pending)
-    stream = named(@streams, command["stream"])
-    pending.cancel_step = -> { stream.close }
-    -> { stream.next }
-  end
-
-  def prepare_stream_close(command, _pending)
-    stream = named(@streams, command["stream"])
-    lambda do
-      stream.close
-      {}
-    end
-  end
-
-  def prepare_watch_open(command, _pending)
-    sessions = client(command).sessions
-    options = command.slice("resume_token", "app", "timeout").transform_keys(&:to_sym)
-    opening = @watches[command["watch"]] = OpeningWatch.new { sessions.watch(**options) }
-    lambda do
-      opening.value
-      {}
-    end
-  end
-
-  def prepare_watch_next(command, pending)
-    opening = named(@watches, command["watch"])
-    pending.cancel_step = -> { interrupt(pending) }
-    lambda do
-      event = opening.value.next_event(timeout: command["timeout"])
-      next { timeout: true } if event.nil?
-
-      { event: event.event, session: Answers.session(event.session), resume_token: event.resume_token }
-    end
-  end
-
-  def prepare_watch_close(command, _pending)
-    opening = named(@watches, command["watch"])
-    lambda do
-      opening.value.close
-      { resume_token: opening.value.resume_token }
-    end
-  end
-
-  def prepare_keepalive_open(command, _pending)
-    @keepalives[command["stream"]] = client(command).keepalive(command["session_ids"])
-    -> { {} }
-  end
-
-  def prepare_keepalive_next(command, pending)
-    stream = named(@keepalives, command["stream"])
-    pending.cancel_step = -> { interrupt(pending) }
-    lambda do
-      event = stream.next_event(timeout: command["timeout"])
-      next Answers.keepalive(event) if event
-
-      stream.finished? ? { end: true } : { timeout: true }
-    end
-  end
-
-  def prepare_keepalive_close(command, _pending)
-    stream = named(@keepalives, command["stream"])
-    lambda do
-      stream.close
-      {}
-    end
-  end
-
-  def prepare_handle_open(command, _pending)
-    losses = Thread::Queue.new
-    session = client(command).session(
-      command["app"], session_timeout: command["session_timeout"], keepalive: command["keepalive"] || false,
-                      on_lost: ->(error) { losses << error }
-    )
-    @handles[command["handle"]] = Handle.new(session, losses)
-    -> { {} }
-  end
-
-  def prepare_handle_call(command, pending)
-    session = named(@handles, command["handle"]).session
-    lambda do
-      options = { timeout: command["timeout"], request_id: command["request_id"], cancellation: pending.cancellation }
-      Answers.result(session.call(command["function"], input(command), **options))
-    end
-  end
-
-  def prepare_handle_lost(command, pending)
-    handle = named(@handles, command["handle"])
-    pending.cancel_step = -> { interrupt(pending) }
-    lambda do
-      error = Timeout.timeout(command["timeout"]) { handle.losses.pop }
-      # For who asks again.
-      handle.losses << error
-      { error: Answers.error(error) }
-    rescue Timeout::Error
-      { timeout: true }
-    end
-  end
-
-  def prepare_handle_close(command, _pending)
-    handle = named(@handles, command["handle"])
-    -> { { session: Answers.session(handle.session.end) } }
   end
 
   def prepare_raw_run(command, _pending)

@@ -52,7 +52,7 @@ class Executor
     work = @commands.prepare(command, pending)
     @mutex.synchronize { @pending[id] = pending }
     pending.thread = Thread.new { settle(id) { work.call } }
-  rescue StandardError => e
+  rescue StandardError, SystemStackError => e
     answer(id, error: Answers.error(e))
   end
 
@@ -74,7 +74,7 @@ class Executor
   end
 
   def answer(id, **result)
-    line = JSON.generate({ id: id, **result }, max_nesting: 0)
+    line = JSON.generate({ id:, **result }, max_nesting: 0)
     @writing.synchronize { @output.write(line, "\n") }
   end
 end

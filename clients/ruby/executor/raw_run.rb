@@ -22,7 +22,7 @@ module RawRun
     def call(address, api_key, bytes)
       stub = V1::SessionService::Stub.new(address, :this_channel_is_insecure)
       metadata = api_key ? { "authorization" => "Bearer #{api_key}" } : {}
-      V1::RunResponse.encode(stub.run(V1::RunRequest.decode(bytes), metadata: metadata))
+      V1::RunResponse.encode(stub.run(V1::RunRequest.decode(bytes), metadata:))
     rescue GRPC::BadStatus => e
       raise Failure, read(e)
     end
@@ -32,9 +32,11 @@ module RawRun
     def read(status)
       detail = unpack(status, V1::ErrorDetail)
       info = unpack(status, Google::Rpc::ErrorInfo)
-      grpc_status = GRPC::Core::StatusCodes.constants.find { |name| GRPC::Core::StatusCodes.const_get(name) == status.code }
+      grpc_status = GRPC::Core::StatusCodes.constants.find do |name|
+        GRPC::Core::StatusCodes.const_get(name) == status.code
+      end
       {
-        code: info&.reason || grpc_status, message: status.details, grpc_status: grpc_status, class: status.class.name,
+        code: info&.reason || grpc_status, message: status.details, grpc_status:, class: status.class.name,
         metadata: info&.metadata.to_h, field_violations: violations(unpack(status, Google::Rpc::BadRequest)),
         **(detail ? known(detail) : {})
       }

@@ -14,6 +14,8 @@ class StreamReader
     @steps << answer
     value = answer.pop
     value.is_a?(Exception) ? raise(value) : value
+  rescue ClosedQueueError
+    { end: true }
   end
 
   def close

@@ -11,7 +11,10 @@ module SessionGateway
     #
     # @raise [TypeError] it is not a number
     def initialize(pacing, timeout, run: false)
-      raise TypeError, "timeout must be a number of seconds, not #{timeout.class}" unless timeout.nil? || timeout.is_a?(Numeric)
+      unless timeout.nil? || timeout.is_a?(Numeric)
+        raise TypeError,
+              "timeout must be a number of seconds, not #{timeout.class}"
+      end
 
       @pacing = pacing
       @run = run
@@ -74,8 +77,8 @@ module SessionGateway
     # Waits until the block is true. Who changes what it looks at calls +wake+ afterwards.
     #
     # @raise [CancelledError, DeadlineExceededError] the request was over before
-    def wait_until(&block)
-      check until await(@moment, &block)
+    def wait_until(&)
+      check until await(@moment, &)
     end
 
     # Lets +wait_until+ look again.
@@ -155,7 +158,7 @@ module SessionGateway
     end
 
     def stop_error(run_state)
-      CancelledError.new(@mutex.synchronize { @stopped }, run_state: run_state, grpc_status: "CANCELLED")
+      CancelledError.new(@mutex.synchronize { @stopped }, run_state:, grpc_status: "CANCELLED")
     end
 
     def broken(error)

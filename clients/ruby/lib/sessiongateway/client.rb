@@ -106,13 +106,13 @@ module SessionGateway
     def session(app, session_timeout: nil, keepalive: false, timeout: nil, on_lost: nil, &block)
       session = Session.new(
         app, runner: @runner, sessions: @sessions, renewer: keepalive ? @renewer : nil,
-             session_timeout: session_timeout, timeout: timeout, on_lost: on_lost
+             session_timeout:, timeout:, on_lost:
       )
       block ? session.use(&block) : session
     end
 
-    # Renews sessions, each at a third of its timeout, until the stream is closed; all such renewals of a client share one
-    # stream to the gateway. With a block the stream is yielded, and closed when the block is left.
+    # Renews sessions, each at a third of its timeout, until the stream is closed; all such renewals of a client share
+    # one stream to the gateway. With a block the stream is yielded, and closed when the block is left.
     #
     # @param session_ids [Array<String>]
     # @return [KeepaliveStream, Object] the stream, or what the block returns
@@ -149,8 +149,8 @@ module SessionGateway
       expected_call_count: nil
     )
       Convert.run_request(
-        app: app, function: function, input: input, session: session, session_timeout: session_timeout,
-        worker_id: worker_id, request_id: request_id, expected_call_count: expected_call_count
+        app:, function:, input:, session:, session_timeout:,
+        worker_id:, request_id:, expected_call_count:
       )
     end
   end

@@ -15,8 +15,8 @@ module SessionGateway
     INTEGERS = { session_timeout: -(2**31)...(2**31), expected_call_count: -(2**63)...(2**63) }.freeze
 
     class << self
-      # Builds the request of a run. What is nil is left out; an input that is left out is sent as an empty object, since
-      # the answer comes in the form of the request and only JSON text keeps integers exact.
+      # Builds the request of a run. What is nil is left out; an input that is left out is sent as an empty object,
+      # since the answer comes in the form of the request and only JSON text keeps integers exact.
       #
       # @raise [TypeError, ArgumentError] a field has the wrong type, or the input cannot be JSON
       def run_request(app:, input: nil, **fields)
@@ -29,7 +29,10 @@ module SessionGateway
 
       # Returns text that is sure to be UTF-8: what a message refuses, it refuses without saying which field it was.
       def text(name, value)
-        raise TypeError, "#{name} must be a String, not #{value.class}" unless value.is_a?(String) || value.is_a?(Symbol)
+        unless value.is_a?(String) || value.is_a?(Symbol)
+          raise TypeError,
+                "#{name} must be a String, not #{value.class}"
+        end
 
         text = value.to_s.encode(Encoding::UTF_8)
         text.valid_encoding? ? text : raise(ArgumentError, "#{name} holds text that is not Unicode")
@@ -103,7 +106,7 @@ module SessionGateway
         message.how ? { message.how => message[message.how.to_s] } : {}
       end
 
-      # Returns the lower-case name of an enum's value; protobuf gives the number of one that only a newer gateway knows.
+      # Returns the lower-case name of an enum's value; of one that only a newer gateway knows there is a number.
       def word(prefix, value)
         value.is_a?(Integer) ? :"unknown_#{value}" : value.name.delete_prefix(prefix).downcase.to_sym
       end

@@ -15,7 +15,9 @@ module SessionGateway
     DOMAIN = "sessiongateway"
     STATUS_KEY = "grpc-status-details-bin"
     DETAILS = [V1::ErrorDetail, Google::Rpc::ErrorInfo, Google::Rpc::RetryInfo, Google::Rpc::BadRequest].freeze
-    STATUS_NAMES = GRPC::Core::StatusCodes.constants.to_h { |name| [GRPC::Core::StatusCodes.const_get(name), name.name] }.freeze
+    STATUS_NAMES = GRPC::Core::StatusCodes.constants.to_h do |name|
+      [GRPC::Core::StatusCodes.const_get(name), name.name]
+    end.freeze
 
     # After these, the same stream opened again would fail in the same way.
     FINAL_STATUSES = %w[
@@ -36,8 +38,8 @@ module SessionGateway
         end
 
         build(code_name(detail&.code, info&.reason), status.details, {
-          grpc_status: grpc_status, **info_fields(info), **detail_fields(detail), **standard_fields(found)
-        })
+                grpc_status:, **info_fields(info), **detail_fields(detail), **standard_fields(found)
+              })
       end
 
       # Returns the exception of a status that no gateway made.
@@ -47,7 +49,7 @@ module SessionGateway
           grpc_status = "UNAVAILABLE"
           message = "the server went away without an answer"
         end
-        build(grpc_status, message, { grpc_status: grpc_status, run_state: run_state })
+        build(grpc_status, message, { grpc_status:, run_state: })
       end
 
       # Returns what an error in the middle of a keepalive stream means.
@@ -70,7 +72,7 @@ module SessionGateway
       end
 
       def build(code, message, fields)
-        Error::BY_CODE.fetch(code, Error).new(message, code: code, **fields)
+        Error::BY_CODE.fetch(code, Error).new(message, code:, **fields)
       end
 
       # A code that this client does not know is a number here; the reason beside it is its name.
@@ -85,7 +87,7 @@ module SessionGateway
         return {} if info.nil?
 
         metadata = info.metadata.to_h
-        { metadata: metadata, http_status: Integer(metadata["httpStatus"], 10, exception: false) }
+        { metadata:, http_status: Integer(metadata["httpStatus"], 10, exception: false) }
       end
 
       def standard_fields(found)
@@ -104,7 +106,7 @@ module SessionGateway
           run_state: run_state(detail.run_state), end_reason: Convert.end_reason(detail.end_reason),
           retry_after: Convert.seconds(detail.retry_after), worker_exit: Convert.worker_exit(detail.worker_exit),
           app_failure: app_failure(detail.app_failure), session_app: pinned(detail.session_app),
-          requested_app: pinned(detail.requested_app), detail: detail
+          requested_app: pinned(detail.requested_app), detail:
         }
         fields.compact
       end

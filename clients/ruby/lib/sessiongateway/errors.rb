@@ -138,8 +138,8 @@ module SessionGateway
     CODE = "INTERNAL"
   end
 
-  # The gateway cannot be reached, or the connection broke. A run is not sent again by the client, since it may have been
-  # applied: +run_state+ is :not_started only if no connection was made, else :unknown.
+  # The gateway cannot be reached, or the connection broke. A run is not sent again by the client: it may have been
+  # applied. +run_state+ is :not_started only if no connection was made, else :unknown.
   class UnavailableError < Error
     CODE = "UNAVAILABLE"
   end

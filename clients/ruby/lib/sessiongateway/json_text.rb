@@ -13,9 +13,9 @@ module SessionGateway
       # @raise [TypeError] it is no Hash, or holds what JSON does not have
       # @raise [ArgumentError] it holds NaN, an infinity, or text that is not Unicode, or is nested too deeply
       def encode(object)
-        raise TypeError, "the input must be a JSON object (a Hash), not #{object.class}" unless object.respond_to?(:to_hash)
+        return JSON.generate(plain_hash(object), max_nesting: 0) if object.respond_to?(:to_hash)
 
-        JSON.generate(plain(object), max_nesting: 0)
+        raise TypeError, "the input must be a JSON object (a Hash), not #{object.class}"
       rescue SystemStackError
         raise ArgumentError, "the input is nested too deeply", cause: nil
       rescue JSON::GeneratorError, EncodingError => e

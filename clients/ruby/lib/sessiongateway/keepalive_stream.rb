@@ -18,7 +18,7 @@ module SessionGateway
       @events = {}
       @live = session_ids.to_h { |session_id| [Convert.text(:session_ids, session_id), true] }
       @sink = method(:put)
-      @live.keys.each { |session_id| renewer.add(session_id, nil, @sink) }
+      @live.each_key { |session_id| renewer.add(session_id, nil, @sink) }
     end
 
     # Yields each event until all sessions are lost or the stream is closed.

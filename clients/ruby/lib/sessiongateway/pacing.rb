@@ -24,7 +24,8 @@ module SessionGateway
   # - +connect_patience+: seconds for a connection that had failed before the call began to come back
   # - +end_timeout+: seconds that leaving a session's block may take to end it, if the handle has no timeout of its own
   Pacing = Struct.new(
-    :random, :clock, :drain_attempts, :drain, :reconnect, :reply_timeout, :watch_timeout, :connect_patience, :end_timeout,
+    :random, :clock, :drain_attempts, :drain, :reconnect, :reply_timeout, :watch_timeout, :connect_patience,
+    :end_timeout,
     keyword_init: true
   ) do
     def initialize(

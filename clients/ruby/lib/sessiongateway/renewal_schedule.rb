@@ -5,8 +5,8 @@ module SessionGateway
   #
   # @api private
   class RenewalSchedule
-    # Seconds are those of the pacing's clock. +timeout+ is unknown before the first answer; +asked_at+ is nil before the
-    # session was asked about on the present stream; +waiting_since+ is nil when nothing is left unanswered.
+    # +timeout+, in seconds, is unknown before the first answer; +asked_at+ is nil before the session was
+    # asked about on the present stream; +waiting_since+ is nil when nothing is left unanswered.
     Entry = Struct.new(:timeout, :asked_at, :waiting_since, :due)
     private_constant :Entry
 

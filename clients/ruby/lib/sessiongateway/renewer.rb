@@ -6,8 +6,8 @@ require "sessiongateway/transport"
 module SessionGateway
   # Keeps any number of sessions alive over one stream, opened again whenever it breaks.
   #
-  # Each sink of a session is called, on a thread of the renewer's own, with every renewal, and once with the reason when
-  # the session is lost; after that it is no longer renewed. Nothing runs while there is no session.
+  # Each sink of a session is called, on a thread of the renewer's own, with every renewal, and once with the reason
+  # when the session is lost; after that it is no longer renewed. Nothing runs while there is no session.
   #
   # @api private
   class Renewer
@@ -61,7 +61,7 @@ module SessionGateway
     def close
       thread = @mutex.synchronize do
         @closed = true
-        @sinks.keys.each { |session_id| forget(session_id) }
+        @sinks.each_key { |session_id| forget(session_id) }
         @changed.broadcast
         # A callback that closes the client would wait for itself.
         @thread unless [@thread, @reader].include?(Thread.current)
@@ -121,13 +121,17 @@ module SessionGateway
       @mutex.synchronize do
         until @broken || @schedule.empty?
           now = @pacing.now
-          break @broken = ErrorDecoder.from_transport("UNAVAILABLE", "no answer in time", run_state: nil) if @schedule.overdue?(now)
+          break @broken = broken("no answer in time") if @schedule.overdue?(now)
 
           @schedule.take_due(now).each_slice(IDS_PER_MESSAGE) { |ids| queue << ids }
           wait(@schedule.next_moment - now)
         end
         @broken
       end
+    end
+
+    def broken(message)
+      ErrorDecoder.from_transport("UNAVAILABLE", message, run_state: nil)
     end
 
     def wait(seconds)
@@ -145,7 +149,7 @@ module SessionGateway
 
     def read(call, queue)
       @transport.stream(call, :stream_keepalive, Requests.new(queue)) { |response| take(response) }
-      break_off(ErrorDecoder.from_transport("UNAVAILABLE", "the gateway closed the stream", run_state: nil))
+      break_off(broken("the gateway closed the stream"))
     rescue Error => e
       break_off(e)
     end
@@ -168,7 +172,7 @@ module SessionGateway
         @schedule.answered(session_id, session.session_timeout) if session
         hearers
       end
-      tell(sinks, KeepaliveEvent.new(session_id: session_id, session: session, error: error).freeze) if session || error
+      tell(sinks, KeepaliveEvent.new(session_id:, session:, error:).freeze) if session || error
     end
 
     def decoded(response)
@@ -183,7 +187,7 @@ module SessionGateway
         @sinks.dup.each_key { |session_id| forget(session_id) }
       end
       lost.each do |session_id, sinks|
-        tell(sinks, KeepaliveEvent.new(session_id: session_id, session: nil, error: failure).freeze)
+        tell(sinks, KeepaliveEvent.new(session_id:, session: nil, error: failure).freeze)
       end
     end
 

@@ -15,7 +15,7 @@ module SessionGateway
     private
 
     def ask(service, rpc, request, timeout, cancellation)
-      @transport.call(timeout: timeout || @timeout, cancellation: cancellation) do |call|
+      @transport.call(timeout: timeout || @timeout, cancellation:) do |call|
         @transport.ask(call, service, rpc, request)
       end
     end

@@ -6,7 +6,7 @@ module SessionGateway
   # The partial outputs of one run, decoded from JSON, and at their end its result. Made by Client#run_stream and
   # Session#stream.
   #
-  # The run is sent when reading begins, which can be done once. A reader that is slow slows the function. Who leaves the
+  # The run is sent when reading begins, which can be done once. A reader that is slow slows the function. Leaving the
   # block of +each+ early (break, first(3), an exception) cancels the run on the gateway too, and so does +close+.
   #
   # +each+ without a block is an Enumerator whose +next+ reads step by step; it belongs to the thread that began it, and
@@ -61,7 +61,7 @@ module SessionGateway
     # @raise [UsageError] the stream was closed, or has failed before
     # @raise [Error] the run failed
     def finish
-      each { nil }
+      each { |_| next }
       result
     end
 

@@ -19,8 +19,8 @@ module SessionGateway
     end
 
     # Yields the Call of a run.
-    def call(timeout, cancellation, &block)
-      @transport.call(timeout: timeout || @timeout, cancellation: cancellation, run: true, &block)
+    def call(timeout, cancellation, &)
+      @transport.call(timeout: timeout || @timeout, cancellation:, run: true, &)
     end
 
     # @return [RunResult]
@@ -33,9 +33,9 @@ module SessionGateway
     #
     # @return [RunResult]
     # @raise [Error] see Client#run
-    def stream(call, request, &block)
+    def stream(call, request, &)
       answer = Answer.new
-      resending(call, -> { answer.nothing? }) { read(call, request, answer, &block) }
+      resending(call, -> { answer.nothing? }) { read(call, request, answer, &) }
       return result(answer.result) if answer.result
 
       raise Error.new("the stream ended without a result", code: "INVALID_RESPONSE", run_state: :unknown)

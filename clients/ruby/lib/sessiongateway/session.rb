@@ -52,12 +52,14 @@ module SessionGateway
       end
     end
 
-    # Calls a function as +call+ does, and gives its partial outputs: to a block, and then returns the RunResult; without
-    # a block as a RunStream, which sends nothing before it is read.
+    # Calls a function as +call+ does, and gives its partial outputs: to a block, and then returns the RunResult;
+    # without a block as a RunStream, which sends nothing before it is read.
     #
     # @return [RunResult, RunStream]
     # @raise what +call+ raises
-    def stream(function = nil, input = nil, timeout: nil, cancellation: nil, request_id: nil, expected_call_count: nil, &)
+    def stream(
+      function = nil, input = nil, timeout: nil, cancellation: nil, request_id: nil, expected_call_count: nil, &
+    )
       request = request(function, input, request_id, expected_call_count)
       stream = RunStream.new(@runner, timeout || @timeout, cancellation) do |call, &sink|
         in_session(call, request) { @runner.stream(call, request, &sink) }
@@ -121,11 +123,12 @@ module SessionGateway
       if function.respond_to?(:to_hash)
         raise ArgumentError, "the function's name comes before the input" unless input.nil?
 
-        function, input = nil, function
+        input = function
+        function = nil
       end
       Convert.run_request(
-        app: @app, function: function, input: input, session: "new", session_timeout: @session_timeout,
-        request_id: request_id, expected_call_count: expected_call_count
+        app: @app, function:, input:, session: "new", session_timeout: @session_timeout,
+        request_id:, expected_call_count:
       )
     end
 

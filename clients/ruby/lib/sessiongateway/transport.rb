@@ -20,7 +20,7 @@ module SessionGateway
     #
     # @raise [ArgumentError] the address is no HOST:PORT, or the key holds what cannot be sent
     def initialize(address, api_key, credentials, pacing)
-      raise ArgumentError, "the address of the gateway must be HOST:PORT, not #{address.inspect}" unless address.include?(":")
+      raise ArgumentError, "the address must be HOST:PORT, not #{address.inspect}" unless address.include?(":")
 
       @address = address
       @pacing = pacing
@@ -35,7 +35,7 @@ module SessionGateway
     #
     # @raise [UsageError] the client is closed
     def call(timeout: nil, cancellation: nil, run: false)
-      call = Call.new(@pacing, timeout, run: run)
+      call = Call.new(@pacing, timeout, run:)
       enter(call)
       return yield(call) if cancellation.nil?
 
@@ -63,16 +63,16 @@ module SessionGateway
     # Sends a run that answers in parts, once, and only over a connection that stands, and yields the parts.
     #
     # @raise [Error] it failed; its run state is :not_started if it was never sent
-    def run_stream(call, request, &block)
+    def run_stream(call, request, &)
       connect(call)
-      call.each(operation(call, :sessions, :run_stream, request), &block)
+      call.each(operation(call, :sessions, :run_stream, request), &)
     end
 
     # Yields the messages of a stream. +request+ is one message, or responds to +each+ where many are sent.
     #
     # @raise [Error] it broke
-    def stream(call, rpc, request, &block)
-      call.each(operation(call, :sessions, rpc, request), &block)
+    def stream(call, rpc, request, &)
+      call.each(operation(call, :sessions, rpc, request), &)
     end
 
     # Ends what is under way and closes the connection. May be called twice.

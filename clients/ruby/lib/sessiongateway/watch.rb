@@ -94,7 +94,7 @@ module SessionGateway
       moment = timeout && (@pacing.now + timeout)
       @mutex.synchronize do
         until @closed || (done = yield)
-          raise @failure.tap { @failure = nil } if @failure
+          raise take_failure if @failure
 
           start
           left = moment && (moment - @pacing.now)
@@ -117,6 +117,10 @@ module SessionGateway
       @pacing.watch_timeout
     end
 
+    def take_failure
+      @failure.tap { @failure = nil }
+    end
+
     def take
       event = @event
       @resume_token = @behind || event.resume_token
@@ -126,8 +130,11 @@ module SessionGateway
     end
 
     def start
-      @heard_at ||= @pacing.now
-      @thread ||= Thread.new { run }.tap { |thread| thread.name = "sessiongateway-watch" }
+      return if @thread
+
+      @heard_at = @pacing.now
+      @thread = Thread.new { run }
+      @thread.name = "sessiongateway-watch"
     end
 
     def run
