@@ -55,6 +55,12 @@ module SessionGateway
       @mutex.synchronize { !@stopped.nil? }
     end
 
+    # @return [Boolean] whether the status of what is being sent is there. Of a stream that sends, too, gRPC shows its end
+    #   to the reader only when there is nothing more to send
+    def answered?
+      !@mutex.synchronize { @operation }&.status.nil?
+    end
+
     # Raises what a request that was stopped, or has no time left, means before it is sent (again).
     #
     # @raise [CancelledError, DeadlineExceededError]

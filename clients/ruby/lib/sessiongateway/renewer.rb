@@ -108,7 +108,7 @@ module SessionGateway
       queue = Thread::Queue.new
       @transport.call do |call|
         reader = @reader = Thread.new { read(call, queue) }
-        pace(queue)
+        pace(call, queue)
       ensure
         call.stop("the keepalive stream was closed")
         queue.close
@@ -117,11 +117,12 @@ module SessionGateway
     end
 
     # Asks about each session when it is due. Returns what broke the stream, or nil when nothing is left.
-    def pace(queue)
+    def pace(call, queue)
       @mutex.synchronize do
         until @broken || @schedule.empty?
           now = @pacing.now
           break @broken = broken("no answer in time") if @schedule.overdue?(now)
+          break @broken = broken("the gateway closed the stream") if call.answered?
 
           @schedule.take_due(now).each_slice(IDS_PER_MESSAGE) { |ids| queue << ids }
           wait(@schedule.next_moment - now)
