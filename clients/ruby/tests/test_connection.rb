@@ -66,7 +66,7 @@ class TestConnection < ScriptedCase
   private
 
   def run_over(gateway, tls)
-    SessionGateway::Client.open(address: gateway.address, api_key: "", tls: tls, pacing: quick_pacing) do |client|
+    SessionGateway::Client.open(address: gateway.address, api_key: "", tls:, pacing: quick_pacing) do |client|
       client.run("kv").output
     end
   end

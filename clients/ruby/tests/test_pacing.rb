@@ -10,7 +10,7 @@ class TestPacing < TestCase
   def test_pauses_grow_to_a_limit_and_are_spread
     backoff = SessionGateway::Backoff.new(initial: 0.1, maximum: 5.0, multiplier: 2)
 
-    assert_equal [0.1, 0.2, 0.4, 5.0, 5.0], [0, 1, 2, 6, 10_000].map { |attempt| backoff.delay(attempt, 1.0) }
+    assert_equal([0.1, 0.2, 0.4, 5.0, 5.0], [0, 1, 2, 6, 10_000].map { |attempt| backoff.delay(attempt, 1.0) })
     assert_in_delta 0.05, backoff.delay(0, 0.0)
   end
 

@@ -78,7 +78,8 @@ class TestRun < ScriptedCase
   end
 
   def test_without_a_connection_a_run_has_not_started
-    client = SessionGateway::Client.new(address: "127.0.0.1:1", api_key: "", pacing: quick_pacing(connect_patience: 0.0))
+    client = SessionGateway::Client.new(address: "127.0.0.1:1", api_key: "",
+                                        pacing: quick_pacing(connect_patience: 0.0))
     2.times do
       error = assert_raises(SessionGateway::UnavailableError) { client.run("kv") }
 
@@ -113,13 +114,13 @@ class TestRun < ScriptedCase
     cancellation = SessionGateway::Cancellation.new
     release = Thread::Queue.new
     @gateway.on(:run) { release.pop }
-    run = concurrently { @client.run("kv", cancellation: cancellation) }
+    run = concurrently { @client.run("kv", cancellation:) }
     @gateway.requests[:run].pop
     cancellation.cancel
     error = assert_raises(SessionGateway::CancelledError) { run.value }
 
     assert_equal ["CANCELLED", :unknown], [error.code, error.run_state]
-    late = assert_raises(SessionGateway::CancelledError) { @client.run("kv", cancellation: cancellation) }
+    late = assert_raises(SessionGateway::CancelledError) { @client.run("kv", cancellation:) }
 
     assert_equal :not_started, late.run_state
   ensure
@@ -131,7 +132,7 @@ class TestRun < ScriptedCase
     slow = SessionGateway::Backoff.new(initial: 1_000.0, maximum: 1_000.0, multiplier: 1)
     client = SessionGateway::Client.new(address: @gateway.address, api_key: "", pacing: quick_pacing(drain: slow))
     @gateway.on(:run) { raise Statuses.draining }
-    run = concurrently { client.run("kv", cancellation: cancellation) }
+    run = concurrently { client.run("kv", cancellation:) }
     @gateway.requests[:run].pop
     cancellation.cancel
     error = assert_raises(SessionGateway::CancelledError) { run.value }
@@ -178,7 +179,13 @@ class TestRun < ScriptedCase
 
   def test_many_threads_share_a_client
     @gateway.on(:run) { |request, _| ScriptedGateway.run_response(request.input_json) }
-    outputs = Array.new(8) { |n| concurrently { Array.new(20) { |m| @client.run("kv", input: { n: n, m: m }).output } } }
+    outputs = Array.new(8) do |n|
+      concurrently do
+        Array.new(20) do |m|
+          @client.run("kv", input: { n:, m: }).output
+        end
+      end
+    end
 
     assert_equal Array.new(8) { |n| Array.new(20) { |m| { "n" => n, "m" => m } } }, outputs.map(&:value)
   end

@@ -23,7 +23,7 @@ class TestRunStream < ScriptedCase
     answer_streams(part('{"n":1}'), part('{"n":9007199254740993}'), last('{"total":2}', session_id: "s"))
     stream = @client.run_stream("kv")
 
-    assert_equal [1, (2**53) + 1], stream.map { |output| output["n"] }
+    assert_equal([1, (2**53) + 1], stream.map { |output| output["n"] })
     assert_equal [{ "total" => 2 }, "s"], [stream.result.output, stream.result.session_id]
     assert_empty stream.to_a
   end
@@ -122,7 +122,7 @@ class TestRunStream < ScriptedCase
   end
 
   def test_leaving_early_cancels_the_run
-    [->(stream) { stream.first(1) }, ->(stream) { stream.each { break } }].each do |leave|
+    [->(stream) { stream.first(1) }, ->(stream) { catch(:done) { stream.each { throw :done } } }].each do |leave|
       cancelled = Thread::Queue.new
       @gateway.on(:run_stream) { |_, call| endless(call, cancelled) }
       stream = @client.run_stream("kv")

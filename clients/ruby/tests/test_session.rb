@@ -29,7 +29,8 @@ class TestSession < ScriptedCase
       session.call({ b: 2 })
       session.id
     end
-    first, second = runs.pop, runs.pop
+    first = runs.pop
+    second = runs.pop
 
     assert_equal ["sess_1", 1], [value, ends]
     assert_equal ["kv", "new", 9, "set", "r"],

@@ -90,7 +90,7 @@ class TestValues < TestCase
 
   def test_an_answer_in_the_other_form_is_read_too
     output = Google::Protobuf::Struct.from_hash({ "a" => [1.5, nil, { "b" => true }] })
-    result = Convert.run_result(V1::RunResponse.new(output: output))
+    result = Convert.run_result(V1::RunResponse.new(output:))
 
     assert_equal({ "a" => [1.5, nil, { "b" => true }] }, result.output)
   end

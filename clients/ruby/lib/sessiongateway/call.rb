@@ -55,8 +55,8 @@ module SessionGateway
       @mutex.synchronize { !@stopped.nil? }
     end
 
-    # @return [Boolean] whether the status of what is being sent is there. Of a stream that sends, too, gRPC shows its end
-    #   to the reader only when there is nothing more to send
+    # @return [Boolean] whether the status of what is being sent is there. The reader of a stream that sends, too, is
+    #   shown a good end only when there is nothing more to send
     def answered?
       !@mutex.synchronize { @operation }&.status.nil?
     end

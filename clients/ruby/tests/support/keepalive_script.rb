@@ -7,7 +7,7 @@ class KeepaliveScript
   # One stream: `asked` has the ids of each message; what is put into `answers` goes back, until that is closed.
   Stream = Struct.new(:asked, :answers) do
     def say(session_id, **outcome)
-      answers << V1::StreamKeepaliveResponse.new(session_id: session_id, **outcome)
+      answers << V1::StreamKeepaliveResponse.new(session_id:, **outcome)
     end
   end
 

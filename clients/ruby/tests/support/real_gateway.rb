@@ -10,7 +10,9 @@ class RealGateway
 
   attr_reader :address
 
-  def initialize
+  # With drain "keep" sessions outlive the gateway: who asks for that ends them.
+  def initialize(drain: "end")
+    @drain = drain
     @data_dir = Dir.mktmpdir("sessiongateway-ruby")
     start("127.0.0.1:0")
   end
@@ -32,21 +34,26 @@ class RealGateway
     command = ENV.fetch("SGW_COMMAND", File.join(TOP, ".venv/bin/sgw"))
     apps = APPS.flat_map { |name| ["--app", "#{name}=#{TOP}/examples/#{name}"] }
     output, writer = IO.pipe
+    # A gateway refuses a variable that is none of its settings.
+    environment = ENV.keys.grep(/\ASGW_/).to_h { |name| [name, nil] }
     @pid = Process.spawn(
-      command, "serve", "--listen", listen, "--data-dir", @data_dir, "--log-level", "error", *apps, out: writer
+      environment, command, "serve", "--listen", listen, "--data-dir", @data_dir, "--log-level", "error",
+      "--drain", @drain, *apps, out: writer
     )
     writer.close
     line = output.gets
     raise "the gateway did not start" if line.nil?
 
     @address = line[/\Alistening on (\S+)/, 1]
-    # Whatever else it prints must not fill the pipe.
+    @output = output
+    # Whatever else it prints must not fill the pipe, whose other end its workers have, too.
     @reader = Thread.new { output.read }
   end
 
   def halt(signal)
     Process.kill(signal, @pid)
     Process.wait(@pid)
-    @reader.join
+    @reader.kill.join
+    @output.close
   end
 end

@@ -53,12 +53,12 @@ class ScriptedGateway
 
   # Returns a session as the gateway would tell it.
   def self.session(id, **fields)
-    V1::Session.new(id: id, app: "kv", version: "1", status: :SESSION_STATUS_ACTIVE, session_timeout: 60, **fields)
+    V1::Session.new(id:, app: "kv", version: "1", status: :SESSION_STATUS_ACTIVE, session_timeout: 60, **fields)
   end
 
   # Returns the answer of a run, in a session if one is named.
   def self.run_response(output, session_id: nil, **fields)
     session = session_id && session(session_id, **fields)
-    V1::RunResponse.new(session_id: session_id || "", output_json: output.b, call_id: "call_1", session: session)
+    V1::RunResponse.new(session_id: session_id || "", output_json: output.b, call_id: "call_1", session:)
   end
 end

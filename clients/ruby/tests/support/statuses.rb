@@ -19,13 +19,13 @@ module Statuses
     reason = code.to_s.delete_prefix("ERROR_CODE_")
     with_details(
       grpc_code, message,
-      V1::ErrorDetail.new(code: code, message: message, **detail),
-      Google::Rpc::ErrorInfo.new(reason: reason, domain: "sessiongateway", metadata: metadata), *others
+      V1::ErrorDetail.new(code:, message:, **detail),
+      Google::Rpc::ErrorInfo.new(reason:, domain: "sessiongateway", metadata:), *others
     )
   end
 
   def with_details(grpc_code, message, *details)
-    status = Google::Rpc::Status.new(code: grpc_code, message: message, details: details.map { |each| any(each) })
+    status = Google::Rpc::Status.new(code: grpc_code, message:, details: details.map { |each| any(each) })
     bare(grpc_code, message, Google::Rpc::Status.encode(status))
   end
 

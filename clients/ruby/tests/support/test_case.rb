@@ -15,13 +15,13 @@ class TestCase < Minitest::Test
   end
 
   # Minitest runs setup, test and teardown in this; each has the limit.
-  def capture_exceptions(&block)
-    super { Timeout.timeout(LIMIT, TimeLimitExceeded, "over the limit of #{LIMIT} s", &block) }
+  def capture_exceptions(&)
+    super { Timeout.timeout(LIMIT, TimeLimitExceeded, "over the limit of #{LIMIT} s", &) }
   end
 
   # Waits until a block is true; the limit of the test is that of the wait. Only for what nothing announces.
   def wait_until
-    Thread.pass until yield
+    sleep 0.005 until yield
   end
 
   # Runs a block on a thread, and gives what it raises when its value is asked for.
