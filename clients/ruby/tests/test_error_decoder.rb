@@ -26,7 +26,8 @@ class TestErrorDecoder < TestCase
   def test_an_error_carries_everything_that_the_gateway_said
     delay = Google::Protobuf::Duration.new(seconds: 1, nanos: 500_000_000)
     error = decode(Statuses.from_gateway(
-                     CODES::FAILED_PRECONDITION, :ERROR_CODE_SESSION_ENDED, Google::Rpc::RetryInfo.new(retry_delay: delay),
+                     CODES::FAILED_PRECONDITION, :ERROR_CODE_SESSION_ENDED,
+                     Google::Rpc::RetryInfo.new(retry_delay: delay),
                      metadata: { "sessionId" => "sess_1", "httpStatus" => "410" }, http_status: 410,
                      run_state: :RUN_STATE_UNKNOWN, session_id: "sess_1", end_reason: :END_REASON_WORKER_LOST,
                      call_id: "call_1", worker_exit: V1::WorkerExit.new(signal: 9)
