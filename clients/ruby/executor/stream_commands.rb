@@ -25,7 +25,7 @@ module StreamCommands
 
   def prepare_stream_next(command, pending)
     stream = named(@streams, command["stream"])
-    pending.cancel_step = -> { stream.close }
+    pending.cancel_step = -> { stream.cancel }
     -> { stream.next }
   end
 

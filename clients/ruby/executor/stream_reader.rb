@@ -18,6 +18,11 @@ class StreamReader
     { end: true }
   end
 
+  # Ends the stream by cancelling a step, which raises CancelledError then.
+  def cancel
+    @stream.close
+  end
+
   def close
     @stream.close
     @steps.close
@@ -37,6 +42,9 @@ class StreamReader
     { partial: Answers.json(outputs.next) }
   rescue StopIteration
     @ended = true
+    # A step that had not begun to wait when it was cancelled.
+    return SessionGateway::CancelledError.new("the step was cancelled") if @stream.closed?
+
     { result: Answers.result(@stream.result) }
   rescue StandardError, SystemStackError => e
     @ended = true

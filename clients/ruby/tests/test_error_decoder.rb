@@ -119,4 +119,11 @@ class TestErrorDecoder < TestCase
     assert_instance_of SessionGateway::UnavailableError, error
     assert_equal :unknown, error.run_state
   end
+
+  def test_a_cancellation_when_the_time_is_over_is_the_deadline
+    error = SessionGateway::ErrorDecoder.from_status(Statuses.bare(CODES::CANCELLED, "words"), run: true, late: true)
+
+    assert_instance_of SessionGateway::DeadlineExceededError, error
+    assert_equal :unknown, error.run_state
+  end
 end

@@ -184,6 +184,21 @@ class TestRunStream < ScriptedCase
     end
   end
 
+  def test_a_stream_that_is_never_answered_ends_at_its_deadline_or_when_it_is_closed
+    release = Thread::Queue.new
+    @gateway.on(:run_stream) { release.pop }
+    assert_raises(SessionGateway::DeadlineExceededError) { @client.run_stream("kv", timeout: 0.2).finish }
+    @gateway.requests[:run_stream].clear
+    stream = @client.run_stream("kv")
+    reader = concurrently { stream.finish }
+    @gateway.requests[:run_stream].pop
+    stream.close
+
+    assert_raises(SessionGateway::CancelledError) { reader.value }
+  ensure
+    2.times { release << [] }
+  end
+
   def test_the_deadline_is_that_of_the_whole_stream
     queue = Thread::Queue.new << part("{}")
     @gateway.on(:run_stream) { messages(queue) }

@@ -7,6 +7,9 @@ module SessionGateway
   #
   # @api private
   class Call
+    # Seconds before the deadline at which a server may already have seen it pass: timers are not exact.
+    LATE = 0.05
+
     # +timeout+ in seconds counts from now on; nil never ends.
     #
     # @raise [TypeError] it is not a number
@@ -68,7 +71,7 @@ module SessionGateway
       raise stop_error(not_sent) if stopped?
       return unless (left = remaining) && left <= 0
 
-      raise DeadlineExceededError.new("the time given is over", run_state: not_sent, grpc_status: "DEADLINE_EXCEEDED")
+      raise DeadlineExceededError.new("the time given is over", **late_fields(not_sent))
     end
 
     # Lets time pass between two attempts.
@@ -141,11 +144,12 @@ module SessionGateway
     rescue GRPC::BadStatus => e
       raise unless reading.call
 
-      raise stopped? ? stop_error(maybe_sent) : ErrorDecoder.from_status(e, run: @run), cause: nil
+      raise stopped? ? stop_error(maybe_sent) : ErrorDecoder.from_status(e, run: @run, late: late?), cause: nil
     rescue GRPC::Core::CallError => e
       raise unless reading.call
 
-      raise stopped? ? stop_error(maybe_sent) : broken(e), cause: nil
+      # gRPC loses the status that it has itself made when a stream ends so before its first answer.
+      raise stopped? ? stop_error(maybe_sent) : lost_status(e), cause: nil
     ensure
       @mutex.synchronize { @operation = nil }
       operation.cancel
@@ -159,6 +163,10 @@ module SessionGateway
       raise stop_error(not_sent) if stopped
     end
 
+    def late?
+      !@moment.nil? && remaining <= LATE
+    end
+
     def maybe_sent
       @run ? :unknown : nil
     end
@@ -167,8 +175,14 @@ module SessionGateway
       CancelledError.new(@mutex.synchronize { @stopped }, run_state:, grpc_status: "CANCELLED")
     end
 
-    def broken(error)
+    def lost_status(error)
+      return DeadlineExceededError.new("the time given is over", **late_fields(maybe_sent)) if late?
+
       ErrorDecoder.from_transport("UNAVAILABLE", "the connection broke: #{error.message}", run_state: maybe_sent)
+    end
+
+    def late_fields(run_state)
+      { run_state:, grpc_status: "DEADLINE_EXCEEDED" }
     end
   end
 end

@@ -25,21 +25,18 @@ module SessionGateway
     ].freeze
 
     class << self
-      # Returns what a failed RPC means; +run+ because only a run has a run state.
+      # Returns what a failed RPC means; +run+ because only a run has a run state, +late+ if its time was over.
       #
       # @param status [GRPC::BadStatus]
       # @return [Error]
-      def from_status(status, run:)
+      def from_status(status, run:, late: false)
         grpc_status = STATUS_NAMES.fetch(status.code, "UNKNOWN")
         found = details(status.metadata[STATUS_KEY])
-        detail, info = found.values_at(V1::ErrorDetail, Google::Rpc::ErrorInfo)
-        unless detail || (info && info.domain == DOMAIN && !info.reason.empty?)
-          return from_transport(grpc_status, status.details, run_state: run ? :unknown : nil)
-        end
+        return from_details(found, grpc_status, status.details) if from_gateway?(found)
 
-        build(code_name(detail&.code, info&.reason), status.details, {
-                grpc_status:, **info_fields(info), **detail_fields(detail), **standard_fields(found)
-              })
+        # A server may notice first that the time is over, and then it cancels.
+        grpc_status = "DEADLINE_EXCEEDED" if late && grpc_status == "CANCELLED"
+        from_transport(grpc_status, status.details, run_state: run ? :unknown : nil)
       end
 
       # Returns the exception of a status that no gateway made.
@@ -69,6 +66,17 @@ module SessionGateway
         end
       rescue Google::Protobuf::ParseError
         {}
+      end
+
+      def from_gateway?(found)
+        info = found[Google::Rpc::ErrorInfo]
+        found.key?(V1::ErrorDetail) || (info&.domain == DOMAIN && !info.reason.empty?)
+      end
+
+      def from_details(found, grpc_status, message)
+        detail, info = found.values_at(V1::ErrorDetail, Google::Rpc::ErrorInfo)
+        fields = { grpc_status:, **info_fields(info), **detail_fields(detail), **standard_fields(found) }
+        build(code_name(detail&.code, info&.reason), message, fields)
       end
 
       def build(code, message, fields)

@@ -29,7 +29,8 @@ module SessionGateway
       @on_lost = on_lost
       @opening = Opening.new
       @mutex = Mutex.new
-      @streams = {}.compare_by_identity
+      # Only those that somebody holds can still be read.
+      @streams = ObjectSpace::WeakMap.new
       @sink = method(:hear)
     end
 
@@ -63,10 +64,8 @@ module SessionGateway
       request = request(function, input, request_id, expected_call_count)
       stream = RunStream.new(@runner, timeout || @timeout, cancellation) do |call, &sink|
         in_session(call, request) { @runner.stream(call, request, &sink) }
-      ensure
-        @mutex.synchronize { @streams.delete(stream) }
       end
-      @mutex.synchronize { @streams[stream] = true }
+      @mutex.synchronize { @streams[stream] = stream }
       block_given? ? stream.each(&).result : stream
     end
 
@@ -144,7 +143,7 @@ module SessionGateway
       end
       refuse_finished
       request.clear_session_timeout
-      request.app = "#{@info.app}@#{@info.version}"
+      request.app = "#{@info.app}@#{@info.version}" if @info
       request.session = @id
       yield.tap { |result| @info = result.session || @info }
     end
@@ -158,7 +157,7 @@ module SessionGateway
       # The block was left while this call ran, and could not end what it did not know.
       return self.end if closed
 
-      @renewer&.add(@id, @info.session_timeout, @sink)
+      @renewer&.add(@id, @info&.session_timeout, @sink)
     end
 
     def end_session(id)
