@@ -11,8 +11,8 @@ RUBOCOP_VERSION="1.39.0"
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 TOP="$(cd "$HERE/../.." && pwd)"
 
-# Installs Debian packages where that is possible: install NAME...
-install() {
+# Installs Debian packages where that is possible: apt_install NAME...
+apt_install() {
     [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || return 1
     local apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
     "${apt[@]}" install --no-install-recommends "$@" >&2 || { "${apt[@]}" update >&2 &&
@@ -24,7 +24,7 @@ need() {
     local shown="$1" what="$2"
     shift 2
     bash -c "$shown" >/dev/null 2>&1 && return
-    install "$@" || true
+    apt_install "$@" || true
     bash -c "$shown" >/dev/null 2>&1 && return
     echo "the Ruby client needs $what; on Debian 12: apt-get install $*" >&2
     exit 1

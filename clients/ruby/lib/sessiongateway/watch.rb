@@ -150,6 +150,9 @@ module SessionGateway
       give_up(failure)
     rescue UsageError
       give_up(CancelledError.new("the client is closed"))
+    rescue StandardError => e
+      # Whatever it was, the reader must hear of it.
+      give_up(e)
     end
 
     # Reads one stream until it breaks, and returns why.
