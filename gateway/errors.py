@@ -119,8 +119,13 @@ class SessionNotFound(GatewayError):
     """No such session, or not this caller's: the two read the same."""
 
     @classmethod
-    def of(cls, session_id: str) -> "SessionNotFound":
-        return cls(f"there is no session {session_id}", metadata={"sessionId": session_id}, session_id=session_id)
+    def of(cls, session_id: str, run_state: RunState | None = None) -> "SessionNotFound":
+        return cls(
+            f"there is no session {session_id}",
+            metadata={"sessionId": session_id},
+            session_id=session_id,
+            run_state=run_state,
+        )
 
 
 class SessionExpired(GatewayError):

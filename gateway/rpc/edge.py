@@ -69,11 +69,22 @@ def _server_stream(
         try:
             async with aclosing(handle(decode(data), caller_of(context, clock))) as responses:
                 async for response in responses:
-                    await context.write(response)
+                    if not await _written(context, response):
+                        break
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
 
     return grpc.unary_stream_rpc_method_handler(call, response_serializer=_encode)
+
+
+async def _written(context: Context, response: Message) -> bool:
+    """Write one answer. Returns False when the caller has gone away, which is no failure of ours."""
+    try:
+        await context.write(response)
+    except Exception as error:  # noqa: BLE001  # grpc has no public name for it
+        logger.debug("the caller went away: %s", error)
+        return False
+    return True
 
 
 def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
@@ -130,6 +141,12 @@ async def _abort(method: MethodDescriptor, context: Context, error: Exception) -
         answer.run_state = None
     elif answer.run_state is None:
         answer.run_state = RunState.NOT_STARTED
-    status = status_of(answer)
+    try:
+        status = status_of(answer)
+    except Exception:
+        # What is told of a session comes from its record, and records may hold anything.
+        logger.exception("%s failed, and so did telling why", method.full_name, extra=labels)
+        answer = InternalError(answer.run_state)
+        status = status_of(answer)
     trailers = ((DETAILS_KEY, status.SerializeToString()),)
     await context.abort(row_of(answer).status, status.message, trailers)

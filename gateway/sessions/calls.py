@@ -113,6 +113,7 @@ class PlainCall:
                 request.as_struct,
                 call_id=progress.call_id,
                 deadline=progress.deadline,
+                max_output=self._parts.settings.server.max_output_bytes,
                 partials=progress.partials,
             )
         )
@@ -148,7 +149,9 @@ class SessionCall:
         record = await self._parts.lifecycle.admit(live)
         if record.worker_id != live.worker.id:
             await self._parts.lifecycle.settle(live, started=False)
-            raise WorkerLeased.of(record.worker_id)
+            error = WorkerLeased.of(record.worker_id)
+            error.session_id = live.id
+            raise error
         # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
         patience = caller.patience(self._parts.clock.now(), math.inf)
         try:
@@ -173,7 +176,17 @@ class SessionCall:
         `epoch` is the one on record: a worker that has been leased under another refuses the call.
         A caller that goes away does not end the call: the next one's turn comes when the function has ended.
         """
-        progress.started = True
+        try:
+            call = self._given(live, epoch, function, request, progress)
+        except BaseException:
+            await self._done(live, None, started=False)
+            raise
+        live.calls.add(call)
+        return await self._answer(live, call, function, progress)
+
+    def _given(
+        self, live: LiveSession, epoch: int, function: str, request: RunRequest, progress: CallProgress
+    ) -> PendingCall:
         call = live.worker.call(
             WorkerCall(
                 function,
@@ -186,10 +199,14 @@ class SessionCall:
                 progress.fingerprint,
                 progress.deadline,
                 request.expected_call_count,
+                self._parts.settings.server.max_output_bytes,
                 progress.partials,
             )
         )
-        live.calls.add(call)
+        progress.started = True
+        return call
+
+    async def _answer(self, live: LiveSession, call: PendingCall, function: str, progress: CallProgress) -> RunAnswer:
         try:
             output = await call.reply
             check_size(output, self._parts.settings.server.max_output_bytes, live.ref, function)
@@ -209,8 +226,9 @@ class SessionCall:
         session = await self._done(live, call, started=not call.repeated)
         return RunAnswer(progress.call_id, output, session)
 
-    async def _done(self, live: LiveSession, call: Any, *, started: bool) -> Session | None:
-        live.calls.discard(call)
+    async def _done(self, live: LiveSession, call: PendingCall | None, *, started: bool) -> Session | None:
+        if call is not None:
+            live.calls.discard(call)
         live.turns.leave()
         return await self._parts.lifecycle.settle(live, started=started)
 

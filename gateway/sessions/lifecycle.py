@@ -151,6 +151,7 @@ class Lifecycle:
         now = self._clock.now()
         session = await self._store.admit(live.id, now, now.monotonic + CALL_LEASE)
         if session is None:
+            self._forget(live)
             raise SessionNotFound.of(live.id)
         if session.status is not SessionStatus.ACTIVE:
             self._release(live, session)
@@ -273,6 +274,15 @@ class Lifecycle:
             watcher(session)
         self.news.tell(session.owner)
 
+    def _forget(self, live: LiveSession) -> None:
+        """Let go of a session whose record somebody has deleted: nobody could ever end it."""
+        if self.live.pop(live.id, None) is None:
+            return
+        live.over = True
+        live.close(lambda run_state: SessionNotFound.of(live.id, run_state))
+        self._pool.end(live.worker)
+        logger.error("session %s is no longer on record; its worker is ended", live.id, extra={"session_id": live.id})
+
     def _worker_lost(self, live: LiveSession, exit_: WorkerExit) -> None:
         logger.warning("worker %s died (%s)", live.worker.id, exit_, extra={"session_id": live.id})
         self.spawn(self._finish_lost(live, exit_))
@@ -294,7 +304,10 @@ class Lifecycle:
         Nothing is rescheduled by calls and keepalives: one timer for each session, however often it is used.
         """
         session = await self._expire(live.id)
-        if session is None or session.status is not SessionStatus.ACTIVE:
+        if session is None:
+            self._forget(live)
+            return
+        if session.status is not SessionStatus.ACTIVE:
             return
         left = session.deadline - self._clock.now().monotonic
         # Past its deadline and not expired: a call holds it. When that ends, the window slides by the whole timeout,

@@ -51,8 +51,9 @@ class GuardedStore(SessionStore):
         await self._store.open()
 
     async def close(self) -> None:
-        """Close the store inside. One that is unavailable is tried once more before."""
+        """Close the store inside. One that is unavailable, or whose files are gone, is tried once more before."""
         self._closing = True
+        await self.inspect()
         for pause in self._pauses:
             _wake(pause)
         if self._recovery is not None:

@@ -56,12 +56,12 @@ INSERT INTO events (status, created_at) SELECT 'none', 0 WHERE NOT EXISTS (SELEC
 
     def position(self, db: sqlite3.Connection) -> str:
         """Return the cursor behind everything that has happened."""
-        return _cursor(*db.execute(_LAST).fetchone())
+        return _cursor(*self._last(db))
 
     def page(self, db: sqlite3.Connection, filter: SessionFilter, after: str, limit: int) -> EventPage:
         """Return the next events behind a cursor. Raises InvalidCursor, EventsForgotten."""
         first, mark = _parsed(after)
-        last, last_mark = db.execute(_LAST).fetchone()
+        last, last_mark = self._last(db)
         if (first, mark) == (last, last_mark):
             return EventPage((), after)
         rows = self._rows(db, filter, first, last, limit)
@@ -81,6 +81,13 @@ INSERT INTO events (status, created_at) SELECT 'none', 0 WHERE NOT EXISTS (SELEC
         """Forget all that has happened: some of it is lost, and no watch may go on as if nothing were missing."""
         db.execute("INSERT INTO events (status, created_at) VALUES ('none', 0)")
         db.execute("DELETE FROM events WHERE seq < (SELECT max(seq) FROM events)")
+
+    def _last(self, db: sqlite3.Connection) -> tuple[int, str]:
+        found = db.execute(_LAST).fetchone()
+        if found is None:  # somebody has emptied the table
+            self.begin_anew(db)
+            found = db.execute(_LAST).fetchone()
+        return int(found[0]), str(found[1])
 
     def _rows(self, db: sqlite3.Connection, filter: SessionFilter, first: int, last: int, limit: int) -> list[Any]:
         wanted = {"owner": filter.owner, "app": filter.app, "version": filter.version}

@@ -64,15 +64,18 @@ class AppHost:
         name: str,
         data: bytes,
         format: "pb.PayloadFormat.ValueType",
+        *,
         context: CallContext | None = None,
         emit: Callable[[bytes], Awaitable[object]] | None = None,
+        max_output: int = 0,
     ) -> bytes:
         """Run one function and return its output. `context` is what `current_call()` gives it.
 
-        A generator is run to its end; each output that it yields goes to `emit`, which may make it wait.
+        A generator is run to its end; each output that it yields goes to `emit`, which may make it wait. No output may
+        have more than `max_output` bytes; 0: any.
 
-        Raises CallRefused when it was not run, `payload.NotJson` when its answer cannot be sent, and whatever the
-        app's code raises, CancelledError included.
+        Raises CallRefused when it was not run, `payload.NotJson` and `payload.TooLarge` when its answer cannot be
+        sent, and whatever the app's code raises, CancelledError included.
         """
         function = self._functions.get(name)
         if function is None:
@@ -82,9 +85,13 @@ class AppHost:
         argument = _checked(function, data, format)
         method = getattr(self._instance, name)
         answer = await _maybe_await(method(argument) if function.takes_input else method())
+
+        def encode(output: Any) -> bytes:
+            return payload.bounded(payload.encode(output, format), max_output)
+
         if is_stream(answer):
-            answer = await exhaust(answer, lambda output: payload.encode(output, format), emit)
-        return payload.encode(answer, format)
+            answer = await exhaust(answer, encode, emit)
+        return encode(answer)
 
     async def stop(self, end_reason: str = "") -> None:
         """Run on_end(), if a session has ended, then unload(), if the instance was constructed.
@@ -135,6 +142,8 @@ def failure_of(error: BaseException) -> pb.Failure:
         return pb.Failure(
             kind=pb.FAILURE_KIND_RAISED, type="TypeError", message=f"the answer is not a JSON object: {error}"
         )
+    if isinstance(error, payload.TooLarge):
+        return pb.Failure(kind=pb.FAILURE_KIND_RAISED, type="OutputTooLarge", message=str(error))
     return raised(error)
 
 

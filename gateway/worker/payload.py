@@ -28,6 +28,10 @@ class NotJson(Exception):
     """A function returned what is not a JSON object; the text says what."""
 
 
+class TooLarge(Exception):
+    """A function returned or yielded more than is passed on; the text says how much."""
+
+
 def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAdapter[Any] | None) -> Any:
     """Return the input of a function: a plain dict, or what the adapter makes of it.
 
@@ -67,6 +71,13 @@ def encode(value: Any, format: "pb.PayloadFormat.ValueType") -> bytes:
     except UnicodeEncodeError:
         # A lone surrogate: legal JSON, but only when it is escaped.
         return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+
+
+def bounded(output: bytes, limit: int) -> bytes:
+    """Return an output that has at most `limit` bytes (0: any). Raises TooLarge."""
+    if limit and len(output) > limit:
+        raise TooLarge(f"the answer is {len(output)} bytes; this gateway passes on at most {limit}")
+    return output
 
 
 def _encode_struct(text: str) -> bytes:

@@ -10,6 +10,10 @@ from pathlib import Path
 from gateway.worker.family import mark
 from gateway.worker.orphan import tell_when_parent_dies
 
+CANNOT_ENTER_EXIT = 75
+"""Exit code of a worker whose process could not be set up, such as on a full disk (EX_TEMPFAIL of sysexits.h): no fault
+of the app."""
+
 KEPT_VARIABLES = (
     "PATH",
     "LANG",

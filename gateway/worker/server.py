@@ -157,7 +157,9 @@ class WorkerServer:
         assert self._host is not None
         try:
             context = CallContext(call.id, call.session_id, call.deadline or None)
-            output = await self._host.call(call.function, call.payload, call.format, context, outlet.emit)
+            output = await self._host.call(
+                call.function, call.payload, call.format, context=context, emit=outlet.emit, max_output=call.max_output
+            )
             return pb.Result(id=call.id, output=output)
         except CallRefused as refusal:
             return pb.Result(id=call.id, failure=refusal.failure)

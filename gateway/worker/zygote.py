@@ -24,7 +24,7 @@ from typing import NoReturn
 from gateway.worker.family import adopt_orphans, end_families, has_orphans, mark_of
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
-from gateway.worker.process import WorkerDirectory, enter
+from gateway.worker.process import CANNOT_ENTER_EXIT, WorkerDirectory, enter
 from gateway.worker.server import START_FAILED_EXIT, serve
 from gateway.workers.frames import FrameReader, encode
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -113,7 +113,9 @@ def _worker_by_fork(host: AppHost, limits: ProcessLimits) -> Callable[[socket.so
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         code = START_FAILED_EXIT
         try:
+            code = CANNOT_ENTER_EXIT
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
+            code = START_FAILED_EXIT
             code = serve(listener, lambda: host, zygote, limits)
         finally:
             _exit(code)
@@ -125,13 +127,15 @@ def _worker_by_spawn(app_directory: Path, limits: ProcessLimits) -> Callable[[so
     zygote = os.getpid()
 
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
+        code = CANNOT_ENTER_EXIT
         try:
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
+            code = START_FAILED_EXIT
             os.set_inheritable(listener.fileno(), True)
             arguments = [str(listener.fileno()), str(app_directory), str(zygote), limits.text]
             os.execv(sys.executable, [sys.executable, "-m", "gateway.worker.spawned", *arguments])
         finally:
-            os._exit(START_FAILED_EXIT)
+            os._exit(code)
 
     return become
 

@@ -36,6 +36,9 @@ class WorkerCall:
     """When the caller stops waiting, on the monotonic clock. For the app to know; nothing is cut off at it."""
     expected_calls: int | None = None
     """Refused as CallCountMismatch unless this many calls of the session have been started before. A repeat is not."""
+    max_output: int = 0
+    """Bytes of the largest output, and partial output, that anyone would pass on. A larger one is AppError
+    (OutputTooLarge) and stays in the worker. 0: any."""
     partials: Partials | None = None
     """Where the outputs of a generator go, all of them before the reply, and no faster than they are read: the function
     waits when too much is unread. It goes on without a reader. None: they are dropped. A repeat has none."""

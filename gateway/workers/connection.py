@@ -141,6 +141,7 @@ class WorkerConnection(asyncio.Protocol):
             fingerprint=call.fingerprint,
             deadline=call.deadline or 0.0,
             expected_calls=call.expected_calls,
+            max_output=call.max_output,
             window=PARTIALS_WINDOW if call.partials is not None and not call.partials.closed else 0,
         )
         self.send(pb.ToWorker(call=frame))

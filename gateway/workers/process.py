@@ -15,7 +15,7 @@ from gateway.errors import AppStartFailed, WorkerExit
 from gateway.model import AppVersion
 from gateway.timing import ADOPTION_PATIENCE, TERM_GRACE
 from gateway.worker.family import end_families, mark_of
-from gateway.worker.process import WorkerDirectory
+from gateway.worker.process import CANNOT_ENTER_EXIT, WorkerDirectory
 from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall, WorkerLease
 from gateway.workers.call_limit import CallLimit
 from gateway.workers.connection import WorkerConnection
@@ -281,7 +281,7 @@ class LocalWorker(Worker):
         if self._exit is None and self.state not in (WorkerState.ENDING, WorkerState.DETACHED):
             self._signal(signal.SIGKILL)
 
-    def _fail_start(self, error: AppStartFailed) -> None:
+    def _fail_start(self, error: AppStartFailed | OSError) -> None:
         if not self._ready.done():
             self._ready.set_exception(error)
             self._ready.exception()
@@ -292,7 +292,10 @@ class LocalWorker(Worker):
         exit_ = self._exit = replace(exit_, limit=self._limit)
         if self._timer is not None:
             self._timer.cancel()
-        self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
+        if exit_.exit_code == CANNOT_ENTER_EXIT:
+            self._fail_start(OSError("the worker's process could not be set up"))
+        else:
+            self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
         self._connection.worker_exited(exit_)
         self._close_descriptors()
         self.state = WorkerState.GONE

@@ -118,7 +118,7 @@ async def test_an_output_larger_than_the_gateway_passes_on_ends_the_call(
     client = await start_gateway(server={"max_output_bytes": 1000})
     session = (await client.new()).id
     flood = {"outputs": 10, "bytes": 2000, "file": str(tmp_path / "count")}
-    error = await refused(client.stream("flood", flood, session=session).receive(), "APP_ERROR", "UNKNOWN")
+    error = await refused(client.stream("flood", flood, session=session).receive(), "APP_ERROR", "COMPLETED")
     assert error.detail.app_failure.type == "OutputTooLarge"
     assert (await client.run("recall", session=session)).output["memory"] == "the flood is over"
 

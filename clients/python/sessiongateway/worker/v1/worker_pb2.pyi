@@ -412,6 +412,7 @@ class Call(google.protobuf.message.Message):
     DEADLINE_FIELD_NUMBER: builtins.int
     EXPECTED_CALLS_FIELD_NUMBER: builtins.int
     WINDOW_FIELD_NUMBER: builtins.int
+    MAX_OUTPUT_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The call's id, unique for all time: another gateway may ask for its end."""
     session_id: builtins.str
@@ -434,6 +435,8 @@ class Call(google.protobuf.message.Message):
     """How many calls of the session must have been started before this one; otherwise it is refused."""
     window: builtins.int
     """How many bytes of partial outputs may be on their way, not yet credited; one output always may. 0: none are wanted."""
+    max_output: builtins.int
+    """The largest output, partial ones included, in bytes: a larger one is a failure of the function. 0: any."""
     def __init__(
         self,
         *,
@@ -448,9 +451,10 @@ class Call(google.protobuf.message.Message):
         deadline: builtins.float = ...,
         expected_calls: builtins.int | None = ...,
         window: builtins.int = ...,
+        max_output: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "expected_calls", b"expected_calls"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "max_output", b"max_output", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "window", b"window"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_expected_calls", b"_expected_calls"]) -> typing.Literal["expected_calls"] | None: ...
 
 Global___Call: typing_extensions.TypeAlias = Call
