@@ -95,13 +95,8 @@ export class Inference {
   ): RunStream<Partial, Output> {
     const { timeoutMs, signal } = options;
     const request = merged(params, options);
-    return new RunStream((stop) =>
-      this.#runner.stream<Output>(
-        request,
-        () => this.#runner.deadline(timeoutMs),
-        signal ? AbortSignal.any([stop, signal]) : stop,
-      ),
-    );
+    const startDeadline = () => this.#runner.deadline(timeoutMs);
+    return new RunStream((stop) => this.#runner.stream<Output>(request, startDeadline, stop), signal);
   }
 
   /** Returns a handle of a new session, which opens with its first call and ends when its `await using` is left. */

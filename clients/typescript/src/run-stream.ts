@@ -2,6 +2,7 @@
 
 import type { JsonObject } from './json.js';
 import type { Part } from './runner.js';
+import { onAbort } from './signals.js';
 import type { RunResult } from './types.js';
 
 /**
@@ -17,12 +18,23 @@ import type { RunResult } from './types.js';
 export class RunStream<Partial = JsonObject, Output = JsonObject> implements AsyncIterableIterator<Partial> {
   readonly #stop = new AbortController();
   readonly #parts: AsyncGenerator<Part<Output>, void>;
+  readonly #unfollow: () => void;
   #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
   #result: RunResult<Output> | undefined;
 
-  /** @internal Made by `runStream`, of what yields the outputs and last the result, until the signal is aborted. */
-  constructor(start: (stop: AbortSignal, stream: RunStream<Partial, Output>) => AsyncGenerator<Part<Output>, void>) {
+  /**
+   * @internal Made by `runStream`, of what yields the outputs and last the result, until the signal that it is given is
+   * aborted; that follows the caller's.
+   */
+  constructor(
+    start: (stop: AbortSignal, stream: RunStream<Partial, Output>) => AsyncGenerator<Part<Output>, void>,
+    callersSignal: AbortSignal | undefined,
+  ) {
     this.#parts = start(this.#stop.signal, this);
+    this.#unfollow = onAbort(callersSignal, () => {
+      this.#stop.abort(callersSignal?.reason);
+    });
   }
 
   /**
@@ -39,16 +51,21 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
 
   /** Returns the next partial output. Steps that are asked for at once are taken one after another. */
   next(): Promise<IteratorResult<Partial, undefined>> {
-    const step = this.#turn.then(() => this.#next());
+    // Closing later makes this step reject, however early in it that comes.
+    const isOver = this.#isClosed;
+    const step = this.#turn.then(() => this.#next(isOver));
     this.#turn = step.catch(() => undefined);
     return step;
   }
 
-  async #next(): Promise<IteratorResult<Partial, undefined>> {
-    if (this.#stop.signal.aborted || this.#result !== undefined) {
+  async #next(isOver: boolean): Promise<IteratorResult<Partial, undefined>> {
+    if (isOver || this.#result !== undefined) {
       return { done: true, value: undefined };
     }
-    const step = await this.#parts.next();
+    const step = await this.#parts.next().catch((failure: unknown) => {
+      this.#unfollow();
+      throw failure;
+    });
     if (step.done) {
       return { done: true, value: undefined };
     }
@@ -56,6 +73,7 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
       return { done: false, value: step.value.value as Partial };
     }
     this.#result = step.value.value;
+    this.#unfollow();
     await this.#parts.return();
     return { done: true, value: undefined };
   }
@@ -72,6 +90,8 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
 
   /** Cancels the run unless it has ended. A step that waits meanwhile rejects. May be called twice. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#unfollow();
     this.#stop.abort(new DOMException('the stream was closed before its result', 'AbortError'));
     await this.#turn;
     await this.#parts.return();

@@ -137,10 +137,10 @@ export class Session {
   ): RunStream<Partial, Output>;
   stream<Partial, Output>(...given: CallArguments): RunStream<Partial, Output> {
     const { request, options } = this.#request(given);
-    return new RunStream<Partial, Output>((stop, stream) => {
-      const signal = options.signal ? AbortSignal.any([stop, options.signal]) : stop;
-      return this.#parts<Output>(request, options, signal, stream);
-    });
+    return new RunStream<Partial, Output>(
+      (stop, stream) => this.#parts<Output>(request, options, stop, stream),
+      options.signal,
+    );
   }
 
   /**

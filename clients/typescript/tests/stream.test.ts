@@ -147,6 +147,38 @@ test('a step that waits while the stream is closed rejects', async (t) => {
   await over;
 });
 
+test('a step rejects also when the stream is closed, or its signal aborted, right behind it', async (t) => {
+  const { script } = endless();
+  const client = (await ScriptedGateway.start(t, { runStream: script })).client(t);
+  for (const isBegun of [false, true]) {
+    const closed = client.runStream({ app: 'kv' });
+    const controller = new AbortController();
+    const aborted = client.runStream({ app: 'kv' }, { signal: controller.signal });
+    if (isBegun) {
+      await Promise.all([closed.next(), aborted.next()]);
+    }
+    const failures = [failureOf(closed.next()), failureOf(aborted.next())];
+    await closed.close();
+    controller.abort('enough');
+    for (const failure of await Promise.all(failures)) {
+      assert.ok(failure instanceof CancelledError);
+    }
+    assert.deepEqual(await closed.next(), { done: true, value: undefined });
+  }
+});
+
+test('aborting the signal between two steps makes the next one reject', async (t) => {
+  const { script, over } = endless();
+  const client = (await ScriptedGateway.start(t, { runStream: script })).client(t);
+  const controller = new AbortController();
+  const stream = client.runStream({ app: 'kv' }, { signal: controller.signal });
+  await stream.next();
+  controller.abort('enough');
+  const failure = (await failureOf(stream.finish())) as SessionGatewayError;
+  assert.deepEqual([failure.code, failure.cause], ['CANCELLED', 'enough']);
+  await over;
+});
+
 test('aborting the signal cancels the run, and so does closing the client', async (t) => {
   for (const how of ['abort', 'close']) {
     const { script, over } = endless();
