@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
 final class Channels {
   private static final int MAX_ANSWER = 64 * 1024 * 1024;
 
-  // What a stream takes on before its reader asks for it. Fixed, because gRPC would let it grow with
+  // What a stream takes on before its reader asks for it. Fixed, because gRPC would let it grow
+  // with
   // the speed of the connection, and a function run further ahead of a slow reader.
   private static final int WINDOW = 1024 * 1024;
 

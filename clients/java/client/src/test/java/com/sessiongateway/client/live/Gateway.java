@@ -40,8 +40,11 @@ final class Gateway implements AutoCloseable {
       command.addAll(List.of("--app", app + "=" + tree.resolve("examples").resolve(app)));
     }
     command.addAll(List.of("--app", "probe=" + tree.resolve("tests/scenarios/probe")));
-    Process process =
-        new ProcessBuilder(command).redirectError(directory.resolve("log").toFile()).start();
+    ProcessBuilder builder =
+        new ProcessBuilder(command).redirectError(directory.resolve("log").toFile());
+    // Each would be a setting, and one that the gateway does not know stops it.
+    builder.environment().keySet().removeIf(name -> name.startsWith("SGW_"));
+    Process process = builder.start();
     // Not closed: the gateway would have nowhere to write to.
     BufferedReader output = new BufferedReader(process.inputReader(StandardCharsets.UTF_8));
     String line = output.readLine();
