@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "in_flight.h"
 #include "sessiongateway/v1/sessions.pb.h"
 
 namespace sessiongateway::detail {
@@ -20,7 +21,7 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
                             public std::enable_shared_from_this<KeepaliveCall> {
  public:
   /// `notify` is called by gRPC's threads, without a lock of this object.
-  explicit KeepaliveCall(std::function<void()> notify) : notify_(std::move(notify)) {}
+  KeepaliveCall(InFlight& all, std::function<void()> notify) : ticket_(all), notify_(std::move(notify)) {}
 
   grpc::ClientContext& context() { return context_; }
 
@@ -105,6 +106,7 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
     if (std::exchange(held_, false)) RemoveHold();
   }
 
+  const InFlight::Ticket ticket_;
   const std::function<void()> notify_;
   grpc::ClientContext context_;
   std::shared_ptr<KeepaliveCall> self_;

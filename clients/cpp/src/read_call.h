@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "deadline.h"
+#include "in_flight.h"
 
 namespace sessiongateway::detail {
 
@@ -25,7 +26,7 @@ class ReadCall final : public grpc::ClientReadReactor<Response>,
  public:
   enum class Outcome { message, finished, interrupted };
 
-  explicit ReadCall(Request request) : request_(std::move(request)) {}
+  ReadCall(InFlight& all, Request request) : ticket_(all), request_(std::move(request)) {}
 
   grpc::ClientContext& context() { return context_; }
   const Request& request() const { return request_; }
@@ -92,6 +93,7 @@ class ReadCall final : public grpc::ClientReadReactor<Response>,
     if (std::exchange(held_, false)) this->RemoveHold();
   }
 
+  const InFlight::Ticket ticket_;
   grpc::ClientContext context_;
   const Request request_;
   std::shared_ptr<ReadCall> self_;

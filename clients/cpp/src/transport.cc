@@ -49,7 +49,7 @@ v1::RunResponse Transport::run(const v1::RunRequest& request, const Deadline& de
 std::shared_ptr<RunStreamCall> Transport::run_stream(const v1::RunRequest& request, const Deadline& deadline,
                                                      const std::stop_token& stop) {
   connect(deadline, stop);
-  auto call = std::make_shared<RunStreamCall>(request);
+  auto call = std::make_shared<RunStreamCall>(in_flight_, request);
   prepare(call->context());
   deadline.apply(call->context());
   sessions_->async()->RunStream(&call->context(), &call->request(), call.get());
@@ -58,7 +58,7 @@ std::shared_ptr<RunStreamCall> Transport::run_stream(const v1::RunRequest& reque
 }
 
 std::shared_ptr<WatchCall> Transport::watch(v1::WatchSessionsRequest request) {
-  auto call = std::make_shared<WatchCall>(std::move(request));
+  auto call = std::make_shared<WatchCall>(in_flight_, std::move(request));
   prepare(call->context());
   sessions_->async()->WatchSessions(&call->context(), &call->request(), call.get());
   call->start();
@@ -66,7 +66,7 @@ std::shared_ptr<WatchCall> Transport::watch(v1::WatchSessionsRequest request) {
 }
 
 std::shared_ptr<KeepaliveCall> Transport::keepalive(std::function<void()> notify) {
-  auto call = std::make_shared<KeepaliveCall>(std::move(notify));
+  auto call = std::make_shared<KeepaliveCall>(in_flight_, std::move(notify));
   prepare(call->context());
   sessions_->async()->StreamKeepalive(&call->context(), call.get());
   call->start();

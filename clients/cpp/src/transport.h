@@ -11,6 +11,7 @@
 #include <string>
 
 #include "deadline.h"
+#include "in_flight.h"
 #include "keepalive_call.h"
 #include "read_call.h"
 #include "sessiongateway/errors.h"
@@ -98,6 +99,8 @@ class Transport {
   const std::unique_ptr<v1::SessionService::Stub> sessions_;
   const std::unique_ptr<v1::AppService::Stub> apps_;
   std::stop_source closing_;
+  // The last member: it waits for all calls before the channel goes.
+  InFlight in_flight_;
 };
 
 }  // namespace sessiongateway::detail

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 #include <vector>
 
 extern char** environ;
@@ -24,6 +25,16 @@ constexpr std::string_view kListening = "listening on ";
 std::string command() {
   const char* given = std::getenv("SGW_COMMAND");
   return given == nullptr ? SOURCE_ROOT "/.venv/bin/sgw" : given;
+}
+
+/// This process's environment without what would be taken for settings of the gateway.
+std::vector<char*> environment() {
+  std::vector<char*> kept;
+  for (char** each = environ; *each != nullptr; ++each) {
+    if (!std::string_view(*each).starts_with("SGW_")) kept.push_back(*each);
+  }
+  kept.push_back(nullptr);
+  return kept;
 }
 
 /// The first line that comes, within the time that a gateway may take.
@@ -74,7 +85,7 @@ void GatewayProcess::start(const std::string& listen) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
-  const int failed = posix_spawnp(&process_, arguments[0], &actions, nullptr, arguments.data(), environ);
+  const int failed = posix_spawnp(&process_, arguments[0], &actions, nullptr, arguments.data(), environment().data());
   posix_spawn_file_actions_destroy(&actions);
   close(output[1]);
   if (failed != 0) throw std::runtime_error("cannot run " + words[0] + ": name the gateway's command in SGW_COMMAND");
