@@ -3,6 +3,7 @@
 # ruff: noqa: PLR2004  # tests compare with plain numbers
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -180,6 +181,25 @@ class PoolCalling(PoolFixtures):
                 await answer(call)
             assert malformed.value.run_state is RunState.NOT_STARTED
         assert (await leased.call())["calls"] == 2
+
+    async def test_an_output_that_nobody_would_pass_on_is_the_functions_error(
+        self, start_pool: StartPool, app: AppVersion
+    ) -> None:
+        leased = await lease(await start_pool(), app)
+        for size, fails in ((10, False), (200, True)):
+            payload = json.dumps({"outputs": 1, "size": size}).encode()
+            call = leased.worker.call(
+                WorkerCall("yield_some", payload, session_id=leased.session_id, epoch=7, max_output=100)
+            )
+            if not fails:
+                await answer(call)
+                continue
+            with pytest.raises(AppError) as caught:
+                await answer(call)
+            assert caught.value.run_state is RunState.COMPLETED
+            assert caught.value.failure is not None
+            assert caught.value.failure.type == "OutputTooLarge"
+        assert (await leased.call())["calls"] == 1
 
     async def test_a_coroutine_that_is_cancelled_sees_it_and_the_call_is_done(
         self, start_pool: StartPool, app: AppVersion, gate: Gate

@@ -192,3 +192,15 @@ async def test_a_store_that_cannot_be_read_at_all_is_set_aside_and_the_workers_w
                 assert (await client.new()).output["calls"] == 1
             assert f"session {opened.id} is not on record" in second.log
             assert len(files(data_dir, "corrupt")) == 1
+
+
+async def test_a_store_that_is_deleted_just_before_the_stop_is_written_back_with_every_session(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, PROBES, drain="keep") as gateway:
+        async with connected(gateway.address) as client:
+            session = await opened_with_state(client)
+        unlink(store_of(data_dir).with_name(f"sessions.db{suffix}") for suffix in ("", "-wal", "-shm"))
+        gateway.terminate()
+        await asyncio.to_thread(gateway.wait)
+        with GatewayProcess(data_dir, PROBES) as second:
+            async with connected(second.address) as client:
+                await goes_on(client, session.id, 2)
