@@ -164,13 +164,19 @@ func (w *Watch) run(ctx context.Context) {
 	pacing, count, stands := w.transport.pacing, 0, false
 	for attempt := 0; ; attempt++ {
 		err := w.read(ctx, func(event WatchEvent) bool {
+			attempt = -1
+			count++
+			next := numbered{event, count}
+			if event.Kind == EventWatching {
+				// Before the watch stands, so that whoever waited for that has a token. Nothing is on its way to the
+				// reader at this moment, and nothing that could be left out happens in this event.
+				w.advance(next)
+			}
 			if !stands {
 				stands = true
 				close(w.standing)
 			}
-			attempt = -1
-			count++
-			return w.hand(ctx, numbered{event, count})
+			return w.hand(ctx, next)
 		})
 		if ctx.Err() != nil {
 			w.err = io.EOF
@@ -186,11 +192,9 @@ func (w *Watch) run(ctx context.Context) {
 	}
 }
 
-// hand gives an event to the reader; false when the watch is closed. Nothing is on its way to the reader when it is
-// called, so that the token may move to what nobody is shown.
+// hand gives an event to the reader, if it is shown; false when the watch is closed.
 func (w *Watch) hand(ctx context.Context, next numbered) bool {
 	if next.event.Kind == EventWatching && !w.show {
-		w.advance(next)
 		return true
 	}
 	select {

@@ -126,6 +126,20 @@ func TestWaitsBeforeAWatchIsOpenedAgainBeginAnewWithEachEvent(t *testing.T) {
 	})
 }
 
+func TestAWatchThatStandsHasATokenAtOnce(t *testing.T) {
+	client := (&fakeGateway{watch: new(history).serve}).client(t)
+	for range 500 {
+		watch, err := client.Sessions.Watch(t.Context(), WatchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token := watch.ResumeToken(); token != "0" {
+			t.Fatalf("the token is %q", token)
+		}
+		watch.Close()
+	}
+}
+
 func TestAWatchThatGoesSilentIsOpenedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &history{}

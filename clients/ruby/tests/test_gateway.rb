@@ -135,7 +135,9 @@ class TestGateway < GatewayCase
       assert_raises(SessionGateway::CancelledError) { run.value }
       assert_raises(Timeout::Error) { Timeout.timeout(0.5) { session.call(code("await asyncio.sleep(600)")) } }
 
-      assert_equal "2", session.call(code("1 + 1"), timeout: 30).output["result"]
+      output = session.call(code("1 + 1"), timeout: 30).output
+
+      assert_equal "2", output["result"], output.inspect
     end
   end
 

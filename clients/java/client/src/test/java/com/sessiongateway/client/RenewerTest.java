@@ -103,7 +103,7 @@ class RenewerTest {
 
   @Test
   void aStreamWithoutAnswersCountsAsBroken() throws Exception {
-    renewer.add("a", events::add, Duration.ofSeconds(3600));
+    renewer.add("a", events::add, Duration.ofHours(1));
     take();
     gateway.timer.awaitPlan(gateway.pacing.replyTimeout()::equals);
     gateway.timer.advance(gateway.pacing.replyTimeout());

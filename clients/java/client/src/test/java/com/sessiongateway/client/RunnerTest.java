@@ -32,17 +32,8 @@ class RunnerTest {
   private static final RunRequest REQUEST = RunRequest.newBuilder().setApp("kv").build();
   private static final RunResponse ANSWER =
       RunResponse.newBuilder().setOutputJson(ByteString.copyFromUtf8("{}")).build();
-  private static final StatusRuntimeException DRAINING =
-      FakeGateway.error(
-          Status.UNAVAILABLE,
-          ErrorCode.ERROR_CODE_GATEWAY_DRAINING,
-          com.sessiongateway.v1.RunState.RUN_STATE_NOT_STARTED);
-  private static final StatusRuntimeException NO_STORE =
-      FakeGateway.error(
-          Status.UNAVAILABLE,
-          ErrorCode.ERROR_CODE_STORE_UNAVAILABLE,
-          com.sessiongateway.v1.RunState.RUN_STATE_NOT_STARTED);
-
+  private final StatusRuntimeException draining = refusal(ErrorCode.ERROR_CODE_GATEWAY_DRAINING);
+  private final StatusRuntimeException noStore = refusal(ErrorCode.ERROR_CODE_STORE_UNAVAILABLE);
   private FakeGateway gateway;
   private Runner runner;
 
@@ -61,7 +52,7 @@ class RunnerTest {
   void aRunThatWasNotTakenIsSentAgainAfterGrowingWaits() throws Exception {
     CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
     Duration wait = Duration.ofMillis(200);
-    for (StatusRuntimeException refusal : new StatusRuntimeException[] {DRAINING, NO_STORE}) {
+    for (StatusRuntimeException refusal : new StatusRuntimeException[] {draining, noStore}) {
       gateway.runs.take().answers().onError(refusal);
       Duration expected = wait;
       gateway.timer.awaitPlan(expected::equals);
@@ -76,10 +67,10 @@ class RunnerTest {
   void aFewAttemptsAreEnough() throws Exception {
     CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
     for (int attempt = 0; attempt < 3; attempt++) {
-      gateway.runs.take().answers().onError(DRAINING);
+      gateway.runs.take().answers().onError(draining);
       gateway.timer.advance(gateway.timer.awaitPlan(wait -> true));
     }
-    gateway.runs.take().answers().onError(NO_STORE);
+    gateway.runs.take().answers().onError(noStore);
     assertInstanceOf(StoreUnavailableException.class, failure(run));
   }
 
@@ -88,7 +79,7 @@ class RunnerTest {
     CompletableFuture<RunResult> run =
         runner.run(
             REQUEST, new Budget(runner.budget(Duration.ofMillis(100)).deadline(), Context.ROOT));
-    gateway.runs.take().answers().onError(DRAINING);
+    gateway.runs.take().answers().onError(draining);
     assertInstanceOf(GatewayDrainingException.class, failure(run));
   }
 
@@ -131,13 +122,13 @@ class RunnerTest {
   void aStreamIsSentAgainOnlyBeforeItsFirstPart() throws Exception {
     RunStream stream = new RunStream(runner, StreamTurn.free(REQUEST), null);
     CompletableFuture<JsonOutput> first = CompletableFuture.supplyAsync(stream::next);
-    gateway.streams.take().answers().onError(DRAINING);
+    gateway.streams.take().answers().onError(draining);
     gateway.timer.awaitPlan(Duration.ofMillis(200)::equals);
     gateway.timer.advance(Duration.ofMillis(200));
     FakeGateway.Asked<RunRequest, RunStreamResponse> asked = gateway.streams.take();
     asked.answers().onNext(part("{\"a\":1}"));
     assertEquals("{\"a\":1}", first.get().text());
-    asked.answers().onError(DRAINING);
+    asked.answers().onError(draining);
     assertThrows(GatewayDrainingException.class, stream::hasNext);
     assertThrows(IllegalStateException.class, stream::result);
   }
@@ -184,5 +175,10 @@ class RunnerTest {
   private static SessionGatewayException failure(CompletableFuture<?> future) {
     ExecutionException error = assertThrows(ExecutionException.class, future::get);
     return assertInstanceOf(SessionGatewayException.class, error.getCause());
+  }
+
+  private static StatusRuntimeException refusal(ErrorCode code) {
+    return FakeGateway.error(
+        Status.UNAVAILABLE, code, com.sessiongateway.v1.RunState.RUN_STATE_NOT_STARTED);
   }
 }

@@ -278,15 +278,13 @@ class RunLiveTest {
   @Test
   void closingTheClientEndsARunThatWaits() throws Exception {
     try (Gate gate = new Gate()) {
-      CompletableFuture<RunResult> run;
-      try (SessionGatewayClient other = gateway.client()) {
-        run =
-            other.runAsync(
-                params -> params.app("probe").function("hold").input(Map.of("gate", gate.path())));
-        try (Gate.Arrival held = gate.arrival()) {
-          other.close();
-          held.departure();
-        }
+      SessionGatewayClient other = gateway.client();
+      CompletableFuture<RunResult> run =
+          other.runAsync(
+              params -> params.app("probe").function("hold").input(Map.of("gate", gate.path())));
+      try (Gate.Arrival held = gate.arrival()) {
+        other.close();
+        held.departure();
       }
       Throwable error = run.handle((result, failure) -> failure).get();
       CancelledException cancelled = assertInstanceOf(CancelledException.class, error);
