@@ -52,8 +52,8 @@ test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
 	$(BIN)/pytest $(PYTEST_ARGS)
 	@$(BIN)/python -m tools.clients missing
 
-clients: $(INSTALLED) ## build, check and test the clients of other languages (CLIENT=)
-	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) build check test
+clients: $(INSTALLED) ## check, build and test the clients of other languages (CLIENT=)
+	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) check build test
 
 compare-clients: $(INSTALLED) $(GENERATOR) ## stubs of other languages are what the protos give (CLIENT=)
 	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) compare
