@@ -53,10 +53,13 @@ std::string file(const json& tls, const char* name) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+[[noreturn]] void fail_cancelled() {
+  sgw::throw_error({.code = "CANCELLED", .message = "cancelled", .grpc_status = "CANCELLED"});
+}
+
 /// A wait that gave nothing was cancelled, or its time is over.
 json nothing_came(const std::stop_token& stop) {
-  if (stop.stop_requested())
-    sgw::throw_error({.code = "CANCELLED", .message = "cancelled", .grpc_status = "CANCELLED"});
+  if (stop.stop_requested()) fail_cancelled();
   return {{"timeout", true}};
 }
 
@@ -163,6 +166,8 @@ json Commands::stream_next(const json& fields, const std::stop_token& stop) {
   if (stream->is_told) return {{"end", true}};
   const std::stop_callback cancel(stop, [&stream] { stream->parts.close(); });
   if (auto partial = stream->parts.next()) return {{"partial", std::move(*partial)}};
+  // Cancelled before the step began to wait.
+  if (stop.stop_requested()) fail_cancelled();
   const auto& result = stream->parts.result();
   stream->is_told = true;
   return {{"result", show(result)}};

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <iostream>
 #include <map>
 #include <mutex>
@@ -110,10 +111,13 @@ class Executor {
 
 }  // namespace
 
-int main() {
+int main() try {
   std::ios::sync_with_stdio(false);
   // Reading would flush the output beside the lock that its writers take.
   std::cin.tie(nullptr);
   Executor().serve();
   return 0;
+} catch (const std::exception& error) {
+  std::cerr << error.what() << '\n';
+  return 1;
 }

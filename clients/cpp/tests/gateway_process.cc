@@ -71,8 +71,10 @@ void GatewayProcess::restart() {
 
 void GatewayProcess::start(const std::string& listen) {
   const std::string examples = SOURCE_ROOT "/examples/";
-  std::vector<std::string> words = {command(), "serve", "--listen",      listen, "--data-dir",  directory_ / "data",
-                                    "--drain", "end",   "--drain-grace", "0",    "--log-level", "error"};
+  // However this process ends, the gateway goes with it.
+  std::vector<std::string> words = {"setpriv",  "--pdeathsig",   "TERM",       command(),           "serve",
+                                    "--listen", listen,          "--data-dir", directory_ / "data", "--drain",
+                                    "end",      "--drain-grace", "0",          "--log-level",       "error"};
   for (const char* app : {"kv", "sql", "interpreter"}) {
     words.insert(words.end(), {"--app", std::string(app) + "=" + examples + app});
   }
@@ -88,7 +90,7 @@ void GatewayProcess::start(const std::string& listen) {
   const int failed = posix_spawnp(&process_, arguments[0], &actions, nullptr, arguments.data(), environment().data());
   posix_spawn_file_actions_destroy(&actions);
   close(output[1]);
-  if (failed != 0) throw std::runtime_error("cannot run " + words[0] + ": name the gateway's command in SGW_COMMAND");
+  if (failed != 0) throw std::runtime_error("cannot run " + words[3] + ": name the gateway's command in SGW_COMMAND");
   const std::string line = read_line(output[0]);
   close(output[0]);
   if (!line.starts_with(kListening)) throw std::runtime_error("the gateway says: " + line);

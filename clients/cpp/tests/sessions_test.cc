@@ -7,7 +7,7 @@
 #include <set>
 #include <thread>
 
-#include "gateway_process.h"
+#include "gateway_fixture.h"
 #include "sessiongateway/json.h"
 #include "sessiongateway/sessiongateway.h"
 
@@ -16,11 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Sessions : public testing::Test {
+class Sessions : public GatewayTest {
  protected:
-  GatewayProcess gateway;
-  Client client{gateway.options()};
-
   nlohmann::json stored(Session& session, const std::string& key) {
     return from_output(session.call("get_value", to_input({{"key", key}})).output);
   }
@@ -46,7 +43,7 @@ TEST_F(Sessions, NumbersAndTextComeBackAsTheyWere) {
   const auto output = client.run({.app = "kv", .function = "run", .input = input}).output;
   EXPECT_TRUE(output.find("123456789012345678901234567890") != std::string::npos);
   EXPECT_TRUE(output.find("-9007199254740993") != std::string::npos);
-  EXPECT_EQ(from_output(output).at("state").at("t"), std::string("aß€𝄞\0", 10));
+  EXPECT_EQ(from_output(output).at("state").at("t"), std::string("aß€𝄞\0", 11));
 }
 
 TEST_F(Sessions, AHandleOpensWithItsFirstCallAndEndsWithItsScope) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway_process.h"
+#include "gateway_fixture.h"
 #include "sessiongateway/json.h"
 #include "sessiongateway/sessiongateway.h"
 
@@ -22,11 +22,7 @@ std::string numbers(int count, int batch) {
                    {"batch_rows", batch}});
 }
 
-class Streams : public testing::Test {
- protected:
-  GatewayProcess gateway;
-  Client client{gateway.options()};
-};
+class Streams : public GatewayTest {};
 
 TEST_F(Streams, APartialOutputForEachBatchAndThenTheResult) {
   auto stream = client.run_stream({.app = "sql", .function = "rows", .input = numbers(5, 2)});
