@@ -14,6 +14,9 @@ from sessiongateway import AppError, AppStartFailedError, SessionGatewayError
 
 _FACTS = ("session_id", "call_id", "end_reason", "worker_exit", "session_app", "requested_app", "retry_after")
 
+_SAY_SO_THEMSELVES = ("SESSION_ENDED", "SESSION_EXPIRED", "WORKER_LOST")
+"""Codes whose text tells that the session is over."""
+
 
 class CommandFailed(Exception):
     """A command cannot do its work. Raised anywhere in the commands, told in one place."""
@@ -102,6 +105,8 @@ def _lines(problem: Problem) -> Iterator[str]:
         yield _indented(RUN_STATES.get(problem.run_state, f"Run state: {problem.run_state}."))
     if wait := problem.facts.get("retry_after"):
         yield _indented(f"Wait {wait:g} s before sending it again.")
+    if (reason := problem.facts.get("end_reason")) and problem.code not in _SAY_SO_THEMSELVES:
+        yield _indented(f"The session has ended with it ({str(reason).replace('_', ' ')}).")
     yield from _failure_lines(problem)
     known = [f"{name} {problem.facts[name]}" for name in ("session_id", "call_id", "error_id") if name in problem.facts]
     if known:

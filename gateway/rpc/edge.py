@@ -15,7 +15,15 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, InternalError, InvalidRequest, RunState, StoreUnavailable, Violation
+from gateway.errors import (
+    GatewayDraining,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    RunState,
+    StoreUnavailable,
+    Violation,
+)
 from gateway.rpc.callers import caller_of
 from gateway.rpc.details import status_of
 from gateway.rpc.error_table import row_of
@@ -28,6 +36,9 @@ _CALLS = frozenset({"Run", "RunStream"})
 
 _OUR_SIDE = 500
 """From this HTTP status on it was not the caller's doing, and whoever runs the gateway may want to find the call."""
+
+_TOLD_ONCE = (GatewayDraining, StoreUnavailable)
+"""What the log says when it begins, and not for every caller."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -135,7 +146,7 @@ async def _abort(method: MethodDescriptor, context: Context, error: Exception) -
     labels = {"call_id": answer.call_id, "session_id": answer.session_id}
     if isinstance(answer, InternalError):
         logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__, extra=labels)
-    elif row_of(answer).http >= _OUR_SIDE and not isinstance(answer, StoreUnavailable):  # which the log says once
+    elif row_of(answer).http >= _OUR_SIDE and not isinstance(answer, _TOLD_ONCE):
         logger.info("%s failed: %s", method.full_name, answer.message, extra=labels)
     if method.name not in _CALLS:
         answer.run_state = None

@@ -27,7 +27,7 @@ def cursor_of(token: str, filter: SessionFilter, field: str = "page_token") -> s
     except (binascii.Error, ValueError):
         raise invalid_token("is not a token that this gateway gave", field) from None
     if digest != _digest(filter) or not cursor:
-        raise invalid_token("belongs to a query with another filter", field)
+        raise invalid_token("is not a token that this gateway gave for this query: same caller, same filter", field)
     return cursor
 
 

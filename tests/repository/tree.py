@@ -18,7 +18,8 @@ def files(*suffixes: str) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(ROOT):
         subfolders[:] = sorted(name for name in subfolders if _is_ours(name))
         for name in sorted(names):
-            if not suffixes or name.endswith(suffixes):
+            # Cargo writes its lock with the registry in it; git ignores it, as a library has none.
+            if name != "Cargo.lock" and (not suffixes or name.endswith(suffixes)):
                 yield Path(folder, name)
 
 
