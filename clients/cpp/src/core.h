@@ -24,12 +24,12 @@ inline std::function<double()> random_of(const Pacing& pacing) {
 class Core {
  public:
   explicit Core(ClientOptions options)
-      : timeout_(options.timeout),
-        pacing(std::move(options.pacing)),
+      : pacing(std::move(options.pacing)),
         random(random_of(pacing)),
         transport(options),
         runner(transport, pacing, random),
-        renewer(transport, pacing, random) {}
+        renewer(transport, pacing, random),
+        timeout_(options.timeout) {}
 
   /// Starts counting a request's own time, or the client's.
   Deadline deadline(std::optional<Duration> timeout) const { return Deadline(timeout ? timeout : timeout_); }
@@ -39,15 +39,14 @@ class Core {
     renewer.close();
   }
 
- private:
-  const std::optional<Duration> timeout_;
-
- public:
   const Pacing pacing;
   const std::function<double()> random;
   Transport transport;
   Runner runner;
   Renewer renewer;
+
+ private:
+  const std::optional<Duration> timeout_;
 };
 
 }  // namespace sessiongateway::detail

@@ -55,13 +55,16 @@ GatewayProcess::GatewayProcess() {
   std::string pattern = (std::filesystem::temp_directory_path() / "sgw-cpp-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
   directory_ = pattern;
-  start("127.0.0.1:0");
+  try {
+    start("127.0.0.1:0");
+  } catch (...) {
+    end();
+    throw;
+  }
 }
 
 GatewayProcess::~GatewayProcess() {
-  stop(SIGTERM);
-  std::error_code ignored;
-  std::filesystem::remove_all(directory_, ignored);
+  end();
 }
 
 void GatewayProcess::restart() {
@@ -95,6 +98,12 @@ void GatewayProcess::start(const std::string& listen) {
   close(output[0]);
   if (!line.starts_with(kListening)) throw std::runtime_error("the gateway says: " + line);
   address_ = line.substr(kListening.size());
+}
+
+void GatewayProcess::end() {
+  stop(SIGTERM);
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
 }
 
 void GatewayProcess::stop(int signal) {

@@ -28,6 +28,7 @@ class GatewayProcess {
  private:
   void start(const std::string& listen);
   void stop(int signal);
+  void end();
 
   std::filesystem::path directory_;
   std::string address_;
