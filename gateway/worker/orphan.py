@@ -6,6 +6,7 @@ after which unload() is run, and a little later one of the kernel, which ends a 
 """
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -36,9 +37,11 @@ class OrphanWatch:
         self._outlive = 0.0
         self._connected = False
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def listen(self) -> None:
         """Begin, on the running loop's thread."""
+        self._loop = asyncio.get_running_loop()
         signal.signal(_PARENT_DIED, self._parent_died)
         if os.getppid() != self._zygote:
             os._exit(1)  # it died before that, and nobody knows of this worker
@@ -70,7 +73,10 @@ class OrphanWatch:
         # Runs between two steps of whatever the app is doing: the loop may be blocked and see nothing of the end of the
         # connection. SIGALRM is left at its default, which ends the process.
         signal.setitimer(signal.ITIMER_REAL, self._outlive + ORPHAN_BLOCKED_GRACE)
-        asyncio.get_event_loop().call_soon_threadsafe(self._look_again)
+        if self._loop is not None:
+            # It may have ended: this must not disturb the worker while it sees to what it has started.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._look_again)
 
     def _look_again(self) -> None:
         asyncio.get_running_loop().call_later(ORPHAN_SETTLE, self._disarm_if_connected)
