@@ -76,10 +76,6 @@ class SessionService:
             stream.close()
 
 
-def _not_yet() -> None:
-    raise NotImplementedError
-
-
 async def _feed(requests: AsyncIterator[pb.StreamKeepaliveRequest], stream: KeepaliveStream) -> None:
     try:
         async for request in requests:
