@@ -27,5 +27,6 @@ def test_make_check_runs_every_check() -> None:
     assert set(checks[1].split()) == {target for target in targets_for_people() if target.startswith("check-")}
 
 
-def test_ci_runs_the_checks_and_then_the_tests() -> None:
-    assert re.findall(r"^make (.*)$", CI, re.MULTILINE) == ["check", "test"]
+def test_ci_runs_the_checks_the_tests_and_then_the_clients() -> None:
+    steps = ["check", "test", "clients", "compare-clients", "conformance JOBS=2"]
+    assert re.findall(r"^make (.*)$", CI, re.MULTILINE) == steps
