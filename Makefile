@@ -17,6 +17,7 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 BOOTSTRAPPED := .venv/.bootstrapped
 INSTALLED := .venv/.installed
 GENERATOR := .venv/generate/.installed
+OLDEST := .venv/oldest/.installed
 
 # Service accounts and some containers have no home to write to, where uv and buf would keep their caches.
 ifneq ($(shell test -w "$$HOME" || echo none),)
@@ -31,11 +32,11 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos clients compare-clients conformance check check-format check-code check-types check-layers check-protos check-generate check-docs \
+.PHONY: help demo test serve chaos clients compare-clients conformance conformance-oldest check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  PYTHON=python3.12      the interpreter that .venv is made with (3.11 or newer)'
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
@@ -64,6 +65,9 @@ chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (1
 conformance: $(INSTALLED) ## play the scenarios with the client of every language (CLIENT=, SCENARIO=), and write docs/conformance.md
 	@$(BIN)/python -m tools.conformance $(addprefix --client ,$(CLIENT)) $(addprefix --scenario ,$(SCENARIO)) \
 		$(addprefix --jobs ,$(JOBS))
+
+conformance-oldest: $(INSTALLED) $(OLDEST) ## the same with the Python client on the oldest Python and libraries that it supports
+	@SGW_PYTHON=$(CURDIR)/.venv/oldest/bin/python $(MAKE) conformance CLIENT=python
 
 check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
 
@@ -116,6 +120,7 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	$(COMPILE) --group generate -o requirements/generate.lock
 	$(COMPILE) pyproject.toml --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
+	$(COMPILE) clients/python/pyproject.toml --resolution lowest-direct -o requirements/oldest.lock
 
 build: $(INSTALLED) ## build the wheels of server and SDK into dist/
 	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist clients/python
@@ -147,6 +152,14 @@ $(INSTALLED): $(BOOTSTRAPPED) requirements/dev.lock pyproject.toml clients/pytho
 $(GENERATOR): $(BOOTSTRAPPED) requirements/generate.lock
 	@$(BIN)/python -m venv --without-pip .venv/generate
 	@$(BIN)/uv pip sync --quiet --python .venv/generate/bin/python --require-hashes requirements/generate.lock
+	@touch $@
+
+# The lower bounds of clients/python/pyproject.toml, on its oldest Python.
+$(OLDEST): requirements/oldest.lock $(INSTALLED)
+	@$(BIN)/uv venv --quiet --clear --python 3.11 --no-python-downloads .venv/oldest
+	@$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --require-hashes -r $<
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .venv/oldest clients/python
+	@$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --no-deps .venv/oldest/sessiongateway-*.whl
 	@touch $@
 
 moved:

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import json
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from sessiongateway.v1 import apps_pb2_grpc, sessions_pb2, sessions_pb2_grpc
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+CallT = TypeVar("CallT", bound=grpc.aio.Call)
 RunStreamCall = grpc.aio.UnaryStreamCall[sessions_pb2.RunRequest, sessions_pb2.RunStreamResponse]
 KeepaliveCall = grpc.aio.StreamStreamCall[sessions_pb2.StreamKeepaliveRequest, sessions_pb2.StreamKeepaliveResponse]
 WatchCall = grpc.aio.UnaryStreamCall[sessions_pb2.WatchSessionsRequest, sessions_pb2.WatchSessionsResponse]
@@ -77,6 +79,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channel: grpc.aio.Channel | None = None
         self._stubs: Stubs | None = None
+        self._streams: weakref.WeakSet[grpc.aio.Call] = weakref.WeakSet()
         self._closed = False
 
     async def send(
@@ -112,7 +115,7 @@ class Transport:
         """
         channel, stubs = self._open()
         await self._connect(channel, deadline)
-        return stubs.sessions.RunStream(request, timeout=deadline.remaining(), metadata=self._metadata)
+        return self._kept(stubs.sessions.RunStream(request, timeout=deadline.remaining(), metadata=self._metadata))
 
     async def read(self, call: RunStreamCall) -> sessions_pb2.RunStreamResponse | None:
         """Return the next part of a run's answer; None when it ended well. Cancelling this cancels the run.
@@ -126,19 +129,26 @@ class Transport:
     def stream_keepalive(self) -> KeepaliveCall:
         """Open a keepalive stream; errors show when it is used."""
         _, stubs = self._open()
-        return stubs.sessions.StreamKeepalive(metadata=self._metadata)
+        return self._kept(stubs.sessions.StreamKeepalive(metadata=self._metadata))
 
     def watch_sessions(self, request: sessions_pb2.WatchSessionsRequest) -> WatchCall:
         """Open a watch; errors show when it is read."""
         _, stubs = self._open()
-        return stubs.sessions.WatchSessions(request, metadata=self._metadata)
+        return self._kept(stubs.sessions.WatchSessions(request, metadata=self._metadata))
 
     async def close(self) -> None:
         """Cancel what is in flight and close the channel. May be called twice."""
         self._closed = True
         channel, self._channel = self._channel, None
+        # A channel finds the calls in flight by looking at tasks; up to 1.74 it misses a stream that one waits for.
+        for stream in list(self._streams):
+            stream.cancel()
         if channel is not None:
             await channel.close()
+
+    def _kept(self, stream: CallT) -> CallT:
+        self._streams.add(stream)
+        return stream
 
     def _open(self) -> tuple[grpc.aio.Channel, Stubs]:
         if self._closed:
