@@ -44,8 +44,8 @@ class Language:
 
 
 LANGUAGES = (
-    Language("typescript", "TypeScript", ("node", "npm"), "Node.js 20 or newer, with npm"),
-    Language("go", "Go", ("go",), "Go 1.24 or newer"),
+    Language("typescript", "TypeScript", ("node", "npm"), "Node.js 20.9 or newer, with npm"),
+    Language("go", "Go", ("go",), "Go 1.25 or newer"),
     Language("java", "Java", ("javac", "mvn"), "a JDK 17 or newer, and Maven"),
     Language("rust", "Rust", ("cargo",), "Rust 1.88 or newer, by rustup"),
     Language("cpp", "C++", ("g++", "cmake"), "Debian's g++ and cmake; its `build` says what else"),

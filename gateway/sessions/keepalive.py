@@ -44,11 +44,13 @@ class KeepaliveStream:
     async def renew(self, session_id: str) -> None:
         """Renew one session and queue the answer. Waits while too many answers are unread.
 
-        Raises InvalidRequest when there are more sessions than a stream may have.
+        One more than a stream may have is answered with InvalidRequest, and the others stay on it.
         """
         if session_id not in self._watched and len(self._watched) >= MAX_SESSIONS:
-            raise InvalidRequest.of([Violation("session_ids", f"more than {MAX_SESSIONS} sessions on one stream")])
-        await self.answer(session_id, await self._renewed(session_id))
+            problem = Violation("session_ids", f"more than {MAX_SESSIONS} sessions on one stream")
+            await self.answer(session_id, InvalidRequest.of([problem]))
+        else:
+            await self.answer(session_id, await self._renewed(session_id))
 
     async def answer(self, session_id: str, outcome: Session | GatewayError) -> None:
         """Queue an answer. Waits while too many are unread."""

@@ -118,15 +118,18 @@ async def test_requests_wait_while_too_many_answers_are_unread_and_news_does_not
     await waiting
 
 
-async def test_a_stream_has_a_bounded_number_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_session_too_many_on_a_stream_is_told_so_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(keepalive, "MAX_SESSIONS", 2)
     stream = stream_of(Sessions("a", "b", "c"))
-    await stream.renew("a")
-    await stream.renew("b")
-    with pytest.raises(InvalidRequest) as caught:
-        await stream.renew("c")
-    assert [violation.field for violation in caught.value.violations] == ["session_ids"]
-    await stream.renew("a")
+    for session_id in ("a", "b", "c", "a"):
+        await stream.renew(session_id)
+    *before, refused, after = [await anext(stream) for _ in range(4)]
+    assert [answer.session_id for answer in (*before, refused, after)] == ["a", "b", "c", "a"]
+    assert isinstance(refused.outcome, InvalidRequest)
+    assert [violation.field for violation in refused.outcome.violations] == ["session_ids"]
+    assert not any(isinstance(answer.outcome, GatewayError) for answer in (*before, after))
 
 
 async def test_the_end_of_the_requests_ends_the_stream_after_all_answers() -> None:

@@ -128,7 +128,7 @@ class FakeGateway(sessions_pb2_grpc.SessionServiceServicer, apps_pb2_grpc.AppSer
             for session_id in request.session_ids:
                 self.seen[f"keepalive of {session_id}"] += 1
                 await self._fail(session_id, attempt, context)
-                yield _keepalive_response(session_id)
+                yield _keepalive_response(session_id, self.seen[f"keepalive of {session_id}"])
 
     async def WatchSessions(self, request: Any, context: Context) -> AsyncIterator[sessions_pb2.WatchSessionsResponse]:
         """Tell of five events, breaking off behind every second one; an app named after a failure fails so."""
@@ -231,7 +231,13 @@ def _session(session_id: str) -> sessions_pb2.Session:
     return session
 
 
-def _keepalive_response(session_id: str) -> sessions_pb2.StreamKeepaliveResponse:
+def _keepalive_response(session_id: str, attempt: int) -> sessions_pb2.StreamKeepaliveResponse:
+    kind, _, argument = session_id.partition(".")
+    if kind == "away" and attempt <= int(argument):
+        away = errors_pb2.ErrorDetail(message="the store is away", session_id=session_id, http_status=503)
+        away.code = errors_pb2.ERROR_CODE_STORE_UNAVAILABLE
+        away.retry_after.FromMilliseconds(10)
+        return sessions_pb2.StreamKeepaliveResponse(session_id=session_id, error=away)
     if session_id == "future_error":
         detail = errors_pb2.ErrorDetail(
             message="what only a newer gateway says", session_id=session_id, http_status=418
