@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 LATEST = "latest"
 """Stands for the current version. No version can have this name."""
@@ -24,6 +25,7 @@ class AppQuery:
         return f"{self.name}@{self.version or LATEST}"
 
 
+@lru_cache(maxsize=1024)  # of every call; what is refused is not kept
 def parse(text: str) -> AppQuery:
     """Read `name` or `name@version`. Raises ValueError with a text that says what a name looks like."""
     name, at, version = text.partition("@")

@@ -30,6 +30,7 @@ class AppRegistry:
         self._served: dict[str, _Served] = {}
         self._pointers: dict[str, tuple[int, AppVersion]] = {}
         self._versions: dict[tuple[str, str], AppVersion] = {}
+        self._pointer_paths: dict[str, Path] = {}
         for text, directory in served.items():
             self._serve(text, directory)
 
@@ -112,10 +113,15 @@ class AppRegistry:
 
     def _pointer_state(self, name: str) -> int:
         """Return what changes with every deployment of an app; 0 when there never was one."""
+        # Asked for each call: the paths of apps that there are, and only those, are kept.
+        path = self._pointer_paths.get(name) or app_directory(self._deployed, name) / CURRENT
         try:
-            status = (app_directory(self._deployed, name) / CURRENT).stat()
+            status = path.stat()
         except OSError:
+            if name in self._served:
+                self._pointer_paths[name] = path
             return 0
+        self._pointer_paths[name] = path
         return status.st_mtime_ns ^ status.st_ino
 
     def _deployed_names(self) -> Sequence[str]:

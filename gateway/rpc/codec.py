@@ -1,6 +1,5 @@
 """From what the manager answers to messages."""
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -22,39 +21,45 @@ _REASONS = {reason: errors_pb2.EndReason.Value(f"END_REASON_{reason.name}") for 
 
 def session_message(session: Session, now: Instant) -> pb.Session:
     """Return a session as callers see it, with the time left at this moment."""
-    message = pb.Session(
-        id=session.id,
-        app=session.app.name,
-        version=session.app.version,
-        status=_STATUSES[session.status],
-        worker_id=session.worker_id,
-        session_timeout=session.timeout,
-        created_at=_timestamp(session.created_at),
-        expires_at=_timestamp(session.expires_at),
-        expires_in=_duration(session.expires_in(now.monotonic)),
-        call_count=session.call_count,
-    )
+    message = pb.Session()
+    _fill(message, session, now)
+    return message
+
+
+def _fill(message: pb.Session, session: Session, now: Instant) -> None:
+    # Field by field into the message where it belongs: once for every call, and half the cost of making and copying.
+    message.id = session.id
+    message.app = session.app.name
+    message.version = session.app.version
+    message.status = _STATUSES[session.status]
+    message.worker_id = session.worker_id
+    message.session_timeout = session.timeout
+    message.call_count = session.call_count
+    _set_time(message.created_at, session.created_at)
+    _set_time(message.expires_at, session.expires_at)
+    left = session.expires_in(now.monotonic)
+    message.expires_in.seconds = int(left)
+    message.expires_in.nanos = int(left % 1 * 1e9)
     if session.end_reason is not None:
         message.end_reason = _REASONS[session.end_reason]
     if session.last_call_at is not None:
-        message.last_call_at.CopyFrom(_timestamp(session.last_call_at))
+        _set_time(message.last_call_at, session.last_call_at)
     if session.ended_at is not None:
-        message.ended_at.CopyFrom(_timestamp(session.ended_at))
+        _set_time(message.ended_at, session.ended_at)
     if session.worker_exit is not None:
         message.worker_exit.CopyFrom(worker_exit(session.worker_exit))
-    return message
 
 
 def run_response(answer: RunAnswer, as_struct: bool, now: Instant) -> pb.RunResponse:
     """Return the answer of a call, its output in the form of the request."""
     response = pb.RunResponse(call_id=answer.call_id)
     if as_struct:
-        response.output.CopyFrom(Struct.FromString(answer.output))
+        response.output.MergeFromString(answer.output)
     else:
         response.output_json = answer.output
     if answer.session is not None:
         response.session_id = answer.session.id
-        response.session.CopyFrom(session_message(answer.session, now))
+        _fill(response.session, answer.session, now)
     return response
 
 
@@ -76,12 +81,11 @@ def keepalive_response(outcome: KeepaliveOutcome, now: Instant) -> pb.StreamKeep
 
 def watch_response(event: WatchEvent) -> pb.WatchSessionsResponse:
     """Return one message of a watch: the same each time that the event is read, so with the time left back then."""
-    response = pb.WatchSessionsResponse(
-        event=_EVENTS[event.kind], occurred_at=_timestamp(event.occurred_at), resume_token=event.resume_token
-    )
+    response = pb.WatchSessionsResponse(event=_EVENTS[event.kind], resume_token=event.resume_token)
+    _set_time(response.occurred_at, event.occurred_at)
     if event.session is not None:
         then = Instant(event.session.deadline - event.session.timeout, event.occurred_at)
-        response.session.CopyFrom(session_message(event.session, then))
+        _fill(response.session, event.session, then)
     return response
 
 
@@ -110,11 +114,6 @@ def app_message(summary: AppSummary) -> apps_pb2.App:
     )
 
 
-def _timestamp(seconds: float) -> Timestamp:
-    whole = int(seconds)
-    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e6) * 1000)  # a float of today has microseconds
-
-
-def _duration(seconds: float) -> Duration:
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+def _set_time(message: Timestamp, seconds: float) -> None:
+    message.seconds = int(seconds)
+    message.nanos = int(seconds % 1 * 1e6) * 1000  # a float of today has microseconds

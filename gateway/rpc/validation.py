@@ -58,7 +58,8 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
             problems.add("expected_call_count", "must not be negative")
     for field in ("function", "worker_id", "request_id"):
         _length(field, getattr(request, field), problems)
-    if not all("!" <= letter <= "~" for letter in request.request_id):
+    request_id = request.request_id
+    if request_id and not all("!" <= letter <= "~" for letter in request_id):
         problems.add("request_id", "must be visible ASCII characters")
     problems.check()
     return RunRequest(
@@ -69,7 +70,7 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
         session=request.session,
         session_timeout=timeout,
         worker_id=request.worker_id,
-        request_id=request.request_id,
+        request_id=request_id,
         expected_call_count=request.expected_call_count if request.HasField("expected_call_count") else None,
     )
 

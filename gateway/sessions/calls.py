@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,14 @@ class Functions:
         """Take the names from a worker that was adopted: its version may no longer be deployed."""
         self._names.setdefault(app, frozenset(names))
 
-    async def named(self, app: AppVersion, name: str, patience: float) -> str:
-        """Return the function's name. Raises FunctionNotFound, AppStartFailed, NoWorkerAvailable."""
+    async def named(self, app: AppVersion, name: str, patience: Callable[[], float]) -> str:
+        """Return the function's name, which a worker must be asked for the first time, for `patience()` seconds.
+
+        Raises FunctionNotFound, AppStartFailed, NoWorkerAvailable.
+        """
         names = self._names.get(app.ref)
         if names is None:
-            described = await self._pool.describe(app, timeout=patience)
+            described = await self._pool.describe(app, timeout=patience())
             names = self._names[app.ref] = frozenset(function.name for function in described)
         wanted = name or app.default_function or DEFAULT_FUNCTION
         if wanted not in names:
@@ -100,7 +103,7 @@ class PlainCall:
     async def run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run the call to its end."""
         app = self._parts.registry.resolve(request.app)
-        function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
+        function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
         worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
         if self._closed:
             self._parts.pool.release_shared(worker)
@@ -144,7 +147,7 @@ class SessionCall:
         live = await self._parts.lifecycle.find(request.session, caller.principal)
         self._check_app(live, request)
         self._check_worker(live, request.worker_id)
-        function = await self._parts.functions.named(live.app, request.function, self._parts.patience(caller))
+        function = await self._parts.functions.named(live.app, request.function, lambda: self._parts.patience(caller))
         live.turns.check_room()
         record = await self._parts.lifecycle.admit(live)
         if record.worker_id != live.worker.id:
@@ -152,10 +155,10 @@ class SessionCall:
             error = WorkerLeased.of(record.worker_id)
             error.session_id = live.id
             raise error
-        # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
-        patience = caller.patience(self._parts.clock.now(), math.inf)
         try:
-            await live.turns.enter(patience)
+            if not live.turns.entered():
+                # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
+                await live.turns.enter(caller.patience(self._parts.clock.now(), math.inf))
         except BaseException:
             # A session that has ended took the calls that waited back from its count in the same step.
             await asyncio.shield(self._parts.lifecycle.settle(live, started=live.over))
@@ -288,7 +291,7 @@ class NewSessionCall:
         When that fails or is cancelled, the session is ended: nobody would know its id (contract, rule 9).
         """
         app = self._parts.registry.resolve(request.app)
-        function = await self._parts.functions.named(app, request.function, self._parts.patience(caller))
+        function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
         session_id = new_session_id()
         timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
         patience = self._parts.patience(caller)

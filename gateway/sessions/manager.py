@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import AsyncGenerator
 from weakref import WeakSet
 
 from gateway.apps.registry import AppRegistry
@@ -84,8 +82,11 @@ class SessionManager:
 
     async def run(self, request: RunRequest, caller: Caller) -> RunAnswer:
         """Run one call. Raises any GatewayError; each says in `run_state` whether the call ran."""
-        with self._counted():
+        self._call_begins()
+        try:
             return await self._once(request, caller, None)
+        finally:
+            self._call_is_over()
 
     async def run_stream(self, request: RunRequest, caller: Caller) -> AsyncGenerator[bytes | RunAnswer, None]:
         """Run one call; yield its partial outputs as they come, and last its answer. Raises what `run` raises.
@@ -94,17 +95,18 @@ class SessionManager:
         as one who cancels `run`.
         """
         partials = Partials(self._settings.server.max_output_bytes)
-        with self._counted():
-            answer = asyncio.get_running_loop().create_task(self._once(request, caller, partials))
-            answer.add_done_callback(lambda _: partials.finish())
-            try:
-                async for output in partials:
-                    yield output
-                yield await answer
-            finally:
-                partials.close()
-                answer.cancel()
-                answer.add_done_callback(_retrieve)
+        self._call_begins()
+        answer = asyncio.get_running_loop().create_task(self._once(request, caller, partials))
+        answer.add_done_callback(lambda _: partials.finish())
+        try:
+            async for output in partials:
+                yield output
+            yield await answer
+        finally:
+            self._call_is_over()
+            partials.close()
+            answer.cancel()
+            answer.add_done_callback(_retrieve)
 
     async def _once(self, request: RunRequest, caller: Caller, partials: Partials | None) -> RunAnswer:
         """Run a call, or answer as the first with its request_id was answered."""
@@ -124,24 +126,22 @@ class SessionManager:
             _tell_progress(error, progress)
             raise
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Have a drain wait for what is done in this context."""
+    def _call_begins(self) -> None:
+        """Have a drain wait until `_call_is_over`."""
         self._calls += 1
         self._quiet.clear()
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            if self._calls == 0:
-                self._quiet.set()
+
+    def _call_is_over(self) -> None:
+        self._calls -= 1
+        if self._calls == 0:
+            self._quiet.set()
 
     async def _as_now(self, answer: RunAnswer, caller: Caller) -> RunAnswer:
         """Return a kept answer with its session as it is by now; as it was then, if that cannot be read."""
         if answer.session is None:
             return answer
         with contextlib.suppress(SessionNotFound, StoreUnavailable):
-            return replace(answer, session=await self._lifecycle.get(answer.session.id, caller.principal))
+            return answer._replace(session=await self._lifecycle.get(answer.session.id, caller.principal))
         return answer
 
     async def get(self, session_id: str, caller: Caller) -> Session:

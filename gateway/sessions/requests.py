@@ -1,6 +1,7 @@
 """What is asked of the manager and what it answers, free of any transport."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.apps.names import AppQuery
 from gateway.clock import Instant
@@ -31,8 +32,7 @@ class Caller:
         return max(0.0, min(limit, self.deadline - now.monotonic - DEADLINE_MARGIN))
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """One call. The fields have been checked one by one; what they mean together is the manager's."""
 
     app: AppQuery
@@ -47,8 +47,7 @@ class RunRequest:
     expected_call_count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunAnswer:
+class RunAnswer(NamedTuple):
     """How a call ended well. `session` is None for a plain call."""
 
     call_id: str

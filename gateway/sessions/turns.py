@@ -30,15 +30,21 @@ class Turns:
         if self._free == 0 and len(self._waiting) >= self._queue_size:
             raise self._busy(f"{len(self._waiting)} calls of session {self._session_id} are waiting already")
 
+    def entered(self) -> bool:
+        """Take this call's turn if it is free. Whoever entered must `leave`. Raises what `close` was given."""
+        if self._closed is not None:
+            raise self._closed()
+        if self._free == 0:
+            return False
+        self._free -= 1
+        return True
+
     async def enter(self, patience: float) -> None:
         """Wait for this call's turn, `patience` seconds at the most. Whoever entered must `leave`.
 
         Raises SessionBusy when the turn did not come, and what `close` was given.
         """
-        if self._closed is not None:
-            raise self._closed()
-        if self._free > 0:
-            self._free -= 1
+        if self.entered():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

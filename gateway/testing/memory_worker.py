@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from gateway.errors import GatewayError, RunState, WorkerExit
@@ -90,7 +89,7 @@ class MemoryWorker(Worker):
             self._standing_callbacks.append(callback)
 
     def call(self, call: WorkerCall) -> PendingCall:
-        call = replace(call, call_id=call.call_id or new_call_id())
+        call = call._replace(call_id=call.call_id or new_call_id())
         sent = MemoryCall(self, call)
         if self._exit is not None:
             sent.finish(lost_error(self.id, self._exit, RunState.NOT_STARTED))

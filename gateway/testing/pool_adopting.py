@@ -116,11 +116,11 @@ class PoolAdopting(PoolFixtures):
     ) -> None:
         leased = await lease(await start_pool(), app)
         call = WorkerCall("run", b"{}", False, leased.session_id, EPOCH, request_id="r", fingerprint=b"same")
-        first, again = leased.worker.call(call), leased.worker.call(replace(call, call_id="another"))
+        first, again = leased.worker.call(call), leased.worker.call(call._replace(call_id="another"))
         assert await answer(first) == await answer(again)
         assert (first.repeated, again.repeated) == (False, True)
         with pytest.raises(RequestIdReused) as caught:
-            await answer(leased.worker.call(replace(call, call_id="third", fingerprint=b"other")))
+            await answer(leased.worker.call(call._replace(call_id="third", fingerprint=b"other")))
         assert caught.value.run_state is RunState.NOT_STARTED
         assert (await leased.call())["calls"] == 2
 

@@ -8,14 +8,14 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import GatewayError, WorkerExit
 from gateway.model import AppRef, AppVersion, FunctionDescription
 from gateway.workers.partials import Partials
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCall:
+class WorkerCall(NamedTuple):
     """One call as a worker gets it.
 
     `payload` is a JSON object as UTF-8 text, or a serialized google.protobuf.Struct when `as_struct`; the output comes
