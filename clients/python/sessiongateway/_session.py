@@ -268,8 +268,12 @@ class AsyncSession:
     async def _opened(self, result: RunResult) -> None:
         self._id, self._info = result.session_id, result.session
         if self._closed:
-            # The block was left while this call ran, and could not end what it did not know.
-            await self.end()
+            # The block was left while this call ran, and could not end what it did not know. The call has its answer,
+            # whatever becomes of the session.
+            try:
+                await self.end()
+            except SessionGatewayError as failure:
+                _log.warning("the session %s could not be ended and will expire: %s", self._id, failure)
         elif self._renewer is not None:
             timeout = None if self._info is None else self._info.session_timeout
             self._renewer.add(self._id, self._hear, timeout)

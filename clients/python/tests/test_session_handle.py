@@ -195,9 +195,12 @@ async def test_waiting_for_the_session_to_open_obeys_the_calls_own_deadline(
     await asyncio.gather(opening, return_exceptions=True)
 
 
-async def test_a_session_that_opens_after_its_block_was_left_is_ended_at_once(
-    gateway: ScriptedGateway, async_client: AsyncInference, sessions: Sessions
+@pytest.mark.parametrize("ending", ["ends", "fails to end"])
+async def test_a_session_that_opens_after_its_block_was_left_is_ended_at_once_and_the_call_has_its_answer(
+    gateway: ScriptedGateway, async_client: AsyncInference, sessions: Sessions, ending: str
 ) -> None:
+    if ending == "fails to end":
+        gateway.fail("EndSession", grpc.StatusCode.INTERNAL, "broken")
     begun, go = threading.Event(), asyncio.Event()
 
     async def slow(request: Any, context: Any) -> Any:
@@ -211,7 +214,7 @@ async def test_a_session_that_opens_after_its_block_was_left_is_ended_at_once(
         assert await asyncio.to_thread(begun.wait, WAIT)
     assert ended(gateway) == []
     gateway.loop.call_soon_threadsafe(go.set)
-    await opening
+    assert (await opening).session_id == "sess_1"
     assert ended(gateway) == ["sess_1"]
 
 
