@@ -10,10 +10,8 @@ from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import (
-    AppError,
     AppMismatch,
     CallTimedOut,
-    Failure,
     FunctionNotFound,
     GatewayError,
     RunState,
@@ -128,7 +126,6 @@ class PlainCall:
         except asyncio.CancelledError:
             call.cancel()
             raise
-        check_size(output, self._parts.settings.server.max_output_bytes, app.ref, function)
         return RunAnswer(progress.call_id, output)
 
     def _done(self, call: PendingCall) -> None:
@@ -212,7 +209,6 @@ class SessionCall:
     async def _answer(self, live: LiveSession, call: PendingCall, function: str, progress: CallProgress) -> RunAnswer:
         try:
             output = await call.reply
-            check_size(output, self._parts.settings.server.max_output_bytes, live.ref, function)
         except asyncio.CancelledError:
             call.cancel()
             call.when_done(lambda: self._in_background(self._done(live, call, started=True)))
@@ -318,19 +314,6 @@ class NewSessionCall:
             raise
         finally:
             self._opening.discard(live)
-
-
-def check_size(output: bytes, limit: int, app: AppRef, function: str) -> None:
-    """Raise AppError when an answer is larger than the gateway passes on."""
-    if len(output) <= limit:
-        return
-    failure = Failure("OutputTooLarge", f"the answer is {len(output)} bytes; this gateway passes on at most {limit}")
-    raise AppError(
-        f"{function} of {app}: {failure.message}",
-        metadata={"app": app.name, "version": app.version, "function": function, "exceptionType": failure.type},
-        failure=failure,
-        run_state=RunState.COMPLETED,
-    )
 
 
 def _bound(error: AppMismatch | VersionMismatch, live: LiveSession, requested: tuple[str, str]) -> GatewayError:

@@ -94,7 +94,7 @@ class SessionManager:
         A function that is faster than the iteration is made to wait. Whoever stops iterating early has left the call,
         as one who cancels `run`.
         """
-        partials = Partials(self._settings.server.max_output_bytes)
+        partials = Partials()
         self._call_begins()
         answer = asyncio.get_running_loop().create_task(self._once(request, caller, partials))
         answer.add_done_callback(lambda _: partials.finish())

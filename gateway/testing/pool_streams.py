@@ -13,14 +13,25 @@ from gateway.testing.pool_harness import EPOCH, Leased, PoolFixtures, StartPool,
 from gateway.workers.base import PendingCall, WorkerCall
 from gateway.workers.partials import Partials
 
-LARGEST = 1024 * 1024
 
-
-def stream(leased: Leased, function: str, partials: Partials | None, request_id: str = "", **input: Any) -> PendingCall:
+def stream(
+    leased: Leased,
+    function: str,
+    partials: Partials | None,
+    request_id: str = "",
+    max_output: int = 0,
+    **input: Any,
+) -> PendingCall:
     """Begin a call whose outputs are wanted. They end with the reply."""
     payload = json.dumps(input).encode()
     call = WorkerCall(
-        function, payload, session_id=leased.session_id, epoch=EPOCH, request_id=request_id, partials=partials
+        function,
+        payload,
+        session_id=leased.session_id,
+        epoch=EPOCH,
+        request_id=request_id,
+        max_output=max_output,
+        partials=partials,
     )
     pending = leased.worker.call(call)
     if partials is not None:
@@ -35,7 +46,7 @@ class PoolStreaming(PoolFixtures):
         self, start_pool: StartPool, app: AppVersion
     ) -> None:
         leased = await lease(await start_pool(), app)
-        partials = Partials(LARGEST)
+        partials = Partials()
         call = stream(leased, "yield_some", partials, outputs=3, size=0)
         assert [json.loads(output)["number"] async for output in partials] == [0, 1, 2]
         assert json.loads(await answer(call)) == {"outputs": 3}
@@ -44,7 +55,7 @@ class PoolStreaming(PoolFixtures):
         self, start_pool: StartPool, app: AppVersion
     ) -> None:
         leased = await lease(await start_pool(), app)
-        partials = Partials(LARGEST)
+        partials = Partials()
         call = stream(leased, "yield_some", partials, outputs=100, size=100_000)
         assert await anext(partials)
         for _ in range(20):
@@ -55,7 +66,7 @@ class PoolStreaming(PoolFixtures):
 
     async def test_a_function_goes_on_without_a_reader(self, start_pool: StartPool, app: AppVersion) -> None:
         leased = await lease(await start_pool(), app)
-        gone, never_there = Partials(LARGEST), Partials(LARGEST)
+        gone, never_there = Partials(), Partials()
         call = stream(leased, "yield_some", gone, outputs=100, size=100_000)
         await anext(gone)
         gone.close()
@@ -70,7 +81,7 @@ class PoolStreaming(PoolFixtures):
 
     async def test_a_repeat_has_the_reply_and_no_outputs(self, start_pool: StartPool, app: AppVersion) -> None:
         leased = await lease(await start_pool(), app)
-        first, again = Partials(LARGEST), Partials(LARGEST)
+        first, again = Partials(), Partials()
         stream(leased, "yield_some", first, request_id="once", outputs=2, size=0)
         assert len([output async for output in first]) == 2
         repeat = stream(leased, "yield_some", again, request_id="once", outputs=2, size=0)
@@ -78,19 +89,21 @@ class PoolStreaming(PoolFixtures):
         assert repeat.repeated
         assert [output async for output in again] == []
 
-    async def test_an_output_that_is_too_large_cancels_the_call(self, start_pool: StartPool, app: AppVersion) -> None:
+    async def test_an_output_that_is_too_large_ends_the_call_and_closes_the_generator(
+        self, start_pool: StartPool, app: AppVersion
+    ) -> None:
         leased = await lease(await start_pool(), app)
-        call = stream(leased, "yield_some", Partials(1000), outputs=100, size=20_000)
+        call = stream(leased, "yield_some", Partials(), max_output=1000, outputs=100, size=20_000)
         with pytest.raises(AppError) as caught:
             await answer(call)
-        assert caught.value.run_state is RunState.UNKNOWN
+        assert caught.value.run_state is RunState.COMPLETED
         assert caught.value.failure is not None
         assert caught.value.failure.type == "OutputTooLarge"
-        assert (await leased.call("kept"))["state"]["yielded"] < 100
+        assert (await leased.call("kept"))["state"]["closed"]
 
     async def test_a_generator_that_is_cancelled_is_closed(self, start_pool: StartPool, app: AppVersion) -> None:
         leased = await lease(await start_pool(), app)
-        partials = Partials(LARGEST)
+        partials = Partials()
         call = stream(leased, "yield_some", partials, outputs=100, size=100_000)
         await anext(partials)
         call.cancel()

@@ -55,8 +55,8 @@ class SentCall(PendingCall):
         partials = self.call.partials
         if partials is None or self.reply.done():
             return
-        if len(output) > partials.max_bytes:
-            self.abandon(oversize_error(self._connection.app, self.call.function, len(output), partials.max_bytes))
+        if 0 < self.call.max_output < len(output):
+            self.abandon(oversize_error(self._connection.app, self.call, len(output), partial=True))
         else:
             partials.put(output)
 
@@ -190,5 +190,7 @@ class WorkerConnection(asyncio.Protocol):
         sent.repeated = result.repeated
         if result.WhichOneof("outcome") == "failure":
             sent.finish(call_error(self.app, self._worker_id, sent.call, result.failure))
+        elif 0 < sent.call.max_output < len(result.output):
+            sent.finish(oversize_error(self.app, sent.call, len(result.output)))
         else:
             sent.finish(result.output)

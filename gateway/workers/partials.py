@@ -11,9 +11,8 @@ class Partials:
     The writer learns what was read, and that nobody reads any more, by the callbacks that it gives to `attach`.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        """`max_bytes` is the largest output that is passed on."""
-        self.max_bytes = max_bytes
+    def __init__(self) -> None:
+        """Nothing has come yet."""
         self._unread: deque[bytes] = deque()
         self._changed = asyncio.Event()
         self._finished = False

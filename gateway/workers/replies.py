@@ -89,14 +89,19 @@ def start_exit_error(app: AppRef, exit_: WorkerExit, what: str) -> AppStartFaile
     return start_error(app, pb.Failure(type="ProcessExit", message=f"{what} ({exit_})"))
 
 
-def oversize_error(app: AppRef, function: str, size: int, limit: int) -> AppError:
-    """Return the error of a call that yielded more at a time than is passed on, and was cancelled for that."""
-    failure = Failure("OutputTooLarge", f"a partial output is {size} bytes; this gateway passes on at most {limit}")
+def oversize_error(app: AppRef, call: WorkerCall, size: int, *, partial: bool = False) -> AppError:
+    """Return the error of a call whose answer, or partial output, has more bytes than it may.
+
+    A worker refuses to send such; this is for one that writes to its socket what it likes. A call that yields too much
+    is cancelled for it.
+    """
+    what = "a partial output" if partial else "the answer"
+    failure = Failure("OutputTooLarge", f"{what} is {size} bytes; this gateway passes on at most {call.max_output}")
     return AppError(
-        f"{function} of {app}: {failure.message}",
-        metadata={"app": app.name, "version": app.version, "function": function, "exceptionType": failure.type},
+        f"{call.function} of {app}: {failure.message}",
+        metadata={"app": app.name, "version": app.version, "function": call.function, "exceptionType": failure.type},
         failure=failure,
-        run_state=RunState.UNKNOWN,
+        run_state=RunState.UNKNOWN if partial else RunState.COMPLETED,
     )
 
 

@@ -8,7 +8,7 @@ from gateway.workers.partials import Partials
 
 
 async def test_outputs_are_read_in_order_and_each_is_told_to_the_writer() -> None:
-    partials, told = Partials(100), list[bytes]()
+    partials, told = Partials(), list[bytes]()
     partials.attach(told.append, lambda: None)
     for output in (b"1", b"2", b"3"):
         partials.put(output)
@@ -20,7 +20,7 @@ async def test_outputs_are_read_in_order_and_each_is_told_to_the_writer() -> Non
 
 
 async def test_a_reader_waits_for_the_next_output_and_for_the_end() -> None:
-    partials = Partials(100)
+    partials = Partials()
     reading = asyncio.ensure_future(anext(partials))
     await asyncio.sleep(0)
     assert not reading.done()
@@ -35,7 +35,7 @@ async def test_a_reader_waits_for_the_next_output_and_for_the_end() -> None:
 
 
 async def test_without_a_reader_outputs_are_dropped_and_the_writer_is_told_once() -> None:
-    partials, told = Partials(100), list[str]()
+    partials, told = Partials(), list[str]()
     partials.attach(lambda _: None, lambda: told.append("gone"))
     partials.put(b"unread")
     partials.close()

@@ -66,8 +66,15 @@ class Instance:
         if self._worker.exit is not None:
             raise CommandFailed(Problem("SESSION_ENDED", "the worker died in an earlier call", "not_started"))
         name = function or self._app.default_function or "run"
-        partials = Partials(ServerSettings().max_output_bytes)
-        call = WorkerCall(name, payload, session_id=self._session_id, epoch=1, partials=partials)
+        partials = Partials()
+        call = WorkerCall(
+            name,
+            payload,
+            session_id=self._session_id,
+            epoch=1,
+            max_output=ServerSettings().max_output_bytes,
+            partials=partials,
+        )
         try:
             reply = self._worker.call(call).reply
             reply.add_done_callback(lambda _: partials.finish())
