@@ -30,8 +30,8 @@ type KeepaliveStream struct {
 	done   bool
 }
 
-// StreamKeepalive starts to renew sessions, at once and then at a third of the shortest timeout among all that this
-// client renews. All of them share one stream to the gateway, which is opened again when it breaks.
+// StreamKeepalive starts to renew sessions, each at once and then at a third of its timeout, less some jitter. All that
+// this client renews share one stream to the gateway, which is opened again when it breaks.
 func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 	k := &KeepaliveStream{
 		renewer: s.client.renewer,
@@ -45,7 +45,7 @@ func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 	}
 	// Of the map itself the first answers take out what is lost.
 	for _, id := range slices.Collect(maps.Keys(k.live)) {
-		k.renewer.add(id, k.sink, 0)
+		k.renewer.add(id, k.sink)
 	}
 	return k
 }

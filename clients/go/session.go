@@ -263,9 +263,9 @@ func (s *Session) take(ctx context.Context, result *RunResult) {
 		s.info = result.Session
 	}
 	closed := s.closed
-	if isNew && s.keepalive && !closed && s.info != nil {
+	if isNew && s.keepalive && !closed && s.id != "" {
 		// With the lock held, so that an end comes either before this or behind it.
-		s.client.renewer.add(s.id, s.sink, s.info.SessionTimeout)
+		s.client.renewer.add(s.id, s.sink)
 	}
 	s.mu.Unlock()
 	if isNew && closed {
