@@ -32,6 +32,7 @@ type fakeGateway struct {
 	end       func(context.Context, *pb.EndSessionRequest) (*pb.EndSessionResponse, error)
 
 	mu       sync.Mutex
+	dialled  int
 	listener *bufconn.Listener
 	server   *grpc.Server
 }
@@ -90,9 +91,17 @@ func (f *fakeGateway) stop() {
 
 func (f *fakeGateway) dial(ctx context.Context, _ string) (net.Conn, error) {
 	f.mu.Lock()
+	f.dialled++
 	listener := f.listener
 	f.mu.Unlock()
 	return listener.DialContext(ctx)
+}
+
+// dials returns how often somebody has tried to connect.
+func (f *fakeGateway) dials() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dialled
 }
 
 // client returns a client of a gateway that was started. Both end with the test.
