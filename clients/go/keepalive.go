@@ -23,6 +23,7 @@ type KeepaliveStream struct {
 	sink    *sink
 	news    chan struct{} // holds one
 	closed  chan struct{}
+	refused error // why nothing was ever renewed
 
 	mu     sync.Mutex
 	live   map[string]struct{}
@@ -40,6 +41,10 @@ func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 		live:    make(map[string]struct{}),
 	}
 	k.sink = &sink{k.put}
+	if k.renewer.transport.closed.Err() != nil {
+		k.refused = clientClosed("")
+		return k
+	}
 	for _, id := range ids {
 		k.live[id] = struct{}{}
 	}
@@ -50,11 +55,15 @@ func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 	return k
 }
 
-// Next waits for news of one of the sessions. It returns io.EOF when all are lost or the stream is closed, and
-// ErrCancelled or ErrDeadlineExceeded when the context is over, after which it can be called again.
+// Next waits for news of one of the sessions. It returns io.EOF when all are lost, or the stream or the client is
+// closed, and ErrCancelled or ErrDeadlineExceeded when the context is over, after which it can be called again. If the
+// client was closed before the stream was made, it returns ErrCancelled.
 func (k *KeepaliveStream) Next(ctx context.Context) (KeepaliveEvent, error) {
+	if k.refused != nil {
+		return KeepaliveEvent{}, k.refused
+	}
 	for {
-		if event, err := k.pop(); err != nil || event.SessionID != "" {
+		if event, ok, err := k.pop(); err != nil || ok {
 			return event, err
 		}
 		select {
@@ -98,22 +107,22 @@ func (k *KeepaliveStream) Close() error {
 	return nil
 }
 
-// pop returns the oldest news; none if there is none yet, and io.EOF if there will be none.
-func (k *KeepaliveStream) pop() (KeepaliveEvent, error) {
+// pop returns the oldest news, if there is any yet, and io.EOF if there will be none.
+func (k *KeepaliveStream) pop() (event KeepaliveEvent, ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.events) == 0 {
 		if len(k.live) == 0 {
-			return KeepaliveEvent{}, io.EOF
+			err = io.EOF
 		}
-		return KeepaliveEvent{}, nil
+		return event, false, err
 	}
-	event := k.events[0]
+	event = k.events[0]
 	k.events = k.events[1:]
 	if len(k.events) > 0 || len(k.live) == 0 {
 		k.signal() // another step may wait, too
 	}
-	return event, nil
+	return event, true, nil
 }
 
 func (k *KeepaliveStream) put(event KeepaliveEvent) {

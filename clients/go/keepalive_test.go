@@ -244,3 +244,29 @@ func (m *measured) Recv() (*pb.StreamKeepaliveRequest, error) {
 	m.largest.Store(max(m.largest.Load(), int64(len(request.GetSessionIds()))))
 	return request, err
 }
+
+func TestNewsOfAnEmptyIDAreNewsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, gateway := newRenewals(map[string]int32{})
+		stream := gateway.client(t).Sessions.StreamKeepalive("")
+		if event, err := stream.Next(t.Context()); err != nil || !errors.Is(event.Err, ErrSessionExpired) {
+			t.Error(event, err)
+		}
+		if _, err := stream.Next(t.Context()); err != io.EOF {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAClosedClientRenewsNothingAndSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, gateway := newRenewals(map[string]int32{"a": 60})
+		client := gateway.client(t)
+		client.Close()
+		stream := client.Sessions.StreamKeepalive("a")
+		if _, err := stream.Next(t.Context()); !errors.Is(err, ErrCancelled) {
+			t.Error(err)
+		}
+		stream.Close()
+	})
+}

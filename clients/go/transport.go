@@ -119,7 +119,7 @@ func (t *transport) run(ctx context.Context, request *pb.RunRequest) (*RunResult
 	inner, cancel := t.within(ctx)
 	defer cancel()
 	if err := t.prepare(inner); err != nil {
-		return nil, t.failure(ctx, err, NotStarted)
+		return nil, t.failure(ctx, err, RunStateNotStarted)
 	}
 	inner, sending := withSending(inner)
 	response, err := t.sessions.Run(inner, request)
@@ -138,10 +138,14 @@ func (t *transport) failure(ctx context.Context, err error, bare RunState) *Erro
 	}
 	switch cut := st.Code() == codes.Canceled || st.Code() == codes.Unavailable; {
 	case cut && t.closed.Err() != nil:
-		return &Error{Code: ErrCancelled, Message: "the client was closed", RunState: bare}
+		return clientClosed(bare)
 	case st.Code() == codes.Canceled && ctx.Err() == nil:
 		// Nobody here cancelled it: a server that is stopped answers so what it had not yet looked at.
 		return &Error{Code: ErrUnavailable, Message: "the server went away without an answer", RunState: bare}
+	}
+	if e.Code == ErrCancelled || e.Code == ErrDeadlineExceeded {
+		// Nil if it was found elsewhere, as a deadline is that the server finds first.
+		e.cause = context.Cause(ctx)
 	}
 	return e
 }
@@ -168,9 +172,9 @@ func withSending(ctx context.Context) (context.Context, *sending) {
 // state returns the run state of a run that failed without a word from the gateway.
 func (s *sending) state() RunState {
 	if s.begun.Load() {
-		return Unknown
+		return RunStateUnknown
 	}
-	return NotStarted
+	return RunStateNotStarted
 }
 
 // sendingWatcher notes when a request gets a connection and its headers are sent: until then it was surely not

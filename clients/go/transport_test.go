@@ -40,3 +40,46 @@ func TestManyRequestsToAGatewayThatIsAwayShareTheAttemptsToConnect(t *testing.T)
 		}
 	})
 }
+
+func TestAnAnswerWithoutWhatItIsForIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := (&fakeGateway{
+			get: func(context.Context, *pb.GetSessionRequest) (*pb.GetSessionResponse, error) {
+				return &pb.GetSessionResponse{}, nil
+			},
+			end: func(context.Context, *pb.EndSessionRequest) (*pb.EndSessionResponse, error) {
+				return &pb.EndSessionResponse{}, nil
+			},
+			app: func(context.Context, *pb.GetAppRequest) (*pb.GetAppResponse, error) { return &pb.GetAppResponse{}, nil },
+		}).client(t)
+		if info, err := client.Sessions.Get(t.Context(), "sess_a"); info != nil || !errors.Is(err, ErrInvalidResponse) {
+			t.Error(info, err)
+		}
+		if app, err := client.Apps.Get(t.Context(), "kv"); app != nil || !errors.Is(err, ErrInvalidResponse) {
+			t.Error(app, err)
+		}
+		if info, err := client.Sessions.End(t.Context(), "sess_a"); info != nil || !errors.Is(err, ErrInvalidResponse) {
+			t.Error(info, err)
+		}
+	})
+}
+
+func TestAnErrorKeepsTheCauseOfItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := (&fakeGateway{run: func(ctx context.Context, _ *pb.RunRequest) (*pb.RunResponse, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}).client(t, WithTimeout(time.Hour))
+		reason := errors.New("the user left")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(reason) })
+		_, err := client.Run(ctx, RunRequest{App: "kv"})
+		_, late := client.Run(ctx, RunRequest{App: "kv"})
+		_, next := client.Sessions.StreamKeepalive("a").Next(ctx)
+		for _, each := range []error{err, late, next} {
+			if !errors.Is(each, reason) || !errors.Is(each, context.Canceled) || !errors.Is(each, ErrCancelled) {
+				t.Error(each)
+			}
+		}
+	})
+}
