@@ -139,6 +139,8 @@ func TestARunThatWasNeverSentIsNotStarted(t *testing.T) {
 			if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != RunStateNotStarted {
 				t.Errorf("%#v", err)
 			}
+			// gRPC tells the failure to its callers first, and a moment later to those who ask for its state.
+			synctest.Wait()
 		}
 		gateway.start()
 		if _, err := client.Run(t.Context(), RunRequest{App: "kv"}); err != nil {
