@@ -58,6 +58,9 @@ func (a *Apps) Get(ctx context.Context, app string) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if response.GetApp() == nil {
+		return nil, incomplete("app")
+	}
 	return appOf(response.GetApp()), nil
 }
 

@@ -3,7 +3,9 @@ package sessiongateway
 // Code says why a request failed. Each is an error value for errors.Is, and a case for a switch over [Error.Code].
 //
 // A gateway that is newer than this client may send codes that are not among the constants; they have the gateway's
-// name for them. A status that does not come from a gateway has the gRPC name, such as "UNIMPLEMENTED".
+// name for them. A status that does not come from a gateway has the gRPC name, such as "UNIMPLEMENTED". A few of these
+// names are also a gateway's codes: errors.Is with [ErrInternal], [ErrUnauthenticated] or [ErrPermissionDenied] is true
+// only if a gateway said so, and a switch asks [Error.FromGateway].
 type Code string
 
 // Error returns the name of the code.

@@ -24,9 +24,7 @@ type keepaliveCall = grpc.BidiStreamingClient[pb.StreamKeepaliveRequest, pb.Stre
 
 // converse uses one stream until there is nothing left to renew, or until it breaks.
 func (r *renewer) converse() error {
-	r.mu.Lock()
-	r.unanswered, r.carried, r.answered = make(map[string]time.Time), make(map[string]struct{}), false
-	r.mu.Unlock()
+	r.beginAnew()
 	ctx, cancel := context.WithCancel(r.transport.closed)
 	defer cancel()
 	guard := r.guard(cancel)
@@ -61,58 +59,66 @@ func (r *renewer) guard(cancel context.CancelFunc) func() bool {
 	return time.AfterFunc(r.transport.pacing.replyTimeout, cancel).Stop
 }
 
+// beginAnew has all sessions asked about at once: a new stream carries none yet.
+func (r *renewer) beginAnew() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answered = false
+	for _, each := range r.renewals {
+		each.due, each.early, each.asked = time.Time{}, time.Time{}, time.Time{}
+	}
+}
+
 func (r *renewer) write(call keepaliveCall, cancel context.CancelFunc, broken <-chan error) error {
 	for {
-		begun := time.Now()
-		spread := 1 - 0.2*r.transport.pacing.random()
-		for all := true; ; all = false {
-			if ids := r.toAsk(all); len(ids) > 0 {
-				guard := r.guard(cancel)
-				err := ask(call, ids)
-				if !guard() {
-					return errSilent
-				} else if err != nil {
-					// The status is the reader's to tell: a write only knows that the stream is over.
-					return <-broken
-				}
+		ids := r.toAsk()
+		if len(ids) > 0 {
+			guard := r.guard(cancel)
+			err := ask(call, ids)
+			if !guard() {
+				return errSilent
+			} else if err != nil {
+				// The status is the reader's to tell: a write only knows that the stream is over.
+				return <-broken
 			}
-			due, err := r.due(begun, spread)
-			if err != nil || due.IsZero() {
-				return err
-			}
-			wait := time.Until(due)
-			if wait <= 0 {
-				break
-			}
-			timer := time.NewTimer(wait)
-			select {
-			case err := <-broken:
-				timer.Stop()
-				return err
-			case <-r.changed:
-				timer.Stop()
-			case <-timer.C:
-			}
+		}
+		wait, err := r.rest()
+		if err != nil || wait < 0 {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case err := <-broken:
+			timer.Stop()
+			return err
+		case <-r.changed:
+			timer.Stop()
+		case <-timer.C:
 		}
 	}
 }
 
-// toAsk returns all sessions, or those that the stream has not carried yet, and counts them as asked about.
-func (r *renewer) toAsk(all bool) []string {
+// toAsk returns the sessions that are due, and those that soon will be, and counts them as asked about. A session whose
+// answer is still awaited is not among them.
+func (r *renewer) toAsk() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var ids []string
 	now := time.Now()
-	for id := range r.renewals {
-		if _, carried := r.carried[id]; carried && !all {
-			continue
-		}
-		ids = append(ids, id)
-		r.carried[id] = struct{}{}
-		if _, waiting := r.unanswered[id]; !waiting {
-			r.unanswered[id] = now
+	isDue := false
+	var ids []string
+	for id, each := range r.renewals {
+		if each.asked.IsZero() && !each.early.After(now) {
+			isDue = isDue || !each.due.After(now)
+			ids = append(ids, id)
 		}
 	}
+	if !isDue {
+		return nil
+	}
+	for _, id := range ids {
+		r.renewals[id].asked = now
+	}
+	r.spread = 1 - 0.2*r.transport.pacing.random()
 	return ids
 }
 
@@ -125,32 +131,29 @@ func ask(call keepaliveCall, ids []string) error {
 	return nil
 }
 
-// due returns when to renew next, or when to look for an answer that fails to come; zero if nothing is left to renew.
-func (r *renewer) due(begun time.Time, spread float64) (time.Time, error) {
+// rest returns how long the writer has nothing to do: until a session is due, or until an answer is overdue. It is
+// negative if nothing is left to renew.
+func (r *renewer) rest() (time.Duration, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.renewals) == 0 {
-		return time.Time{}, nil
+		return -1, nil
 	}
-	// Nothing is known only if a gateway answered without a session: try again after a while.
 	patience := r.transport.pacing.replyTimeout
-	var moments []time.Time
+	r.alarm = time.Now().Add(patience)
 	for _, each := range r.renewals {
-		if each.timeout > 0 {
-			moments = append(moments, begun.Add(time.Duration(spread*float64(each.timeout)/3)))
+		moment := each.due
+		if !each.asked.IsZero() {
+			if time.Since(each.asked) >= patience {
+				return 0, errSilent
+			}
+			moment = each.asked.Add(patience)
+		}
+		if moment.Before(r.alarm) {
+			r.alarm = moment
 		}
 	}
-	for _, asked := range r.unanswered {
-		overdue := asked.Add(patience)
-		if time.Until(overdue) <= 0 {
-			return time.Time{}, errSilent
-		}
-		moments = append(moments, overdue)
-	}
-	if len(moments) == 0 {
-		return begun.Add(patience), nil
-	}
-	return slices.MinFunc(moments, time.Time.Compare), nil
+	return max(0, time.Until(r.alarm)), nil
 }
 
 func (r *renewer) read(call keepaliveCall) error {

@@ -105,6 +105,12 @@ func (d details) fromGateway() bool {
 	return d.detail != nil || (d.info.GetDomain() == domain && d.info.GetReason() != "")
 }
 
+// isGateways tells whether a code is one that gateways send.
+func (c Code) isGateways() bool {
+	_, known := pb.ErrorCode_value["ERROR_CODE_"+string(c)]
+	return known
+}
+
 func codeOf(number pb.ErrorCode, reason string) Code {
 	name, known := pb.ErrorCode_name[int32(number)]
 	switch {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	rpccode "google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -82,13 +83,13 @@ func TestAnErrorTellsAllThatTheGatewayTold(t *testing.T) {
 			{Field: "app", Description: "is empty"},
 		}}),
 	)
-	e := fromStatus(status.Convert(err), Unknown)
+	e := fromStatus(status.Convert(err), RunStateUnknown)
 	e.Detail, e.status = nil, nil
 	want := &Error{
 		Code:            ErrSessionEnded,
 		Message:         "it was ended",
 		SessionID:       "sess_a",
-		RunState:        Completed,
+		RunState:        RunStateCompleted,
 		RetryAfter:      1500 * time.Millisecond,
 		HTTPStatus:      410,
 		EndReason:       EndedWorkerLost,
@@ -140,7 +141,7 @@ func TestAStatusOfSomebodyElseHasItsOwnName(t *testing.T) {
 		codes.Unavailable: ErrUnavailable, codes.Unimplemented: "UNIMPLEMENTED", codes.Canceled: ErrCancelled,
 		codes.DeadlineExceeded: ErrDeadlineExceeded, codes.ResourceExhausted: "RESOURCE_EXHAUSTED",
 	} {
-		if e := fromStatus(status.New(code, "text"), Unknown); e.Code != want || e.RunState != Unknown || e.Detail != nil {
+		if e := fromStatus(status.New(code, "text"), RunStateUnknown); e.Code != want || e.RunState != RunStateUnknown || e.Detail != nil {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -151,6 +152,24 @@ func TestAStatusOfSomebodyElseHasItsOwnName(t *testing.T) {
 	}
 	if e := fromStatus(other, ""); e.Code != "NOT_FOUND" {
 		t.Error(e.Code)
+	}
+}
+
+func TestAProxysStatusIsNotTheGatewaysCodeOfTheSameName(t *testing.T) {
+	for _, code := range []Code{ErrInternal, ErrUnauthenticated, ErrPermissionDenied} {
+		number := codes.Code(rpccode.Code_value[string(code)])
+		foreign := fromStatus(status.New(number, "made by a proxy"), "")
+		if foreign.Code != code || errors.Is(foreign, code) || foreign.FromGateway() {
+			t.Errorf("%+v", foreign)
+		}
+		detail := &pb.ErrorDetail{Code: pb.ErrorCode(pb.ErrorCode_value["ERROR_CODE_"+string(code)])}
+		own := fromStatus(status.Convert(refusal(t, number, detail)), "")
+		if !errors.Is(own, code) || !own.FromGateway() || !errors.Is(&Error{Code: code}, code) {
+			t.Errorf("%+v", own)
+		}
+	}
+	if !errors.Is(fromStatus(status.New(codes.Unavailable, ""), ""), ErrUnavailable) || usage("mistake").FromGateway() {
+		t.Error("an error of the transport is not what it was")
 	}
 }
 
@@ -166,7 +185,7 @@ func TestBrokenDetailsDoNotHideTheStatus(t *testing.T) {
 func TestAnErrorIsAContextsErrorAndAStatusToo(t *testing.T) {
 	over, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
-	late := ofContext(over, "late", NotStarted)
+	late := ofContext(over, "late", RunStateNotStarted)
 	if !errors.Is(late, context.DeadlineExceeded) || errors.Is(late, context.Canceled) {
 		t.Error(late)
 	}

@@ -55,7 +55,7 @@ func dial(s *settings) (*grpc.ClientConn, error) {
 		// Finds a host that vanished during a long run. Servers refuse pings that come more often than every 5 minutes.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 330 * time.Second, Timeout: 20 * time.Second}),
 	}
-	if s.tls != nil {
+	if s.encrypted {
 		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(s.tls)))
 	} else {
 		options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))

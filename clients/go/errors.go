@@ -15,12 +15,12 @@ import (
 type RunState string
 
 const (
-	// NotStarted: no function was run, and sending the same again is safe.
-	NotStarted RunState = "not_started"
-	// Unknown: the function may have had effects, and nobody saw its end.
-	Unknown RunState = "unknown"
-	// Completed: the function ran to its end, and only a usable answer is missing.
-	Completed RunState = "completed"
+	// RunStateNotStarted: no function was run, and sending the same again is safe.
+	RunStateNotStarted RunState = "not_started"
+	// RunStateUnknown: the function may have had effects, and nobody saw its end.
+	RunStateUnknown RunState = "unknown"
+	// RunStateCompleted: the function ran to its end, and only a usable answer is missing.
+	RunStateCompleted RunState = "completed"
 )
 
 // EndReason says why a session is no longer active; empty while it is. One that only a newer gateway knows is
@@ -77,6 +77,7 @@ type Error struct {
 	Detail *pb.ErrorDetail
 
 	status *status.Status
+	cause  error
 }
 
 // FieldViolation is one wrong field of a request.
@@ -125,7 +126,13 @@ func (e *Error) Error() string {
 	return string(e.Code) + ": " + e.Message
 }
 
-// Is makes errors.Is compare with a [Code], and with context.Canceled and context.DeadlineExceeded.
+// FromGateway tells whether a gateway answered this, as against a proxy on the way, gRPC or this client.
+func (e *Error) FromGateway() bool {
+	return e.Detail != nil || e.status != nil && detailsOf(e.status).fromGateway()
+}
+
+// Is makes errors.Is compare with a [Code], and with context.Canceled and context.DeadlineExceeded. A gateway's code is
+// not that of a status which no gateway made, even if it has the same name.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case context.Canceled:
@@ -134,8 +141,12 @@ func (e *Error) Is(target error) bool {
 		return e.Code == ErrDeadlineExceeded
 	}
 	code, ok := target.(Code)
-	return ok && code == e.Code
+	isForeign := e.status != nil && !e.FromGateway()
+	return ok && code == e.Code && !(isForeign && code.isGateways())
 }
+
+// Unwrap returns the cause of the context that ended the request, see [context.Cause]; nil if none did.
+func (e *Error) Unwrap() error { return e.cause }
 
 // GRPCStatus returns the status that the error was made of, for status.Code and interceptors. An error that no status
 // was received for has one with the nearest code.
@@ -168,5 +179,14 @@ func ofContext(ctx context.Context, message string, state RunState) *Error {
 	if ctx.Err() == context.DeadlineExceeded {
 		code = ErrDeadlineExceeded
 	}
-	return &Error{Code: code, Message: message, RunState: state}
+	return &Error{Code: code, Message: message, RunState: state, cause: context.Cause(ctx)}
+}
+
+func clientClosed(state RunState) *Error {
+	return &Error{Code: ErrCancelled, Message: "the client was closed", RunState: state}
+}
+
+// incomplete returns the error of an answer that lacks what it is for.
+func incomplete(what string) *Error {
+	return &Error{Code: ErrInvalidResponse, Message: "the answer has no " + what}
 }

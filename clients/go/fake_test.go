@@ -22,6 +22,7 @@ import (
 // virtual time.
 type fakeGateway struct {
 	pb.UnimplementedSessionServiceServer
+	pb.UnimplementedAppServiceServer
 
 	run       func(context.Context, *pb.RunRequest) (*pb.RunResponse, error)
 	runStream func(*pb.RunRequest, grpc.ServerStreamingServer[pb.RunStreamResponse]) error
@@ -30,8 +31,10 @@ type fakeGateway struct {
 	get       func(context.Context, *pb.GetSessionRequest) (*pb.GetSessionResponse, error)
 	list      func(context.Context, *pb.ListSessionsRequest) (*pb.ListSessionsResponse, error)
 	end       func(context.Context, *pb.EndSessionRequest) (*pb.EndSessionResponse, error)
+	app       func(context.Context, *pb.GetAppRequest) (*pb.GetAppResponse, error)
 
 	mu       sync.Mutex
+	dialled  int
 	listener *bufconn.Listener
 	server   *grpc.Server
 }
@@ -70,10 +73,15 @@ func (f *fakeGateway) EndSession(ctx context.Context, request *pb.EndSessionRequ
 	return f.end(ctx, request)
 }
 
+func (f *fakeGateway) GetApp(ctx context.Context, request *pb.GetAppRequest) (*pb.GetAppResponse, error) {
+	return f.app(ctx, request)
+}
+
 // start lets the gateway listen, again if it was stopped.
 func (f *fakeGateway) start() {
 	listener, server := bufconn.Listen(1<<20), grpc.NewServer(grpc.MaxRecvMsgSize(maxAnswer))
 	pb.RegisterSessionServiceServer(server, f)
+	pb.RegisterAppServiceServer(server, f)
 	f.mu.Lock()
 	f.listener, f.server = listener, server
 	f.mu.Unlock()
@@ -90,9 +98,17 @@ func (f *fakeGateway) stop() {
 
 func (f *fakeGateway) dial(ctx context.Context, _ string) (net.Conn, error) {
 	f.mu.Lock()
+	f.dialled++
 	listener := f.listener
 	f.mu.Unlock()
 	return listener.DialContext(ctx)
+}
+
+// dials returns how often somebody has tried to connect.
+func (f *fakeGateway) dials() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dialled
 }
 
 // client returns a client of a gateway that was started. Both end with the test.

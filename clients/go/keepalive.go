@@ -23,6 +23,7 @@ type KeepaliveStream struct {
 	sink    *sink
 	news    chan struct{} // holds one
 	closed  chan struct{}
+	refused error // why nothing was ever renewed
 
 	mu     sync.Mutex
 	live   map[string]struct{}
@@ -30,8 +31,8 @@ type KeepaliveStream struct {
 	done   bool
 }
 
-// StreamKeepalive starts to renew sessions, at once and then at a third of the shortest timeout among all that this
-// client renews. All of them share one stream to the gateway, which is opened again when it breaks.
+// StreamKeepalive starts to renew sessions, each at once and then at a third of its timeout, less some jitter. All that
+// this client renews share one stream to the gateway, which is opened again when it breaks.
 func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 	k := &KeepaliveStream{
 		renewer: s.client.renewer,
@@ -40,21 +41,29 @@ func (s *Sessions) StreamKeepalive(ids ...string) *KeepaliveStream {
 		live:    make(map[string]struct{}),
 	}
 	k.sink = &sink{k.put}
+	if k.renewer.transport.closed.Err() != nil {
+		k.refused = clientClosed("")
+		return k
+	}
 	for _, id := range ids {
 		k.live[id] = struct{}{}
 	}
 	// Of the map itself the first answers take out what is lost.
 	for _, id := range slices.Collect(maps.Keys(k.live)) {
-		k.renewer.add(id, k.sink, 0)
+		k.renewer.add(id, k.sink)
 	}
 	return k
 }
 
-// Next waits for news of one of the sessions. It returns io.EOF when all are lost or the stream is closed, and
-// ErrCancelled or ErrDeadlineExceeded when the context is over, after which it can be called again.
+// Next waits for news of one of the sessions. It returns io.EOF when all are lost, or the stream or the client is
+// closed, and ErrCancelled or ErrDeadlineExceeded when the context is over, after which it can be called again. If the
+// client was closed before the stream was made, it returns ErrCancelled.
 func (k *KeepaliveStream) Next(ctx context.Context) (KeepaliveEvent, error) {
+	if k.refused != nil {
+		return KeepaliveEvent{}, k.refused
+	}
 	for {
-		if event, err := k.pop(); err != nil || event.SessionID != "" {
+		if event, ok, err := k.pop(); err != nil || ok {
 			return event, err
 		}
 		select {
@@ -98,22 +107,22 @@ func (k *KeepaliveStream) Close() error {
 	return nil
 }
 
-// pop returns the oldest news; none if there is none yet, and io.EOF if there will be none.
-func (k *KeepaliveStream) pop() (KeepaliveEvent, error) {
+// pop returns the oldest news, if there is any yet, and io.EOF if there will be none.
+func (k *KeepaliveStream) pop() (event KeepaliveEvent, ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.events) == 0 {
 		if len(k.live) == 0 {
-			return KeepaliveEvent{}, io.EOF
+			err = io.EOF
 		}
-		return KeepaliveEvent{}, nil
+		return event, false, err
 	}
-	event := k.events[0]
+	event = k.events[0]
 	k.events = k.events[1:]
 	if len(k.events) > 0 || len(k.live) == 0 {
 		k.signal() // another step may wait, too
 	}
-	return event, nil
+	return event, true, nil
 }
 
 func (k *KeepaliveStream) put(event KeepaliveEvent) {

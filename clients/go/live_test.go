@@ -49,7 +49,7 @@ func TestASessionKeepsItsStateExactly(t *testing.T) {
 		t.Error(output.Value, result.Session)
 	}
 	info, err := session.End(ctx)
-	if err != nil || info.Status != sg.Ended || info.EndReason != sg.EndedByCaller || info.EndedAt.IsZero() {
+	if err != nil || info.Status != sg.StatusEnded || info.EndReason != sg.EndedByCaller || info.EndedAt.IsZero() {
 		t.Error(info, err)
 	}
 }
@@ -58,13 +58,13 @@ func TestSessionsAreReadListedRenewedAndEnded(t *testing.T) {
 	client, ctx := connected(t)
 	opened := make(map[string]bool)
 	for range 3 {
-		result, err := client.Run(ctx, sg.RunRequest{App: "kv", Session: sg.New})
+		result, err := client.Run(ctx, sg.RunRequest{App: "kv", Session: sg.NewSession})
 		if err != nil {
 			t.Fatal(err)
 		}
 		opened[result.SessionID] = true
 	}
-	for info, err := range client.Sessions.List(ctx, sg.ListSessionsOptions{Status: sg.Active, App: "kv", PageSize: 1}) {
+	for info, err := range client.Sessions.List(ctx, sg.ListSessionsOptions{Status: sg.StatusActive, App: "kv", PageSize: 1}) {
 		if err != nil || !opened[info.ID] {
 			t.Fatal(info, err)
 		}
@@ -76,7 +76,7 @@ func TestSessionsAreReadListedRenewedAndEnded(t *testing.T) {
 		if read, err := client.Sessions.Get(ctx, info.ID); err != nil || !read.ExpiresAt.Equal(renewed.ExpiresAt) {
 			t.Error(read, err)
 		}
-		if ended, err := client.Sessions.End(ctx, info.ID); err != nil || ended.Status != sg.Ended {
+		if ended, err := client.Sessions.End(ctx, info.ID); err != nil || ended.Status != sg.StatusEnded {
 			t.Error(ended, err)
 		}
 		_, err = client.Sessions.Keepalive(ctx, info.ID)
@@ -121,7 +121,7 @@ func TestErrorsTellWhatHappenedAndWhetherTheCallRan(t *testing.T) {
 	client, ctx := connected(t)
 	_, err := client.Run(ctx, sg.RunRequest{App: "kv", Session: "abc", SessionTimeout: sg.Ptr(0 * time.Second)})
 	failure := failureOf(t, err, sg.ErrInvalidRequest)
-	if len(failure.FieldViolations) != 3 || failure.RunState != sg.NotStarted || failure.HTTPStatus != 400 {
+	if len(failure.FieldViolations) != 3 || failure.RunState != sg.RunStateNotStarted || failure.HTTPStatus != 400 {
 		t.Errorf("%+v", failure)
 	}
 
@@ -133,7 +133,7 @@ func TestErrorsTellWhatHappenedAndWhetherTheCallRan(t *testing.T) {
 
 	_, err = client.Run(ctx, sg.RunRequest{App: "interpreter", Function: "read_file", Input: map[string]string{"path": "none"}})
 	failure = failureOf(t, err, sg.ErrAppError)
-	if failure.RunState != sg.Completed || failure.AppFailure.Type != "FileNotFoundError" || failure.CallID == "" {
+	if failure.RunState != sg.RunStateCompleted || failure.AppFailure.Type != "FileNotFoundError" || failure.CallID == "" {
 		t.Errorf("%+v", failure)
 	}
 
@@ -144,16 +144,16 @@ func TestErrorsTellWhatHappenedAndWhetherTheCallRan(t *testing.T) {
 	}
 	_, err = session.Call(ctx, "", map[string]string{"code": "os.kill(os.getpid(), 9)"})
 	failure = failureOf(t, err, sg.ErrWorkerLost)
-	if failure.RunState != sg.Unknown || *failure.WorkerExit.Signal != 9 || failure.SessionID != session.ID() {
+	if failure.RunState != sg.RunStateUnknown || *failure.WorkerExit.Signal != 9 || failure.SessionID != session.ID() {
 		t.Errorf("%+v", failure)
 	}
 	_, err = session.Call(ctx, "", map[string]string{"code": "1"})
 	failure = failureOf(t, err, sg.ErrSessionEnded)
-	if failure.RunState != sg.NotStarted || failure.EndReason != sg.EndedWorkerLost {
+	if failure.RunState != sg.RunStateNotStarted || failure.EndReason != sg.EndedWorkerLost {
 		t.Errorf("%+v", failure)
 	}
 
-	other, err := client.Run(ctx, sg.RunRequest{App: "kv", Session: sg.New})
+	other, err := client.Run(ctx, sg.RunRequest{App: "kv", Session: sg.NewSession})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestADeadlineCancelsTheFunctionAndTheSessionLivesOn(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	_, err := session.Call(short, "", map[string]string{"code": "while True: time.sleep(0.01)"})
-	if failure := failureOf(t, err, sg.ErrDeadlineExceeded); failure.RunState != sg.Unknown || !errors.Is(err, context.DeadlineExceeded) {
+	if failure := failureOf(t, err, sg.ErrDeadlineExceeded); failure.RunState != sg.RunStateUnknown || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%+v", failure)
 	}
 	result, err := session.Call(ctx, "", map[string]string{"code": "x"})
@@ -206,7 +206,7 @@ func TestARepeatWithTheSameRequestIDDoesNotRunAgain(t *testing.T) {
 		t.Error(outputs)
 	}
 	_, err := session.Call(ctx, "", nil, sg.WithExpectedCallCount(1))
-	if failure := failureOf(t, err, sg.ErrCallCountMismatch); failure.RunState != sg.NotStarted {
+	if failure := failureOf(t, err, sg.ErrCallCountMismatch); failure.RunState != sg.RunStateNotStarted {
 		t.Errorf("%+v", failure)
 	}
 }

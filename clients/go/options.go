@@ -11,12 +11,13 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	address string
-	apiKey  string
-	tls     *tls.Config
-	timeout time.Duration
-	dial    []grpc.DialOption
-	pacing  *pacing
+	address   string
+	apiKey    string
+	encrypted bool
+	tls       *tls.Config
+	timeout   time.Duration
+	dial      []grpc.DialOption
+	pacing    *pacing
 }
 
 // WithAddress says where the gateway is, as "HOST:PORT". Left out: the environment's SGW_ADDRESS, else
@@ -32,9 +33,9 @@ func WithAPIKey(key string) Option {
 }
 
 // WithTLS encrypts the connection. Its RootCAs are who is trusted, by default the system's; its Certificates are who
-// the client is, for gateways that ask for that. Left out: plain text.
+// the client is, for gateways that ask for that. Nil is the default configuration. Without this option: plain text.
 func WithTLS(config *tls.Config) Option {
-	return func(s *settings) { s.tls = config }
+	return func(s *settings) { s.encrypted, s.tls = true, config }
 }
 
 // WithTimeout is how long a request may take with all its attempts, if its context has no deadline. Left out: as long

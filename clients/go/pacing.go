@@ -45,6 +45,9 @@ type pacing struct {
 	// about as fast. More than one, since the first may be an attempt that was already on its way.
 	wakeAttempts int
 	wakeWait     time.Duration
+	// wakeGap lies between two such attempts at least, however many requests there are. It is shorter than all the
+	// waits of a request, so that each sees an attempt that began after it.
+	wakeGap backoff
 }
 
 func defaultPacing() *pacing {
@@ -59,6 +62,7 @@ func defaultPacing() *pacing {
 		statusWait:   time.Second,
 		wakeAttempts: 4,
 		wakeWait:     50 * time.Millisecond,
+		wakeGap:      backoff{initial: 100 * time.Millisecond, maximum: 100 * time.Millisecond, multiplier: 1},
 	}
 }
 

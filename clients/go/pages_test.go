@@ -28,7 +28,7 @@ func TestPagesAreFetchedAsTheWalkGetsToThem(t *testing.T) {
 		}}).client(t)
 		var ids []string
 		var last error
-		for info, err := range client.Sessions.List(t.Context(), ListSessionsOptions{Status: Active}) {
+		for info, err := range client.Sessions.List(t.Context(), ListSessionsOptions{Status: StatusActive}) {
 			if last = err; err == nil {
 				ids = append(ids, info.ID+fmt.Sprint(len(tokens)))
 			}

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	pb "github.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1"
 )
 
@@ -13,6 +15,8 @@ type renewals struct {
 	timeouts map[string]int32
 	streams  int
 	asked    map[string][]time.Time
+	// unreachable is what to wait before asking again: the records cannot be used as long as it is set.
+	unreachable time.Duration
 }
 
 func (r *renewals) serve(stream keepaliveServer) error {
@@ -35,7 +39,12 @@ func (r *renewals) answer(id string) *pb.StreamKeepaliveResponse {
 	defer r.mu.Unlock()
 	r.asked[id] = append(r.asked[id], time.Now())
 	answer := &pb.StreamKeepaliveResponse{SessionId: id}
-	if timeout := r.timeouts[id]; timeout > 0 {
+	if r.unreachable > 0 {
+		refused := &pb.ErrorDetail{
+			Code: pb.ErrorCode_ERROR_CODE_STORE_UNAVAILABLE, SessionId: id, RetryAfter: durationpb.New(r.unreachable),
+		}
+		answer.Outcome = &pb.StreamKeepaliveResponse_Error{Error: refused}
+	} else if timeout := r.timeouts[id]; timeout > 0 {
 		session := &pb.Session{Id: id, SessionTimeout: timeout}
 		answer.Outcome = &pb.StreamKeepaliveResponse_Session{Session: session}
 	} else {
@@ -63,6 +72,13 @@ func (r *renewals) become(id string, timeout int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.timeouts[id] = timeout
+}
+
+// reach lets the records be used again.
+func (r *renewals) reach() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unreachable = 0
 }
 
 // seen returns how many streams there were, and how often a session was renewed.

@@ -11,10 +11,15 @@ import (
 // sink hears of a session's renewals. It must not block, and hears nothing more after a loss.
 type sink struct{ hear func(KeepaliveEvent) }
 
-// renewal is a session that is being renewed. Its timeout is 0 before the first answer.
+// renewal is a session that is being renewed.
 type renewal struct {
-	timeout time.Duration
-	sinks   []*sink
+	sinks []*sink
+	// due is when to ask about the session next, early when it may go along with one that is due; zero: at once.
+	due, early time.Time
+	// asked is since when an answer is awaited; zero if none is.
+	asked time.Time
+	// refused is how often in a row the gateway could not use its records.
+	refused int
 }
 
 // renewer keeps all sessions of a client alive over one stream, opened again whenever it breaks. Nothing runs while
@@ -26,29 +31,29 @@ type renewer struct {
 	mu       sync.Mutex
 	running  bool
 	renewals map[string]*renewal
-	// Of the present stream: when each session was first asked about without an answer yet, which sessions it has
-	// carried, and whether anything has come back.
-	unanswered map[string]time.Time
-	carried    map[string]struct{}
-	answered   bool
+	spread   float64   // the jitter of the sessions that were asked about last
+	alarm    time.Time // when the writer looks again by itself
+	answered bool      // whether anything has come back on the present stream
 }
 
 func newRenewer(t *transport) *renewer {
 	return &renewer{transport: t, changed: make(chan struct{}, 1), renewals: make(map[string]*renewal)}
 }
 
-// add renews a session from now on, at once for the first time. The timeout may be 0, for unknown.
-func (r *renewer) add(id string, s *sink, timeout time.Duration) {
+// add renews a session from now on, at once for the first time.
+func (r *renewer) add(id string, s *sink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	held := r.renewals[id]
 	if held == nil {
-		held = &renewal{timeout: timeout}
+		held = new(renewal)
 		r.renewals[id] = held
 	}
 	held.sinks = append(held.sinks, s)
-	// Asked about again if another sink has it already: this one wants to hear, too.
-	delete(r.carried, id)
+	if held.refused == 0 {
+		// Asked about again if another sink has it already: this one wants to hear, too.
+		held.due, held.early = time.Time{}, time.Time{}
+	}
 	if !r.running && r.transport.closed.Err() == nil {
 		r.running = true
 		go r.run()
@@ -67,14 +72,14 @@ func (r *renewer) discard(id string, s *sink) {
 	held.sinks = slices.DeleteFunc(held.sinks, func(each *sink) bool { return each == s })
 	if len(held.sinks) == 0 {
 		r.forget(id)
-		r.wake()
 	}
 }
 
 func (r *renewer) forget(id string) {
 	delete(r.renewals, id)
-	delete(r.carried, id)
-	delete(r.unanswered, id)
+	if len(r.renewals) == 0 {
+		r.wake()
+	}
 }
 
 func (r *renewer) wake() {
@@ -116,35 +121,65 @@ func (r *renewer) goOn() bool {
 	return r.running
 }
 
+// take tells a session's sinks of an answer.
 func (r *renewer) take(response *pb.StreamKeepaliveResponse) {
 	id := response.GetSessionId()
 	event := KeepaliveEvent{SessionID: id}
 	r.mu.Lock()
 	r.answered = true
-	delete(r.unanswered, id)
-	held := r.renewals[id]
 	var sinks []*sink
-	if held != nil {
+	if held := r.renewals[id]; held != nil && r.note(held, response, &event) {
 		sinks = slices.Clone(held.sinks)
-		switch {
-		case response.GetError() != nil:
-			event.Err = fromDetail(response.GetError())
-			r.forget(id)
-		case response.GetSession() != nil:
-			event.Session = sessionOf(response.GetSession())
-			held.timeout = event.Session.SessionTimeout
-		default:
-			// An outcome that only a newer gateway knows.
-			sinks = nil
-		}
-	}
-	if len(r.unanswered) == 0 {
-		// The next thing to wait for is no longer an answer.
-		r.wake()
 	}
 	r.mu.Unlock()
 	for _, each := range sinks {
 		each.hear(event)
+	}
+}
+
+// note fills in what an answer says, and whether it is news for the sinks. The lock is held.
+func (r *renewer) note(held *renewal, response *pb.StreamKeepaliveResponse, event *KeepaliveEvent) bool {
+	if failure := response.GetError(); failure != nil {
+		lost := fromDetail(failure)
+		if lost.Code == ErrStoreUnavailable {
+			r.later(held, lost.RetryAfter)
+			return false
+		}
+		event.Err = lost
+		r.forget(event.SessionID)
+		return true
+	}
+	held.refused = 0
+	event.Session = sessionOf(response.GetSession())
+	interval := r.transport.pacing.replyTimeout
+	if event.Session != nil && event.Session.SessionTimeout > 0 {
+		interval = time.Duration(r.spread * float64(event.Session.SessionTimeout) / 3)
+	}
+	r.again(held, interval, interval/10)
+	// Without a session it is an outcome that only a newer gateway knows.
+	return event.Session != nil
+}
+
+// later asks again about a session that is not lost but could not be renewed, and not before the gateway wants it.
+func (r *renewer) later(held *renewal, after time.Duration) {
+	if pacing := r.transport.pacing; after <= 0 {
+		after = pacing.reconnect.delay(held.refused, pacing.random())
+	}
+	held.refused++
+	held.asked = time.Now()
+	r.again(held, after, 0)
+}
+
+// again sets when to ask next, counted from when it was asked: what goes along together stays together.
+func (r *renewer) again(held *renewal, wait, near time.Duration) {
+	if held.asked.IsZero() {
+		// The gateway told it unasked.
+		held.asked = time.Now()
+	}
+	held.due = held.asked.Add(wait)
+	held.early, held.asked = held.due.Add(-near), time.Time{}
+	if held.due.Before(r.alarm) {
+		r.wake()
 	}
 }
 

@@ -12,7 +12,7 @@ func resend[Answer any](ctx context.Context, t *transport, send func() (Answer, 
 	for attempt := 0; ; attempt++ {
 		answer, err := send()
 		var failure *Error
-		if err == nil || !errors.As(err, &failure) || !tookNothing(failure) || failure.RunState != NotStarted {
+		if err == nil || !errors.As(err, &failure) || !tookNothing(failure) || failure.RunState != RunStateNotStarted {
 			return answer, err
 		}
 		wait := max(failure.RetryAfter, t.pacing.resend.delay(attempt, t.pacing.random()))
@@ -23,7 +23,7 @@ func resend[Answer any](ctx context.Context, t *transport, send func() (Answer, 
 		waited := pause(inner, wait)
 		cancel()
 		if !waited {
-			return answer, ofContext(ctx, "the run was cancelled before it was sent again", NotStarted)
+			return answer, ofContext(ctx, "the run was cancelled before it was sent again", RunStateNotStarted)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestCancellingARunEndsTheWaitBeforeItIsSentAgain(t *testing.T) {
 		}}).client(t)
 		_, err := client.Run(ctx, RunRequest{App: "kv"})
 		var failure *Error
-		if !errors.As(err, &failure) || !errors.Is(err, context.Canceled) || failure.RunState != NotStarted {
+		if !errors.As(err, &failure) || !errors.Is(err, context.Canceled) || failure.RunState != RunStateNotStarted {
 			t.Error(err)
 		}
 	})
@@ -116,7 +116,7 @@ func TestARunWhoseConnectionBrokeIsNeverSentAgain(t *testing.T) {
 		client := gateway.client(t)
 		_, err := client.Run(t.Context(), RunRequest{App: "kv"})
 		var failure *Error
-		if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != Unknown || sent != 1 {
+		if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != RunStateUnknown || sent != 1 {
 			t.Errorf("%#v, sent %d times", err, sent)
 		}
 	})
@@ -132,13 +132,15 @@ func TestARunThatWasNeverSentIsNotStarted(t *testing.T) {
 		for range 2 { // The second one finds a connection that has failed.
 			_, err := client.Run(t.Context(), RunRequest{App: "kv"})
 			var failure *Error
-			if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != NotStarted {
+			if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != RunStateNotStarted {
 				t.Errorf("%#v", err)
 			}
 			_, err = client.RunStream(t.Context(), RunRequest{App: "kv"}).Next()
-			if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != NotStarted {
+			if !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != RunStateNotStarted {
 				t.Errorf("%#v", err)
 			}
+			// gRPC tells the failure to its callers first, and a moment later to those who ask for its state.
+			synctest.Wait()
 		}
 		gateway.start()
 		if _, err := client.Run(t.Context(), RunRequest{App: "kv"}); err != nil {
@@ -156,13 +158,13 @@ func TestADeadlineTellsWhetherTheRunWasSent(t *testing.T) {
 		client := gateway.client(t, WithTimeout(time.Second))
 		_, err := client.Run(t.Context(), RunRequest{App: "kv"})
 		var failure *Error
-		if !errors.As(err, &failure) || !errors.Is(err, context.DeadlineExceeded) || failure.RunState != Unknown {
+		if !errors.As(err, &failure) || !errors.Is(err, context.DeadlineExceeded) || failure.RunState != RunStateUnknown {
 			t.Errorf("%#v", err)
 		}
 		over, cancel := context.WithTimeout(t.Context(), 0)
 		defer cancel()
 		_, err = client.Run(over, RunRequest{App: "kv"})
-		if !errors.As(err, &failure) || !errors.Is(err, ErrDeadlineExceeded) || failure.RunState != NotStarted {
+		if !errors.As(err, &failure) || !errors.Is(err, ErrDeadlineExceeded) || failure.RunState != RunStateNotStarted {
 			t.Errorf("%#v", err)
 		}
 	})

@@ -1,7 +1,6 @@
 package sessiongateway_test
 
 import (
-	"errors"
 	"os"
 	"testing"
 
@@ -44,7 +43,7 @@ func TestAClientOutlivesItsGatewayAndSoDoItsSessions(t *testing.T) {
 	}
 	for range 3 {
 		_, err = session.Call(ctx, "get_value", map[string]string{"key": "k"})
-		if failure := failureOf(t, err, sg.ErrUnavailable); failure.RunState != sg.NotStarted {
+		if failure := failureOf(t, err, sg.ErrUnavailable); failure.RunState != sg.RunStateNotStarted {
 			t.Errorf("%+v", failure)
 		}
 	}
@@ -69,7 +68,7 @@ func TestAClientOutlivesItsGatewayAndSoDoItsSessions(t *testing.T) {
 	if event, err := watch.Next(ctx); err != nil || event.Kind != sg.EventEnded || event.Session.ID != session.ID() {
 		t.Error(event, err)
 	}
-	if errors.Is(session.LostReason(), sg.ErrUnavailable) {
-		t.Error("a gateway that is away for a moment is no loss")
+	if err := session.LostReason(); err != nil {
+		t.Error("a gateway that is away for a moment is no loss:", err)
 	}
 }

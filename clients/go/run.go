@@ -10,8 +10,8 @@ import (
 	pb "github.com/sessiongateway/sessiongateway/clients/go/sessiongatewayv1"
 )
 
-// New is the session of a [RunRequest] that leases a fresh worker.
-const New = "new"
+// NewSession is the session of a [RunRequest] that leases a fresh worker.
+const NewSession = "new"
 
 // RunRequest asks for one call. Only App is required.
 type RunRequest struct {
@@ -22,11 +22,11 @@ type RunRequest struct {
 	// Input is a JSON object: JSON text as json.RawMessage or []byte, which is sent as it is, or anything that
 	// encoding/json makes an object of. Nil, also a nil map or pointer, is the empty object.
 	Input any
-	// Session is empty for a plain call on a shared worker, [New], or the id of a session.
+	// Session is empty for a plain call on a shared worker, [NewSession], or the id of a session.
 	Session string
-	// SessionTimeout is how long the new session may be idle: whole seconds, 1 to 3600. Nil: a minute. Only with New.
+	// SessionTimeout is how long the new session may be idle: whole seconds, 1 to 3600. Nil: a minute. Only with NewSession.
 	SessionTimeout *time.Duration
-	// WorkerID, with New, names the worker to lease; with an id, the worker that the session must still be on.
+	// WorkerID, with NewSession, names the worker to lease; with an id, the worker that the session must still be on.
 	WorkerID string
 	// RequestID is an idempotency key: a repeat with the same content gets the first call's answer.
 	RequestID string

@@ -59,7 +59,7 @@ func WithExpectedCallCount(count int64) CallOption {
 }
 
 // Session returns a handle of a new session of an app, "name" or "name@version". Nothing is sent before the first call.
-// Whoever makes it ends it: defer session.End(ctx).
+// Whoever makes it ends it: defer session.Close().
 func (c *Client) Session(app string, options ...SessionOption) *Session {
 	s := &Session{client: c, app: app, turn: make(chan struct{}, 1), lost: make(chan struct{})}
 	s.sink = &sink{s.hear}
@@ -151,6 +151,12 @@ func (s *Session) End(ctx context.Context) (*SessionInfo, error) {
 	return s.end(ctx)
 }
 
+// Close ends the session as [Session.End] does, for defer; it takes a few seconds at most. It may be called twice.
+func (s *Session) Close() error {
+	_, err := s.End(context.Background())
+	return err
+}
+
 func (s *Session) end(ctx context.Context) (*SessionInfo, error) {
 	s.mu.Lock()
 	id, info, ended := s.id, s.info, s.ended
@@ -182,7 +188,7 @@ func (s *Session) end(ctx context.Context) (*SessionInfo, error) {
 }
 
 func (s *Session) message(function string, input any, options []CallOption) (*pb.RunRequest, error) {
-	request := RunRequest{App: s.app, Function: function, Input: input, Session: New, SessionTimeout: s.timeout}
+	request := RunRequest{App: s.app, Function: function, Input: input, Session: NewSession, SessionTimeout: s.timeout}
 	for _, option := range options {
 		option(&request)
 	}
@@ -201,7 +207,7 @@ func (s *Session) enter(ctx context.Context, request *pb.RunRequest, stream *Run
 		select {
 		case s.turn <- struct{}{}:
 		case <-ctx.Done():
-			return nil, ofContext(ctx, "the session was not open in the time given", NotStarted)
+			return nil, ofContext(ctx, "the session was not open in the time given", RunStateNotStarted)
 		}
 	}
 	s.mu.Lock()
@@ -246,7 +252,7 @@ func (s *Session) refusal() error {
 	var lost *Error
 	if errors.As(s.reason, &lost) {
 		refused := *lost
-		refused.RunState = NotStarted
+		refused.RunState = RunStateNotStarted
 		return &refused
 	}
 	return nil
@@ -259,13 +265,13 @@ func (s *Session) take(ctx context.Context, result *RunResult) {
 	if isNew {
 		s.id = result.SessionID
 	}
-	if result.Session != nil {
+	if result.Session != nil && !s.ended {
 		s.info = result.Session
 	}
 	closed := s.closed
-	if isNew && s.keepalive && !closed && s.info != nil {
+	if isNew && s.keepalive && !closed && s.id != "" {
 		// With the lock held, so that an end comes either before this or behind it.
-		s.client.renewer.add(s.id, s.sink, s.info.SessionTimeout)
+		s.client.renewer.add(s.id, s.sink)
 	}
 	s.mu.Unlock()
 	if isNew && closed {
@@ -278,9 +284,12 @@ func (s *Session) take(ctx context.Context, result *RunResult) {
 func (s *Session) hear(event KeepaliveEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if event.Err == nil {
+	switch {
+	case s.closed:
+		// It was on its way while the handle was closed, and what the end has told is newer.
+	case event.Err == nil:
 		s.info = event.Session
-	} else if s.reason == nil {
+	case s.reason == nil:
 		s.reason = event.Err
 		close(s.lost)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -83,7 +84,7 @@ func TestTheFirstCallOpensTheSessionAndOthersWaitForIt(t *testing.T) {
 		if said := gateway.said(); said != "[kv new 300 kv@7 sess_a 0 kv@7 sess_a 0]" {
 			t.Error(said)
 		}
-		if info, err := session.End(t.Context()); err != nil || info.Status != Ended || session.ID() != "sess_a" {
+		if info, err := session.End(t.Context()); err != nil || info.Status != StatusEnded || session.ID() != "sess_a" {
 			t.Error(info, err)
 		}
 	})
@@ -115,7 +116,7 @@ func TestWaitingForTheOpeningEndsWithTheContext(t *testing.T) {
 		defer cancel()
 		_, err := session.Call(short, "", nil)
 		var failure *Error
-		if !errors.As(err, &failure) || failure.Code != ErrDeadlineExceeded || failure.RunState != NotStarted {
+		if !errors.As(err, &failure) || failure.Code != ErrDeadlineExceeded || failure.RunState != RunStateNotStarted {
 			t.Errorf("%#v", err)
 		}
 	})
@@ -131,7 +132,7 @@ func TestAnEndedHandleMakesNoCallsAndEndsOnce(t *testing.T) {
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 2 {
-			if info, err := session.End(over); err != nil || info.Status != Ended {
+			if info, err := session.End(over); err != nil || info.Status != StatusEnded {
 				t.Error("a context that is over kept it from ending:", info, err)
 			}
 		}
@@ -229,7 +230,7 @@ func TestKeepaliveRenewsTheSessionOfAHandleAndTellsOfItsLoss(t *testing.T) {
 		calls := gateway.said()
 		_, err := session.Call(t.Context(), "", nil)
 		var failure *Error
-		if !errors.As(err, &failure) || failure.Code != ErrSessionExpired || failure.RunState != NotStarted || gateway.said() != calls {
+		if !errors.As(err, &failure) || failure.Code != ErrSessionExpired || failure.RunState != RunStateNotStarted || gateway.said() != calls {
 			t.Errorf("%#v", err)
 		}
 	})
@@ -252,6 +253,45 @@ func TestEndingAHandleStopsItsRenewals(t *testing.T) {
 		time.Sleep(time.Hour)
 		if _, after := r.seen("sess_a"); after != before || before < 3 {
 			t.Error(before, after)
+		}
+	})
+}
+
+func TestWhatArrivesAfterTheEndDoesNotBringASessionBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newSingle(t)
+		session := gateway.client(t).Session("kv")
+		result, err := session.Call(t.Context(), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := session.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		session.hear(KeepaliveEvent{SessionID: session.ID(), Session: &SessionInfo{Status: StatusActive}})
+		session.hear(KeepaliveEvent{SessionID: session.ID(), Err: &Error{Code: ErrSessionEnded}})
+		session.take(t.Context(), result)
+		if session.Info().Status != StatusEnded || session.LostReason() != nil {
+			t.Error(session.Info(), session.LostReason())
+		}
+	})
+}
+
+func TestAHandleIsClosedWithoutAContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newSingle(t)
+		session := gateway.client(t).Session("kv")
+		if _, err := session.Call(t.Context(), "", nil); err != nil {
+			t.Fatal(err)
+		}
+		gateway.end = func(ctx context.Context, _ *pb.EndSessionRequest) (*pb.EndSessionResponse, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		begun := time.Now()
+		var closer io.Closer = session
+		if err := closer.Close(); !errors.Is(err, ErrDeadlineExceeded) || time.Since(begun) != 10*time.Second {
+			t.Error(err, time.Since(begun))
 		}
 	})
 }

@@ -22,7 +22,7 @@ func (s *Sessions) Get(ctx context.Context, id string) (*SessionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sessionOf(response.GetSession()), nil
+	return sessionIn(response)
 }
 
 // Keepalive lets a session's timeout begin anew, and returns the session.
@@ -36,7 +36,7 @@ func (s *Sessions) Keepalive(ctx context.Context, id string) (*SessionInfo, erro
 	if err != nil {
 		return nil, err
 	}
-	return sessionOf(response.GetSession()), nil
+	return sessionIn(response)
 }
 
 // End ends a session, releases its worker at once, and returns the session. A running call is cancelled. One that is
@@ -51,12 +51,20 @@ func (s *Sessions) End(ctx context.Context, id string) (*SessionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sessionIn(response)
+}
+
+// sessionIn returns the session of an answer that is about one.
+func sessionIn(response interface{ GetSession() *pb.Session }) (*SessionInfo, error) {
+	if response.GetSession() == nil {
+		return nil, incomplete("session")
+	}
 	return sessionOf(response.GetSession()), nil
 }
 
 // ListSessionsOptions says which sessions to list. The zero value means all.
 type ListSessionsOptions struct {
-	// Status takes only sessions that are Active, Ended or Expired.
+	// Status takes only sessions that are StatusActive, StatusEnded or StatusExpired.
 	Status Status
 	// App takes only sessions of this app, "name" or "name@version".
 	App string

@@ -39,8 +39,6 @@ type opened struct {
 	request *pb.RunRequest
 	// take hears of the result before the reader does.
 	take func(context.Context, *RunResult)
-	// part hears of each partial output, before the reader does.
-	part func()
 	// release is called once, at the end of the stream.
 	release func()
 }
@@ -136,9 +134,6 @@ func (s *RunStream) read(part *pb.RunStreamResponse) (json.RawMessage, error) {
 	for {
 		switch part.GetPart().(type) {
 		case *pb.RunStreamResponse_Partial, *pb.RunStreamResponse_PartialJson:
-			if s.opened.part != nil {
-				s.opened.part()
-			}
 			return partialOf(part)
 		case *pb.RunStreamResponse_Result:
 			return nil, s.finish(part.GetResult())
@@ -213,7 +208,7 @@ func (s *RunStream) receive() (*pb.RunStreamResponse, error) {
 	case err == nil:
 		return part, nil
 	case errors.Is(err, io.EOF):
-		return nil, &Error{Code: ErrInvalidResponse, Message: "the stream ended without a result", RunState: Unknown}
+		return nil, &Error{Code: ErrInvalidResponse, Message: "the stream ended without a result", RunState: RunStateUnknown}
 	default:
 		return nil, s.failure(err)
 	}
@@ -229,7 +224,7 @@ func (s *RunStream) failure(err error) error {
 }
 
 func (s *RunStream) cancelled() *Error {
-	state := NotStarted
+	state := RunStateNotStarted
 	if s.sent != nil {
 		state = s.sent.state()
 	}

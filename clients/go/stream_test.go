@@ -56,7 +56,7 @@ func TestAStreamWithoutAResultHasFailed(t *testing.T) {
 		client := (&fakeGateway{runStream: func(_ *pb.RunRequest, to parts) error { return to.Send(partial(0)) }}).client(t)
 		_, err := client.RunStream(t.Context(), RunRequest{App: "kv"}).Result()
 		var failure *Error
-		if !errors.As(err, &failure) || failure.Code != ErrInvalidResponse || failure.RunState != Unknown {
+		if !errors.As(err, &failure) || failure.Code != ErrInvalidResponse || failure.RunState != RunStateUnknown {
 			t.Errorf("%#v", err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestAStreamThatIsCutIsAnErrorAndStaysOne(t *testing.T) {
 		gateway.stop()
 		for range 2 {
 			var failure *Error
-			if _, err := stream.Next(); !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != Unknown {
+			if _, err := stream.Next(); !errors.As(err, &failure) || failure.Code != ErrUnavailable || failure.RunState != RunStateUnknown {
 				t.Errorf("%#v", err)
 			}
 		}
@@ -157,7 +157,7 @@ func TestAStreamThatIsClosedUnreadWasNotStarted(t *testing.T) {
 		stream := client.RunStream(t.Context(), RunRequest{App: "kv"})
 		stream.Close()
 		var failure *Error
-		if _, err := stream.Next(); !errors.As(err, &failure) || failure.Code != ErrCancelled || failure.RunState != NotStarted {
+		if _, err := stream.Next(); !errors.As(err, &failure) || failure.Code != ErrCancelled || failure.RunState != RunStateNotStarted {
 			t.Errorf("%#v", err)
 		}
 		if _, err := client.RunStream(t.Context(), RunRequest{}).Next(); !errors.Is(err, ErrUsage) {

@@ -68,15 +68,15 @@ func TestTLSIsCheckedOnBothSidesAndTheKeyGoesWithEachRequest(t *testing.T) {
 	defer server.Stop()
 
 	for name, each := range map[string]struct {
-		config *tls.Config
-		works  bool
+		security Option
+		works    bool
 	}{
-		"both certified":   {&tls.Config{RootCAs: trusted, Certificates: []tls.Certificate{pair}}, true},
-		"no client's":      {&tls.Config{RootCAs: trusted}, false},
-		"server untrusted": {&tls.Config{Certificates: []tls.Certificate{pair}}, false},
-		"plain text":       {nil, false},
+		"both certified":   {WithTLS(&tls.Config{RootCAs: trusted, Certificates: []tls.Certificate{pair}}), true},
+		"no client's":      {WithTLS(&tls.Config{RootCAs: trusted}), false},
+		"server untrusted": {WithTLS(&tls.Config{Certificates: []tls.Certificate{pair}}), false},
+		"plain text":       {func(*settings) {}, false},
 	} {
-		client, err := NewClient(WithAddress(listener.Addr().String()), WithAPIKey("secret"), WithTLS(each.config))
+		client, err := NewClient(WithAddress(listener.Addr().String()), WithAPIKey("secret"), each.security)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,5 +88,30 @@ func TestTLSIsCheckedOnBothSidesAndTheKeyGoesWithEachRequest(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		client.Close()
+	}
+}
+
+func TestTLSWithoutAConfigurationIsNotPlainText(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	called := false
+	server := grpc.NewServer()
+	pb.RegisterSessionServiceServer(server, &fakeGateway{run: func(context.Context, *pb.RunRequest) (*pb.RunResponse, error) {
+		called = true
+		return &pb.RunResponse{}, nil
+	}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener)
+	defer server.Stop()
+	client, err := NewClient(WithAddress(listener.Addr().String()), WithAPIKey("secret"), WithTLS(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Run(ctx, RunRequest{App: "kv"}); !errors.Is(err, ErrUnavailable) || called {
+		t.Error("the key went out in plain text:", err)
 	}
 }

@@ -3,7 +3,9 @@ package sessiongateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,6 +22,7 @@ type transport struct {
 	sessions pb.SessionServiceClient
 	apps     pb.AppServiceClient
 	pacing   *pacing
+	waking   waking
 
 	// closed is over once the client is closed; what is in flight ends with it.
 	closed context.Context
@@ -51,17 +54,38 @@ func (t *transport) within(ctx context.Context) (context.Context, context.Cancel
 	}
 }
 
-// prepare has a connection that could not be made tried again now, instead of after its backoff. It returns the status
+// prepare has a connection that could not be made tried again soon, instead of after its backoff. It returns the status
 // of a context that is over, so that nothing is sent then, whatever gRPC does.
 func (t *transport) prepare(ctx context.Context) error {
 	for range t.pacing.wakeAttempts {
 		if ctx.Err() != nil || t.conn.GetState() != connectivity.TransientFailure {
 			break
 		}
-		t.conn.ResetConnectBackoff()
+		if t.waking.turn(t.pacing) {
+			t.conn.ResetConnectBackoff()
+		}
 		t.awaitChange(ctx)
 	}
 	return status.FromContextError(ctx.Err()).Err()
+}
+
+// waking spaces out what many requests would have done at once: while the gateway is away, each asks for an attempt to
+// connect, and all of them wait for the same one.
+type waking struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+// turn tells whether it is time for another attempt, and takes it.
+func (w *waking) turn(pacing *pacing) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if now.Before(w.next) {
+		return false
+	}
+	w.next = now.Add(pacing.wakeGap.delay(0, pacing.random()))
+	return true
 }
 
 // awaitChange waits a moment for a connection that has failed to become something else.
@@ -95,7 +119,7 @@ func (t *transport) run(ctx context.Context, request *pb.RunRequest) (*RunResult
 	inner, cancel := t.within(ctx)
 	defer cancel()
 	if err := t.prepare(inner); err != nil {
-		return nil, t.failure(ctx, err, NotStarted)
+		return nil, t.failure(ctx, err, RunStateNotStarted)
 	}
 	inner, sending := withSending(inner)
 	response, err := t.sessions.Run(inner, request)
@@ -114,10 +138,14 @@ func (t *transport) failure(ctx context.Context, err error, bare RunState) *Erro
 	}
 	switch cut := st.Code() == codes.Canceled || st.Code() == codes.Unavailable; {
 	case cut && t.closed.Err() != nil:
-		return &Error{Code: ErrCancelled, Message: "the client was closed", RunState: bare}
+		return clientClosed(bare)
 	case st.Code() == codes.Canceled && ctx.Err() == nil:
 		// Nobody here cancelled it: a server that is stopped answers so what it had not yet looked at.
 		return &Error{Code: ErrUnavailable, Message: "the server went away without an answer", RunState: bare}
+	}
+	if e.Code == ErrCancelled || e.Code == ErrDeadlineExceeded {
+		// Nil if it was found elsewhere, as a deadline is that the server finds first.
+		e.cause = context.Cause(ctx)
 	}
 	return e
 }
@@ -144,9 +172,9 @@ func withSending(ctx context.Context) (context.Context, *sending) {
 // state returns the run state of a run that failed without a word from the gateway.
 func (s *sending) state() RunState {
 	if s.begun.Load() {
-		return Unknown
+		return RunStateUnknown
 	}
-	return NotStarted
+	return RunStateNotStarted
 }
 
 // sendingWatcher notes when a request gets a connection and its headers are sent: until then it was surely not

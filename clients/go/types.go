@@ -17,9 +17,9 @@ type Status string
 
 // Only an active session ever changes, to one of the other two.
 const (
-	Active  Status = "active"
-	Ended   Status = "ended"
-	Expired Status = "expired"
+	StatusActive  Status = "active"
+	StatusEnded   Status = "ended"
+	StatusExpired Status = "expired"
 )
 
 // SessionInfo is a session as it was when the gateway answered. Times are in UTC, by the gateway's clock, and zero where
@@ -111,7 +111,7 @@ func resultOf(response *pb.RunResponse) (*RunResult, error) {
 			Message:   "the output cannot be read: " + err.Error(),
 			SessionID: response.GetSessionId(),
 			CallID:    response.GetCallId(),
-			RunState:  Completed,
+			RunState:  RunStateCompleted,
 		}
 	}
 	return &RunResult{
@@ -126,7 +126,7 @@ func partialOf(response *pb.RunStreamResponse) (json.RawMessage, error) {
 	partial, err := objectOf(response.GetPartialJson(), response.GetPartial())
 	if err != nil {
 		message := "a partial output cannot be read: " + err.Error()
-		return nil, &Error{Code: ErrInvalidResponse, Message: message, RunState: Unknown}
+		return nil, &Error{Code: ErrInvalidResponse, Message: message, RunState: RunStateUnknown}
 	}
 	return partial, nil
 }

@@ -127,7 +127,7 @@ func TestAnOutputInTheOtherFormIsReadToo(t *testing.T) {
 func TestAnOutputThatIsNotJSONIsAnError(t *testing.T) {
 	_, err := resultOf(&pb.RunResponse{CallId: "c", Result: &pb.RunResponse_OutputJson{OutputJson: []byte(`{"n"`)}})
 	var failure *Error
-	if !errors.As(err, &failure) || failure.Code != ErrInvalidResponse || failure.RunState != Completed || failure.CallID != "c" {
+	if !errors.As(err, &failure) || failure.Code != ErrInvalidResponse || failure.RunState != RunStateCompleted || failure.CallID != "c" {
 		t.Errorf("%#v", err)
 	}
 }
@@ -142,7 +142,7 @@ func TestASessionIsDecodedWhole(t *testing.T) {
 		WorkerExit: &pb.WorkerExit{How: &pb.WorkerExit_ExitCode{ExitCode: 3}},
 	})
 	want := &SessionInfo{
-		ID: "sess_a", App: "kv", Version: "1", Status: Ended, EndReason: EndedByCaller, WorkerID: "w",
+		ID: "sess_a", App: "kv", Version: "1", Status: StatusEnded, EndReason: EndedByCaller, WorkerID: "w",
 		SessionTimeout: time.Minute, CreatedAt: now, ExpiresAt: now, ExpiresIn: time.Second, EndedAt: now,
 		CallCount: 1 << 60, WorkerExit: &WorkerExit{ExitCode: Ptr(3)},
 	}

@@ -73,7 +73,7 @@ type numbered struct {
 // The context is for the opening only; whoever watches closes the watch.
 //
 // It returns ErrInvalidRequest for a token that is too old or not of this gateway, ErrUnavailable if the gateway cannot
-// be reached.
+// be reached, and ErrCancelled if the client is closed.
 func (s *Sessions) Watch(ctx context.Context, what WatchOptions) (*Watch, error) {
 	w := &Watch{
 		transport: s.client.transport,
@@ -180,6 +180,9 @@ func (w *Watch) run(ctx context.Context) {
 		})
 		if ctx.Err() != nil {
 			w.err = io.EOF
+			if !stands {
+				w.err = clientClosed("")
+			}
 			return
 		}
 		failure, isFinal := streamFailure(err)

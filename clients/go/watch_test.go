@@ -261,3 +261,15 @@ func TestAWatchThatIsRefusedLaterEndsWithThat(t *testing.T) {
 		}
 	})
 }
+
+func TestAClosedClientWatchesNothingAndSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := (&fakeGateway{watch: new(history).serve}).client(t)
+		client.Close()
+		watch, err := client.Sessions.Watch(t.Context(), WatchOptions{})
+		var failure *Error
+		if watch != nil || !errors.As(err, &failure) || failure.Code != ErrCancelled {
+			t.Errorf("%v, %#v", watch, err)
+		}
+	})
+}

@@ -33,7 +33,7 @@ func main() {
 // remember keeps a value in the memory of one worker from one call to the next.
 func remember(ctx context.Context, client *sessiongateway.Client) error {
 	session := client.Session("kv", sessiongateway.WithSessionTimeout(5*time.Minute), sessiongateway.WithKeepalive())
-	defer session.End(ctx)
+	defer session.Close()
 	if _, err := session.Call(ctx, "set_value", map[string]any{"key": "a", "value": int64(9007199254740993)}); err != nil {
 		return err
 	}
