@@ -2,7 +2,6 @@
 
 import enum
 import secrets
-from base64 import b32encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,9 @@ MIN_SESSION_TIMEOUT = 1
 MAX_SESSION_TIMEOUT = 3600
 
 SESSION_ID_PREFIX = "sess_"
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+"""For each byte one of 32 letters, so that random bytes make random letters of 5 bits."""
 
 _ID_LENGTH = 26
 """26 letters of 5 bits are 130 random bits; the contract asks for 128."""
@@ -102,8 +104,7 @@ class Session:
 
 
 def _random_id(prefix: str, length: int) -> str:
-    # Five bits a letter; what the last byte has too many is cut off.
-    return prefix + b32encode(secrets.token_bytes(5 * length // 8 + 1))[:length].decode().lower()
+    return prefix + secrets.token_bytes(length).translate(_LETTERS).decode()
 
 
 def new_session_id() -> str:

@@ -46,32 +46,21 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
     problems = Problems()
     app = _app(request.app, problems)
     payload, as_struct = _payload(request, max_input_bytes, problems)
-    if request.session not in ("", NEW):
-        _session_id("session", request.session, problems, instead=f'must be "{NEW}", a session id, or left out')
+    session, worker_id = request.session, request.worker_id
+    if session not in ("", NEW):
+        _session_id("session", session, problems, instead=f'must be "{NEW}", a session id, or left out')
     timeout = _session_timeout(request, problems)
-    if request.worker_id and not request.session:
+    if worker_id and not session:
         problems.add("worker_id", "goes only with a session")
-    if request.HasField("expected_call_count"):
-        if request.session in ("", NEW):
-            problems.add("expected_call_count", "goes only with a session id")
-        if request.expected_call_count < 0:
-            problems.add("expected_call_count", "must not be negative")
-    for field in ("function", "worker_id", "request_id"):
-        _length(field, getattr(request, field), problems)
-    request_id = request.request_id
+    function, request_id = request.function, request.request_id
+    for field, value in (("function", function), ("worker_id", worker_id), ("request_id", request_id)):
+        _length(field, value, problems)
     if request_id and not all("!" <= letter <= "~" for letter in request_id):
         problems.add("request_id", "must be visible ASCII characters")
+    expected = _expected_call_count(request, problems)
     problems.check()
     return RunRequest(
-        app=app or AppQuery(""),
-        function=request.function,
-        payload=payload,
-        as_struct=as_struct,
-        session=request.session,
-        session_timeout=timeout,
-        worker_id=request.worker_id,
-        request_id=request_id,
-        expected_call_count=request.expected_call_count if request.HasField("expected_call_count") else None,
+        app or AppQuery(""), function, payload, as_struct, session, timeout, worker_id, request_id, expected
     )
 
 
@@ -155,6 +144,16 @@ def _payload(request: pb.RunRequest, limit: int, problems: Problems) -> tuple[by
     if len(payload) > limit:
         problems.add(field, f"is {len(payload)} bytes; this gateway takes at most {limit}")
     return payload, as_struct
+
+
+def _expected_call_count(request: pb.RunRequest, problems: Problems) -> int | None:
+    if not request.HasField("expected_call_count"):
+        return None
+    if request.session in ("", NEW):
+        problems.add("expected_call_count", "goes only with a session id")
+    if request.expected_call_count < 0:
+        problems.add("expected_call_count", "must not be negative")
+    return request.expected_call_count
 
 
 def _session_timeout(request: pb.RunRequest, problems: Problems) -> int | None:

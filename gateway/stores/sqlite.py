@@ -285,11 +285,11 @@ def _values(session: Session) -> tuple[object, ...]:
 
 _STATUSES = {status.value: status for status in SessionStatus}
 _REASONS = {reason.value: reason for reason in EndReason}
+_LOST = EndReason.WORKER_LOST.value
 
 
 def _session(row: Any) -> Session:
     code, signal = row[12], row[13]
-    lost = row[11] == EndReason.WORKER_LOST.value
     return Session(
         id=row[0],
         owner=row[1],
@@ -302,7 +302,7 @@ def _session(row: Any) -> Session:
         deadline=row[9],
         status=_STATUSES[row[10]],
         end_reason=_REASONS[row[11]] if row[11] else None,
-        worker_exit=WorkerExit(code, signal) if lost else None,
+        worker_exit=WorkerExit(code, signal) if row[11] == _LOST else None,
         last_call_at=row[14],
         ended_at=row[15],
         call_count=row[16],
