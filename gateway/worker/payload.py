@@ -17,8 +17,9 @@ from gateway.worker.failures import refused
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
-_MAYBE_NOT_JSON = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
-"""What pydantic's parser would take although it is no JSON, or a number beyond those that a float can hold."""
+_SHAPE = bytes(48 if chr(c) in "0123456789" else 101 if chr(c) in "eE" else 32 for c in range(256))
+"""Makes every digit a 0, both letters of an exponent an e, and the rest spaces."""
+_LARGE_EXPONENT, _MANY_DIGITS = b"e000", b"0" * 309
 
 _LARGEST_WHOLE = 2.0**53
 """Up to here every whole number is a double."""
@@ -45,7 +46,7 @@ def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAd
         raise _malformed("must be a JSON object")
     if adapter is None:
         return _parse(payload)
-    if _MAYBE_NOT_JSON.search(payload):
+    if b"NaN" in payload or b"Infinity" in payload or _may_overflow(payload):
         _parse(payload)
     try:
         return adapter.validate_json(payload)
@@ -93,12 +94,21 @@ def _plain(value: Any) -> Any:
 
 def _parse(payload: bytes) -> Any:
     try:
-        parse_float = _finite if _MAYBE_NOT_JSON.search(payload) else None
+        parse_float = _finite if _may_overflow(payload) else None
         return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant, parse_float=parse_float)
     except RecursionError:
         raise _malformed("is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, integers of absurd length
         raise _malformed(f"is not valid JSON: {error}") from None
+
+
+def _may_overflow(payload: bytes) -> bool:
+    """Whether there may be a number beyond those that a float can hold, which parsers take for an infinity.
+
+    Without a regular expression, which takes 20 to 40 ms for a megabyte; this takes one.
+    """
+    shape = payload.translate(_SHAPE, b"+")
+    return _LARGE_EXPONENT in shape or _MANY_DIGITS in shape
 
 
 def _refuse_constant(name: str) -> None:
