@@ -12,7 +12,7 @@ Gem::Specification.new do |spec|
   spec.license = "Apache-2.0"
   spec.metadata = { "rubygems_mfa_required" => "true" }
   spec.required_ruby_version = ">= 3.1"
-  spec.files = Dir.chdir(__dir__) { Dir["lib/**/*.rb", "README.md"] }
+  spec.files = Dir.chdir(__dir__) { Dir["lib/**/*.rb", "examples/*.rb", "README.md", "LICENSE"] }
   # The lower bounds are the versions that it is tested with, those of Debian 12. The stubs use a way to describe
   # messages that google-protobuf 4 has no longer.
   spec.add_runtime_dependency "googleapis-common-protos-types", "~> 1.4"

@@ -11,13 +11,13 @@ SessionGateway::Client.open(timeout: 60) do |client| # SGW_ADDRESS and SGW_API_K
 
   # One worker for as long as the block: what the first call stores, the second one finds.
   client.session("kv", session_timeout: 300, keepalive: true) do |session|
-    session.call("set_value", { key: "answer", value: 2**64 })
-    puts "kv: #{session.call("get_value", { key: "answer" }).output["value"]}"
+    session.call("set_value", input: { key: "answer", value: 2**64 })
+    puts "kv: #{session.call("get_value", input: { key: "answer" }).output["value"]}"
   end
 
   client.session("interpreter") do |session|
-    session.call({ code: "total = sum(range(10))" })
-    puts "interpreter: #{session.call({ code: "total + 1" }).output["result"]}"
+    session.call(input: { code: "total = sum(range(10))" })
+    puts "interpreter: #{session.call(input: { code: "total + 1" }).output["result"]}"
     puts "sessions: #{client.sessions.list(status: :active).map { |info| "#{info.app} #{info.call_count}" }.join(", ")}"
   end
 
@@ -30,8 +30,7 @@ SessionGateway::Client.open(timeout: 60) do |client| # SGW_ADDRESS and SGW_API_K
   begin
     client.run("kv", function: "get_value", input: { key: 1 }, session: "new")
   rescue SessionGateway::InvalidInputError => e
-    puts "refused: #{e.field_violations.map do |each|
-                       "#{each.field}: #{each.description}"
-                     end.join("; ")} (#{e.run_state})"
+    violations = e.field_violations.map { |each| "#{each.field}: #{each.description}" }
+    puts "refused: #{violations.join("; ")} (#{e.run_state})"
   end
 end

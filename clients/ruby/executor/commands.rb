@@ -98,11 +98,10 @@ class Commands
   def prepare_list(command, pending)
     sessions = client(command).sessions
     filter = command.slice("status", "app", "page_size").transform_keys(&:to_sym)
-    lambda {
-      { sessions: sessions.list(**filter, cancellation: pending.cancellation).map do |each|
-                    Answers.session(each)
-                  end }
-    }
+    lambda do
+      infos = sessions.list(**filter, cancellation: pending.cancellation)
+      { sessions: infos.map { |info| Answers.session(info) } }
+    end
   end
 
   def prepare_get_app(command, pending)
@@ -114,9 +113,8 @@ class Commands
     apps = client(command).apps
     page_size = command["page_size"]
     lambda do
-      { apps: apps.list(page_size:, cancellation: pending.cancellation).map do |each|
-                each.to_h.slice(:name, :version)
-              end }
+      infos = apps.list(page_size:, cancellation: pending.cancellation)
+      { apps: infos.map { |info| info.to_h.slice(:name, :version) } }
     end
   end
 

@@ -24,7 +24,7 @@ module HandleCommands
     input = input(command)
     lambda do
       options = { timeout: command["timeout"], request_id: command["request_id"], cancellation: pending.cancellation }
-      Answers.result(session.call(command["function"], input, **options))
+      Answers.result(session.call(command["function"], input:, **options))
     end
   end
 

@@ -37,10 +37,12 @@ module StreamCommands
     end
   end
 
-  def prepare_watch_open(command, _pending)
+  def prepare_watch_open(command, pending)
     sessions = client(command).sessions
     options = command.slice("resume_token", "app", "timeout").transform_keys(&:to_sym)
-    opening = @watches[command["watch"]] = OpeningWatch.new { sessions.watch(**options) }
+    opening = @watches[command["watch"]] = OpeningWatch.new do
+      sessions.watch(**options, cancellation: pending.cancellation)
+    end
     lambda do
       opening.value
       {}
@@ -49,9 +51,8 @@ module StreamCommands
 
   def prepare_watch_next(command, pending)
     opening = named(@watches, command["watch"])
-    pending.cancel_step = -> { interrupt(pending) }
     lambda do
-      event = opening.value.next_event(timeout: command["timeout"])
+      event = opening.value.next_event(timeout: command["timeout"], cancellation: pending.cancellation)
       next { timeout: true } if event.nil?
 
       { event: event.event, session: Answers.session(event.session), resume_token: event.resume_token }

@@ -26,8 +26,10 @@ class TestConnection < ScriptedCase
   end
 
   def test_the_default_address_is_loopback
-    with_env("SGW_ADDRESS" => nil) do
-      assert_includes SessionGateway::Client.new.inspect, "127.0.0.1:50151"
+    [nil, ""].each do |address|
+      with_env("SGW_ADDRESS" => address) do
+        assert_includes SessionGateway::Client.new.inspect, "127.0.0.1:50151"
+      end
     end
   end
 

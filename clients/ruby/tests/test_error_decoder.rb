@@ -106,6 +106,18 @@ class TestErrorDecoder < TestCase
     assert_equal ["UNIMPLEMENTED", :unknown], [error.code, error.run_state]
   end
 
+  def test_what_a_proxy_says_is_the_base_class_but_for_what_is_the_transports
+    [CODES::INTERNAL, CODES::UNAUTHENTICATED, CODES::PERMISSION_DENIED].each do |code|
+      assert_instance_of SessionGateway::Error, decode(Statuses.bare(code, "words"))
+    end
+    assert_equal "INTERNAL", decode(Statuses.bare(CODES::INTERNAL, "words")).code
+    assert_instance_of SessionGateway::DeadlineExceededError, decode(Statuses.bare(CODES::DEADLINE_EXCEEDED, "words"))
+  end
+
+  def test_an_error_has_no_other_fields
+    assert_raises(ArgumentError) { SessionGateway::Error.new("words", sesion_id: "s") }
+  end
+
   def test_broken_details_do_not_hide_the_status
     error = decode(Statuses.bare(CODES::UNAVAILABLE, "words", "\xff\xff garbage".b), run: false)
 

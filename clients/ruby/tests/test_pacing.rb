@@ -68,6 +68,65 @@ class TestPacing < TestCase
     refute plan.overdue?(10.0)
   end
 
+  def test_a_session_without_a_timeout_is_asked_about_again_after_a_while
+    plan = schedule(reply_timeout: 10.0)
+    plan.add("s", nil)
+    plan.take_due(0.0)
+    plan.answered("s", 0)
+
+    assert_in_delta 10.0, plan.next_moment
+    assert_equal %w[s], plan.take_due(10.0)
+    plan.answered("s", nil)
+
+    assert_in_delta 20.0, plan.next_moment
+  end
+
+  def test_an_answer_needs_another_look_only_if_something_is_due_sooner
+    plan = schedule(reply_timeout: 10.0)
+    plan.add("long", 300)
+    plan.add("new", nil)
+    plan.take_due(0.0)
+
+    refute plan.answered("long", 300)
+    assert plan.answered("new", 3)
+    assert_in_delta 1.0, plan.next_moment
+  end
+
+  def test_the_oldest_question_counts_and_those_that_left_do_not
+    plan = schedule(reply_timeout: 10.0)
+    %w[a b].each_with_index do |id, moment|
+      plan.add(id, 300)
+      plan.take_due(moment.to_f)
+    end
+
+    assert plan.overdue?(10.0)
+    plan.delete("a")
+
+    refute plan.overdue?(10.0)
+    assert plan.overdue?(11.0)
+    plan.delete("b")
+
+    assert_predicate plan, :empty?
+    refute plan.overdue?(1_000.0)
+  end
+
+  def test_a_session_that_comes_later_is_asked_about_alone
+    plan = schedule
+    plan.add("a", 60)
+    plan.take_due(0.0)
+    plan.answered("a", 60)
+    plan.add("b", 60)
+
+    assert_equal(-Float::INFINITY, plan.next_moment)
+    assert_equal %w[b], plan.take_due(5.0)
+    plan.answered("b", 60)
+
+    assert_equal [20.0, %w[a]], [plan.next_moment, plan.take_due(20.0)]
+    plan.answered("a", 60)
+
+    assert_equal [25.0, %w[b]], [plan.next_moment, plan.take_due(25.0)]
+  end
+
   def test_a_new_stream_asks_about_all
     plan = schedule
     plan.add("s", 60)

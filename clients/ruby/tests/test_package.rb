@@ -26,6 +26,9 @@ class TestPackage < GatewayCase
 
       assert_includes output, File.join(dir, "gems", "sessiongateway-#{SessionGateway::VERSION}")
       assert_includes output, '"keys"'
+      installed = Dir[File.join(dir, "gems", "sessiongateway-*", "{LICENSE,README.md,examples/*}")]
+
+      assert_equal %w[LICENSE README.md session.rb], installed.map { |path| File.basename(path) }.sort
     end
   end
 

@@ -19,13 +19,13 @@ class TestRestart < TestCase
   def test_sessions_watches_and_renewals_outlive_the_gateway
     watch = @client.sessions.watch
     session = @client.session("kv", keepalive: true)
-    session.call("set_value", { key: "a", value: 1 })
+    session.call("set_value", input: { key: "a", value: 1 })
     %w[TERM KILL].each do |signal|
       before = session.info.expires_at
       @gateway.restart(signal)
       wait_until { session.info.expires_at > before }
 
-      assert_equal 1, session.call("get_value", { key: "a" }).output["value"]
+      assert_equal 1, session.call("get_value", input: { key: "a" }).output["value"]
     end
     assert_equal :ended, session.end.status
     assert_equal(%i[created ended], watch.first(2).map(&:event))
@@ -33,13 +33,19 @@ class TestRestart < TestCase
 
   def test_a_run_under_a_gateway_that_is_killed_may_have_been_applied
     session = @client.session("interpreter")
-    session.call({ code: "import time" })
-    run = concurrently { session.call({ code: "time.sleep(0.5); 42" }, request_id: "r") }
-    wait_until { @client.sessions.get(session.id).call_count == 2 }
-    @gateway.restart("KILL")
-    error = assert_raises(SessionGateway::UnavailableError) { run.value }
+    session.call(input: { code: "import os, time" })
+    Dir.mktmpdir do |dir|
+      gate = File.join(dir, "gate")
+      input = { code: "while not os.path.exists(#{gate.inspect}): time.sleep(0.01)\n42" }
+      run = concurrently { session.call(input:, request_id: "r") }
+      wait_until { @client.sessions.get(session.id).call_count == 2 }
+      @gateway.restart("KILL")
+      error = assert_raises(SessionGateway::UnavailableError) { run.value }
 
-    assert_equal :unknown, error.run_state
-    assert_equal "42", session.call({ code: "time.sleep(0.5); 42" }, request_id: "r").output["result"]
+      assert_equal :unknown, error.run_state
+      File.write(gate, "")
+
+      assert_equal "42", session.call(input:, request_id: "r").output["result"]
+    end
   end
 end

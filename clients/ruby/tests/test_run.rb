@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
+require "logger"
 require "socket"
+require "stringio"
 require "support/relay"
 require "support/scripted_case"
 
@@ -194,6 +196,33 @@ class TestRun < ScriptedCase
     assert_raises(ArgumentError) { @client.run("kv", input: { x: Float::NAN }) }
     assert_raises(ArgumentError) { @client.run("kv", sesion: "new") }
     assert_raises(TypeError) { @client.run("kv", timeout: "soon") }
+    assert_raises(ArgumentError) { @client.run("kv", timeout: Float::NAN) }
+    assert_raises(TypeError) { @client.sessions.list(page_size: "all") }
+    assert_raises(ArgumentError) { @client.apps.list(page_size: 2**40) }
     assert_equal 0, sent
+  end
+
+  def test_a_timeout_of_a_client_or_a_handle_is_looked_at_at_once
+    assert_raises(TypeError) { SessionGateway::Client.new(timeout: "soon") }
+    assert_raises(TypeError) { @client.session("kv", timeout: "soon") }
+  end
+
+  def test_an_iteration_that_the_reader_of_a_list_stops_is_its_own
+    @gateway.on(:list_sessions) { V1::ListSessionsResponse.new(sessions: [ScriptedGateway.session("s")]) }
+
+    assert_raises(StopIteration) { @client.sessions.list { raise StopIteration } }
+  end
+
+  def test_what_is_tried_again_is_told_to_the_logger
+    log = StringIO.new
+    client = SessionGateway::Client.new(
+      address: @gateway.address, api_key: "", logger: Logger.new(log), pacing: quick_pacing
+    )
+    in_turn(:run, failing(Statuses.draining), ->(*) { ScriptedGateway.run_response("{}") })
+    client.run("kv")
+
+    assert_match(/DEBUG.*sent again/, log.string)
+  ensure
+    client.close
   end
 end

@@ -133,26 +133,26 @@ class TestSession < ScriptedCase
     assert_equal "sess_1", runs.pop.session
   end
 
-  def test_ending_the_handle_closes_a_stream_that_has_not_opened_the_session
-    part = V1::RunStreamResponse.new(partial_json: "{}")
-    queue = Thread::Queue.new << part
-    @gateway.on(:run_stream) { messages(queue) }
-    session = @client.session("kv")
-    begun = Thread::Queue.new
-    reader = concurrently { session.stream { begun << true } }
-    begun.pop
-
-    assert_nil session.end
-    assert_raises(SessionGateway::CancelledError) { reader.value }
-  ensure
-    queue.close
-  end
-
   def test_an_input_in_the_place_of_the_function_stands_alone
     session = @client.session("kv")
 
     assert_raises(ArgumentError) { session.call({ a: 1 }, { b: 2 }) }
+    assert_raises(ArgumentError) { session.call("f", { a: 1 }, input: { b: 2 }) }
     assert_raises(TypeError) { session.call(1) }
+    assert_raises(TypeError) { session.call("f", false) }
+  end
+
+  def test_the_input_has_a_name_as_in_a_run_of_the_client
+    @client.session("kv") do |session|
+      session.call("set", input: { timeout: 1 }, timeout: 60)
+      session.call(input: { request_id: 2 })
+    end
+
+    first = runs.pop
+    second = runs.pop
+
+    assert_equal ["set", '{"timeout":1}'], [first.function, first.input_json]
+    assert_equal ["", '{"request_id":2}', ""], [second.function, second.input_json, second.request_id]
   end
 
   def test_a_lost_session_is_told_at_once_and_by_the_next_call

@@ -66,6 +66,7 @@ class TestValues < TestCase
 
     assert_includes error.message, "session_timeout"
     assert_raises(TypeError) { Convert.run_request(app: nil) }
+    assert_raises(TypeError) { Convert.run_request(app: "kv", input: false) }
     assert_raises(ArgumentError) { Convert.run_request(app: "kv", session_timeout: 2**31) }
     assert_raises(ArgumentError) { Convert.run_request(app: "kv", function: "\xff") }
   end

@@ -108,11 +108,16 @@ class TestWatch < ScriptedCase
   end
 
   def test_a_gateway_that_falls_silent_is_left_and_asked_anew
+    # A clock that stands still, so that no connection takes too long for it.
+    now = 0.0
+    at_once = SessionGateway::Backoff.new(initial: 0.0, maximum: 0.0, multiplier: 1)
     client = SessionGateway::Client.new(
-      address: @gateway.address, api_key: "", pacing: quick_pacing(watch_timeout: 0.05)
+      address: @gateway.address, api_key: "",
+      pacing: quick_pacing(clock: -> { now }, reconnect: at_once, watch_timeout: 0.05)
     )
     watch, = standing(client)
     reader = concurrently { watch.next_event }
+    now = 1.0
     @calls.pop << event("t1")
 
     assert_equal "t1", reader.value.resume_token
@@ -156,6 +161,43 @@ class TestWatch < ScriptedCase
     wire << event("t1")
 
     assert_equal "t1", watch.next_event(timeout: 30).resume_token
+  end
+
+  def test_a_wait_can_be_cancelled_and_loses_no_event
+    watch, wire = standing
+    cancellation = SessionGateway::Cancellation.new
+    reader = concurrently { watch.next_event(cancellation:) }
+    wait_until { reader.stop? }
+    cancellation.cancel
+
+    assert_raises(SessionGateway::CancelledError) { reader.value }
+    wire << event("t1")
+
+    assert_raises(SessionGateway::CancelledError) { watch.next_event(cancellation:) }
+    assert_equal "t1", watch.next_event.resume_token
+  end
+
+  def test_the_wait_for_a_watch_to_stand_can_be_cancelled
+    cancellation = SessionGateway::Cancellation.new
+    opening = concurrently { @client.sessions.watch(cancellation:) }
+    wire = @calls.pop
+    cancellation.cancel
+
+    assert_raises(SessionGateway::CancelledError) { opening.value }
+  ensure
+    wire.close
+  end
+
+  def test_what_was_not_read_is_dropped_by_closing
+    watch, wire = standing
+    wire << event("t1") << event("t2")
+
+    assert_equal "t1", watch.next_event.resume_token
+    wait_until { watch.instance_variable_get(:@event) }
+    watch.close
+
+    assert_nil watch.next_event
+    assert_equal "t1", watch.resume_token
   end
 
   def test_closing_ends_a_reader_that_waits_and_may_be_repeated

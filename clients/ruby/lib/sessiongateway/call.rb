@@ -12,13 +12,9 @@ module SessionGateway
 
     # +timeout+ in seconds counts from now on; nil never ends.
     #
-    # @raise [TypeError] it is not a number
+    # @raise [TypeError, ArgumentError] it is no number of seconds
     def initialize(pacing, timeout, run: false)
-      unless timeout.nil? || timeout.is_a?(Numeric)
-        raise TypeError,
-              "timeout must be a number of seconds, not #{timeout.class}"
-      end
-
+      Convert.timeout(timeout)
       @pacing = pacing
       @run = run
       @moment = timeout && (pacing.now + timeout)
@@ -26,6 +22,8 @@ module SessionGateway
       @changed = ConditionVariable.new
       @operation = nil
       @stopped = nil
+      @releases = {}.compare_by_identity
+      @lent = false
     end
 
     # @return [Boolean] whether it is a run, whose errors say whether it was applied
@@ -45,12 +43,37 @@ module SessionGateway
 
     # Ends the request from any thread; only the first reason counts.
     def stop(message)
-      operation = @mutex.synchronize do
+      operation, releases = @mutex.synchronize do
         @stopped ||= message
         @changed.broadcast
-        @operation
+        [@operation, @lent ? @releases.keys : []]
       end
       operation&.cancel
+      releases.each(&:call)
+    end
+
+    # Gives something back when the block is left; or before, when the request is stopped while its reader has a part of
+    # the answer in its hands: that may be the fiber of an Enumerator, which nobody has to resume.
+    #
+    # @param release [#call] gives it back; may be called twice
+    def holding(release)
+      @mutex.synchronize { @releases[release] = true }
+      yield
+    ensure
+      @mutex.synchronize { @releases.delete(release) }
+      release.call
+    end
+
+    # Yields while the reader has a part of the answer in its hands. Nothing is read of a request that was stopped.
+    #
+    # @raise [CancelledError] it was stopped
+    def lend
+      raise stop_error(maybe_sent) unless @mutex.synchronize { @lent = @stopped.nil? }
+
+      yield
+      raise stop_error(maybe_sent) if stopped?
+    ensure
+      @mutex.synchronize { @lent = false }
     end
 
     # @return [Boolean] whether something has ended it early
@@ -74,12 +97,11 @@ module SessionGateway
       raise DeadlineExceededError.new("the time given is over", **late_fields(not_sent))
     end
 
-    # Lets time pass between two attempts.
+    # Lets time pass, or less if a block becomes true before. Who changes what it looks at calls +wake+ afterwards.
     #
     # @raise [CancelledError, DeadlineExceededError] the request is over
-    def pause(seconds)
-      moment = @pacing.now + seconds
-      await(moment) { false }
+    def pause(seconds, &over)
+      await(@pacing.now + seconds, &(over || -> { false }))
       check
     end
 
@@ -90,7 +112,7 @@ module SessionGateway
       check until await(@moment, &)
     end
 
-    # Lets +wait_until+ look again.
+    # Lets +wait_until+ and +pause+ look again.
     def wake
       @mutex.synchronize { @changed.broadcast }
     end
@@ -109,12 +131,17 @@ module SessionGateway
     # @raise [Error] the RPC failed
     def each(operation)
       reading = true
+      stop = nil
       guard(operation, -> { reading }) do
         operation.execute.each do |message|
           reading = false
           yield message
           reading = true
+        rescue StopIteration => e
+          # gRPC reads in a `loop`, which would take it for its own and wait for the status.
+          break stop = e
         end
+        raise stop if stop
       end
     end
 

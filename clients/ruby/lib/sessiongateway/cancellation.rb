@@ -33,17 +33,21 @@ module SessionGateway
       @mutex.synchronize { @cancelled }
     end
 
-    # Calls a hook if this is, or is being, cancelled while the block runs.
+    # Calls a hook once this is cancelled, or at once if it is already.
     #
     # @api private
-    def during(hook)
+    def tell(hook)
       late = @mutex.synchronize do
         @hooks[hook] = true unless @cancelled
         @cancelled
       end
       hook.call if late
-      yield
-    ensure
+    end
+
+    # Calls a hook no longer. One that is not there is fine.
+    #
+    # @api private
+    def forget(hook)
       @mutex.synchronize { @hooks.delete(hook) }
     end
   end

@@ -41,15 +41,18 @@ module SessionGateway
     #   +cert_file+ and +key_file+, paths of PEM files; nil: plain text
     # @param credentials [GRPC::Core::ChannelCredentials, nil] instead of +tls+, for all else that gRPC can do
     # @param pacing [Pacing] waits between attempts
-    # @raise [ArgumentError] the address, the API key or the TLS settings cannot be used
-    def initialize(address: nil, api_key: nil, timeout: nil, tls: nil, credentials: nil, pacing: Pacing.new)
+    # @param logger [Logger, nil] is told, as debug lines, what is tried again, and warned of callbacks that fail
+    # @raise [ArgumentError, TypeError] the address, the API key, the timeout or the TLS settings cannot be used
+    def initialize(
+      address: nil, api_key: nil, timeout: nil, tls: nil, credentials: nil, pacing: Pacing.new, logger: nil
+    )
       raise ArgumentError, "tls and credentials exclude each other" if tls && credentials
 
       @transport = Transport.new(
-        address || ENV.fetch("SGW_ADDRESS", DEFAULT_ADDRESS), api_key || ENV.fetch("SGW_API_KEY", nil),
-        credentials || ChannelSettings.credentials(tls), pacing
+        address || setting("SGW_ADDRESS") || DEFAULT_ADDRESS, api_key || setting("SGW_API_KEY"),
+        credentials || ChannelSettings.credentials(tls), pacing, logger
       )
-      @runner = Runner.new(@transport, timeout)
+      @runner = Runner.new(@transport, Convert.timeout(timeout))
       @renewer = Renewer.new(@transport)
       @streams = Set.new.compare_by_identity
       @sessions = Sessions.new(@transport, timeout, @streams)
@@ -116,9 +119,11 @@ module SessionGateway
     #
     # @param session_ids [Array<String>]
     # @return [KeepaliveStream, Object] the stream, or what the block returns
+    # @raise [UsageError] the client is closed
     def keepalive(*session_ids)
       stream = KeepaliveStream.new(@renewer, session_ids.flatten) { |closed| @streams.delete(closed) }
       @streams.add(stream)
+      stream.open
       return stream unless block_given?
 
       begin
@@ -143,6 +148,12 @@ module SessionGateway
     end
 
     private
+
+    # A variable that is empty is one that is not set.
+    def setting(name)
+      value = ENV.fetch(name, "")
+      value.empty? ? nil : value
+    end
 
     def run_request(
       app, function: nil, input: nil, session: nil, session_timeout: nil, worker_id: nil, request_id: nil,

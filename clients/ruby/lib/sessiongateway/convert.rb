@@ -12,7 +12,9 @@ module SessionGateway
   # @api private
   module Convert
     TEXTS = %i[function session worker_id request_id].freeze
-    INTEGERS = { session_timeout: -(2**31)...(2**31), expected_call_count: -(2**63)...(2**63) }.freeze
+    INTEGERS = {
+      session_timeout: -(2**31)...(2**31), expected_call_count: -(2**63)...(2**63), page_size: -(2**31)...(2**31)
+    }.freeze
 
     class << self
       # Builds the request of a run. What is nil is left out; an input that is left out is sent as an empty object,
@@ -20,7 +22,7 @@ module SessionGateway
       #
       # @raise [TypeError, ArgumentError] a field has the wrong type, or the input cannot be JSON
       def run_request(app:, input: nil, **fields)
-        request = V1::RunRequest.new(app: text(:app, app), input_json: JSONText.encode(input || {}).b)
+        request = V1::RunRequest.new(app: text(:app, app), input_json: JSONText.encode(input.nil? ? {} : input).b)
         fields.each do |name, value|
           request[name.to_s] = TEXTS.include?(name) ? text(name, value) : integer(name, value) unless value.nil?
         end
@@ -29,15 +31,30 @@ module SessionGateway
 
       # Returns text that is sure to be UTF-8: what a message refuses, it refuses without saying which field it was.
       def text(name, value)
-        unless value.is_a?(String) || value.is_a?(Symbol)
-          raise TypeError,
-                "#{name} must be a String, not #{value.class}"
-        end
+        refuse(name, value, "a String") unless value.is_a?(String) || value.is_a?(Symbol)
 
         text = value.to_s.encode(Encoding::UTF_8)
         text.valid_encoding? ? text : raise(ArgumentError, "#{name} holds text that is not Unicode")
       rescue EncodingError
         raise ArgumentError, "#{name} holds text that is not Unicode", cause: nil
+      end
+
+      # @raise [TypeError, ArgumentError] it is no Integer, or cannot be sent
+      def integer(name, value)
+        refuse(name, value, "an Integer") unless value.is_a?(Integer)
+        return value if INTEGERS.fetch(name).cover?(value)
+
+        raise ArgumentError, "#{name} is too large: #{value}"
+      end
+
+      # Returns seconds that a request may take; nil is as long as it takes.
+      #
+      # @raise [TypeError, ArgumentError] they are no number, or no end
+      def timeout(value)
+        refuse(:timeout, value, "a number of seconds") unless value.nil? || value.is_a?(Numeric)
+        return value if value.nil? || value.to_f.finite?
+
+        raise ArgumentError, "timeout must be finite, or nil for no limit, not #{value}"
       end
 
       # @raise [ArgumentError] the output is not JSON
@@ -117,11 +134,8 @@ module SessionGateway
 
       private
 
-      def integer(name, value)
-        raise TypeError, "#{name} must be an Integer, not #{value.class}" unless value.is_a?(Integer)
-        return value if INTEGERS.fetch(name).cover?(value)
-
-        raise ArgumentError, "#{name} is too large: #{value}"
+      def refuse(name, value, wanted)
+        raise TypeError, "#{name} must be #{wanted}, not #{value.class}"
       end
 
       def plain_fields(session)

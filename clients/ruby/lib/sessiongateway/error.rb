@@ -53,12 +53,28 @@ module SessionGateway
     AppFailure = Struct.new(:type, :message, :traceback)
 
     # @api private
-    def initialize(message = nil, code: self.class::CODE, **fields)
+    def initialize(
+      message = nil, code: self.class::CODE, session_id: nil, run_state: nil, retry_after: nil, http_status: nil,
+      grpc_status: nil, end_reason: nil, call_id: nil, field_violations: [], app_failure: nil, worker_exit: nil,
+      session_app: nil, requested_app: nil, error_id: nil, metadata: {}, detail: nil
+    )
       super(message || code)
       @code = code
-      @field_violations = []
-      @metadata = {}
-      fields.each { |name, value| instance_variable_set(:"@#{name}", value) unless value.nil? }
+      @session_id = session_id
+      @run_state = run_state
+      @retry_after = retry_after
+      @http_status = http_status
+      @grpc_status = grpc_status
+      @end_reason = end_reason
+      @call_id = call_id
+      @field_violations = field_violations
+      @app_failure = app_failure
+      @worker_exit = worker_exit
+      @session_app = session_app
+      @requested_app = requested_app
+      @error_id = error_id
+      @metadata = metadata
+      @detail = detail
     end
 
     # Returns a copy with another run state: what a finished session means for a call that is not even sent.

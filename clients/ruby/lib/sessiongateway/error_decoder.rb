@@ -19,6 +19,9 @@ module SessionGateway
       [GRPC::Core::StatusCodes.const_get(name), name.name]
     end.freeze
 
+    # What a status says of itself. The others mean nothing certain where no gateway made them: proxies use them, too.
+    TRANSPORT_CODES = %w[UNAVAILABLE DEADLINE_EXCEEDED].freeze
+
     # After these, the same stream opened again would fail in the same way.
     FINAL_STATUSES = %w[
       INVALID_ARGUMENT NOT_FOUND FAILED_PRECONDITION PERMISSION_DENIED UNAUTHENTICATED UNIMPLEMENTED
@@ -46,7 +49,8 @@ module SessionGateway
           grpc_status = "UNAVAILABLE"
           message = "the server went away without an answer"
         end
-        build(grpc_status, message, { grpc_status:, run_state: })
+        type = TRANSPORT_CODES.include?(grpc_status) ? Error::BY_CODE.fetch(grpc_status) : Error
+        type.new(message, code: grpc_status, grpc_status:, run_state:)
       end
 
       # Returns what an error in the middle of a keepalive stream means.

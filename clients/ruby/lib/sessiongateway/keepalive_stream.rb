@@ -6,6 +6,7 @@ module SessionGateway
   # Renews sessions until it is closed, and tells what happens to them. Made by Client#keepalive.
   #
   # Who reads more slowly than the sessions are renewed sees only the newest renewal of each; a loss is never skipped.
+  # Readers on several threads share the events: each goes to one of them.
   class KeepaliveStream
     include Enumerable
 
@@ -17,8 +18,22 @@ module SessionGateway
       @changed = ConditionVariable.new
       @events = {}
       @live = session_ids.to_h { |session_id| [Convert.text(:session_ids, session_id), true] }
+      @closed = false
       @sink = method(:put)
-      @live.each_key { |session_id| renewer.add(session_id, nil, @sink) }
+    end
+
+    # Begins to renew. Apart from +new+, so that a client that is closed meanwhile has the stream in its list.
+    #
+    # @api private
+    # @raise [UsageError] the client is closed
+    def open
+      session_ids = @mutex.synchronize { @live.keys }
+      @renewer.add(session_ids, nil, @sink)
+      @renewer.discard(session_ids, @sink) if @mutex.synchronize { @closed }
+      self
+    rescue UsageError
+      close
+      raise
     end
 
     # Yields each event until all sessions are lost or the stream is closed.
@@ -51,20 +66,22 @@ module SessionGateway
       end
     end
 
-    # @return [Boolean] whether all sessions are lost, or the stream is closed, and all of that was read
+    # @return [Boolean] whether all sessions are lost and all of that was read, or the stream is closed
     def finished?
       @mutex.synchronize { @events.empty? && @live.empty? }
     end
 
-    # Stops renewing. May be called twice.
+    # Stops renewing, and drops what was not read; a reader that waits gets nil. May be called twice.
     #
     # @return [void]
     def close
       live = @mutex.synchronize do
+        @closed = true
         @changed.broadcast
+        @events.clear
         @live.keys.tap { @live.clear }
       end
-      live.each { |session_id| @renewer.discard(session_id, @sink) }
+      @renewer.discard(live, @sink)
       @on_close.call(self)
     end
 
@@ -76,6 +93,8 @@ module SessionGateway
 
     def put(event)
       @mutex.synchronize do
+        next if @closed
+
         # Taken out first, so that it goes to the end: no session's news can keep back those of another.
         @events.delete(event.session_id)
         @events[event.session_id] = event

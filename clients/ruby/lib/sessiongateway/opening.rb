@@ -16,15 +16,27 @@ module SessionGateway
     # A stream that opens the session keeps its turn while its reader is busy with an output. A call that this very
     # thread makes meanwhile would wait for ever, and is refused.
     #
+    # A stream that is stopped meanwhile gives its turn back at once: nobody may read it any more.
+    #
+    # @yield with the turn; or without it, once there are none any more
     # @raise [UsageError] the calling thread reads a stream that has the turn
     # @raise [DeadlineExceededError, CancelledError] it did not come in time
     def turn(call)
       refuse_reader
-      @mutex.synchronize { @waiting << call }
-      call.wait_until { take_turn(call) }
-      yield
-    ensure
-      leave(call)
+      call.holding(-> { leave(call) }) do
+        @mutex.synchronize { @waiting << call }
+        call.wait_until { take_turn(call) }
+        yield
+      end
+    end
+
+    # Lets nobody wait any longer.
+    def close
+      waiting = @mutex.synchronize do
+        @closed = true
+        @waiting.dup
+      end
+      waiting.each(&:wake)
     end
 
     private
@@ -37,6 +49,7 @@ module SessionGateway
 
     def take_turn(call)
       @mutex.synchronize do
+        next true if @closed
         next false unless @owner.nil? && @waiting.first.equal?(call)
 
         @holder = @waiting.shift

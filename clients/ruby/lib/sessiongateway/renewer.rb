@@ -32,27 +32,33 @@ module SessionGateway
       @schedule = RenewalSchedule.new(@pacing)
     end
 
-    # Renews a session from now on, at once for the first time.
+    # Renews sessions from now on, at once for the first time.
     #
-    # @param timeout [Integer, nil] the session's, if it is known
+    # @param timeout [Integer, nil] theirs, if it is known
     # @param sink [#call] takes a KeepaliveEvent; must not block
     # @raise [UsageError] the client is closed
-    def add(session_id, timeout, sink)
+    def add(session_ids, timeout, sink)
       @mutex.synchronize do
         raise UsageError, "the client is closed" if @closed
+        next if session_ids.empty?
 
-        @sinks[session_id] = (@sinks[session_id] || []) | [sink]
-        @schedule.add(session_id, timeout)
+        session_ids.each do |session_id|
+          @sinks[session_id] = (@sinks[session_id] || []) | [sink]
+          @schedule.add(session_id, timeout)
+        end
         @changed.broadcast
         @thread ||= Thread.new { run }.tap { |thread| thread.name = "sessiongateway-keepalive" }
       end
     end
 
-    # Lets a sink hear no more; a session that has none left is not renewed any longer. One that is not there is fine.
-    def discard(session_id, sink)
+    # Lets a sink hear no more of sessions; one that has no sink left is not renewed any longer. One that is not there
+    # is fine.
+    def discard(session_ids, sink)
       @mutex.synchronize do
-        left = (@sinks[session_id] || []) - [sink]
-        left.empty? ? forget(session_id) : @sinks[session_id] = left
+        session_ids.each do |session_id|
+          left = (@sinks[session_id] || []) - [sink]
+          left.empty? ? forget(session_id) : @sinks[session_id] = left
+        end
         @changed.broadcast
       end
     end
@@ -84,7 +90,9 @@ module SessionGateway
 
         lose_all(failure) if ErrorDecoder::FINAL_STATUSES.include?(failure.grpc_status)
         attempt = @answered ? 0 : attempt + 1
-        pause([failure.retry_after || 0.0, @pacing.reconnect.delay(attempt, @pacing.random.call)].max)
+        seconds = [failure.retry_after || 0.0, @pacing.reconnect.delay(attempt, @pacing.random.call)].max
+        @transport.log { "keepalive: a new stream in #{seconds.round(2)} s: #{failure.message}" }
+        pause(seconds)
       end
     rescue StandardError => e
       # Whatever it was, those who rely on the renewals must hear of it.
@@ -136,7 +144,7 @@ module SessionGateway
     end
 
     def wait(seconds)
-      @changed.wait(@mutex, seconds.infinite? ? nil : [seconds, 0.001].max)
+      @changed.wait(@mutex, seconds == Float::INFINITY ? nil : [seconds, 0.001].max)
     end
 
     def pause(seconds)
@@ -167,13 +175,28 @@ module SessionGateway
       session, error = decoded(response)
       sinks = @mutex.synchronize do
         @answered = true
-        @changed.broadcast
-        hearers = @sinks[session_id] || []
-        forget(session_id) if error
-        @schedule.answered(session_id, session.session_timeout) if session
-        hearers
+        note(session_id, session, error)
       end
       tell(sinks, KeepaliveEvent.new(session_id:, session:, error:).freeze) if session || error
+    end
+
+    # Returns who is to hear of an answer. The thread that asks is woken only if there is something new for it: with
+    # many sessions most answers change nothing.
+    def note(session_id, session, error)
+      hearers = @sinks[session_id]
+      return [] if hearers.nil?
+
+      if error.is_a?(StoreUnavailableError)
+        # No session is lost, and none can be renewed: all are asked about again after a while.
+        @broken ||= error
+        hearers = []
+      elsif error
+        forget(session_id)
+      else
+        return hearers unless @schedule.answered(session_id, session&.session_timeout)
+      end
+      @changed.broadcast
+      hearers
     end
 
     def decoded(response)
@@ -197,7 +220,7 @@ module SessionGateway
       sinks.each do |sink|
         sink.call(event)
       rescue StandardError => e
-        warn "sessiongateway: the callback of session #{event.session_id} failed: #{e.full_message(highlight: false)}"
+        @transport.complain("the callback of session #{event.session_id} failed: #{e.full_message(highlight: false)}")
       end
     end
   end

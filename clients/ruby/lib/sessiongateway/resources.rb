@@ -26,11 +26,12 @@ module SessionGateway
     def pages
       Enumerator.new do |items|
         token = ""
-        loop do
+        # No `loop`, which would take a StopIteration of the reader's for its own.
+        until token.nil?
           # A page may be empty and still not be the last: a filter is applied after the page was cut.
-          page, token = yield(token)
+          page, following = yield(token)
           page.each { |item| items << item }
-          break if token.empty?
+          token = following.empty? ? nil : following
         end
       end
     end
@@ -78,11 +79,11 @@ module SessionGateway
     # @param app [String, nil] only those of this app, "name" or "name@version"
     # @param page_size [Integer, nil] how many to fetch at a time, 1 to 1000
     # @return [Enumerator<SessionInfo>]
-    # @raise [ArgumentError] there is no such status
+    # @raise [ArgumentError, TypeError] there is no such status, or an argument cannot be sent
     def list(status: nil, app: nil, page_size: nil, timeout: nil, cancellation: nil, &block)
       filter = {
         status: status.nil? ? 0 : Convert.session_status(status), app: app.nil? ? "" : Convert.text(:app, app),
-        page_size: page_size || 0
+        page_size: Convert.integer(:page_size, page_size || 0)
       }
       sessions = pages do |token|
         request = V1::ListSessionsRequest.new(page_token: token, **filter)
@@ -101,16 +102,17 @@ module SessionGateway
     #   happened since comes first; nil: from now on
     # @param app [String, nil] only sessions of this app. A token is good for the same app only
     # @param timeout [Numeric, nil] seconds for the watch to stand
+    # @param cancellation [Cancellation, nil] ends the wait for that; Watch#next_event takes one of its own
     # @return [Watch, Object] the watch, or what the block returns
     # @raise [InvalidRequestError] the gateway refuses the token or the app
     # @raise [Error] the gateway cannot be reached
-    def watch(resume_token: nil, app: nil, timeout: nil)
+    def watch(resume_token: nil, app: nil, timeout: nil, cancellation: nil)
       watch = Watch.new(
         @transport, resume_token: Convert.text(:resume_token, resume_token || ""), app: Convert.text(:app, app || "")
       ) { |closed| @open_streams.delete(closed) }
       @open_streams.add(watch)
       begin
-        watch.open(timeout || @timeout)
+        watch.open(timeout || @timeout, cancellation)
         return yield(watch) if block_given?
 
         opened = true
@@ -149,8 +151,9 @@ module SessionGateway
     # @param page_size [Integer, nil] how many to fetch at a time, 1 to 1000
     # @return [Enumerator<AppInfo>]
     def list(page_size: nil, timeout: nil, cancellation: nil, &block)
+      page_size = Convert.integer(:page_size, page_size || 0)
       apps = pages do |token|
-        request = V1::ListAppsRequest.new(page_token: token, page_size: page_size || 0)
+        request = V1::ListAppsRequest.new(page_token: token, page_size:)
         response = ask(:apps, :list_apps, request, timeout, cancellation)
         [response.apps.map { |each| Convert.app_info(each) }, response.next_page_token]
       end

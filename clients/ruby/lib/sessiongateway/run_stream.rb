@@ -86,8 +86,8 @@ module SessionGateway
 
     def begin_reading
       @mutex.synchronize do
-        raise UsageError, "the stream is being read already" if @state == :reading
         return false if @state == :over || @closed
+        raise UsageError, "the stream is being read already" if @state == :reading
 
         @state = :reading
       end

@@ -42,7 +42,7 @@ module SessionGateway
     end
 
     # What has come of a streamed answer.
-    Answer = Struct.new(:begun, :result, :watchdog) do
+    Answer = Struct.new(:begun, :result, :over) do
       def nothing?
         !begun
       end
@@ -52,28 +52,31 @@ module SessionGateway
     private
 
     def read(call, request, answer)
+      answer.over = false
       @transport.run_stream(call, request) do |part|
         answer.begun = true
         if part.part == :result
           answer.result = part.result
-          answer.watchdog = see_off(call)
+          see_off(call, answer)
         elsif part.part
           # Otherwise it is of a kind that only a newer gateway knows.
-          yield partial(part)
+          output = partial(part)
+          call.lend { yield output }
         end
       end
     rescue Error
       raise unless answer.result
     ensure
-      answer.watchdog&.kill
+      answer.over = true
+      call.wake
     end
 
     # The status usually comes along with the result; who leaves without it looks to the gateway like a caller that has
     # given up. But nobody who has the result waits long for it, or is told that it did not come.
-    def see_off(call)
+    def see_off(call, answer)
       Thread.new do
-        call.pause(STATUS_WAIT)
-        call.stop("no status came behind the result")
+        call.pause(STATUS_WAIT) { answer.over }
+        call.stop("no status came behind the result") unless answer.over
       rescue Error
         nil
       end
@@ -91,6 +94,7 @@ module SessionGateway
         attempt += 1
         raise if attempt >= @pacing.drain_attempts || call.remaining&.<=(delay)
 
+        @transport.log { "a run is sent again in #{delay.round(2)} s: #{e.message}" }
         call.pause(delay)
         retry
       end

@@ -25,19 +25,20 @@ module SessionGateway
       @sessions = sessions
       @renewer = renewer
       @session_timeout = session_timeout
-      @timeout = timeout
+      @timeout = Convert.timeout(timeout)
       @on_lost = on_lost
       @opening = Opening.new
       @mutex = Mutex.new
-      # Only those that somebody holds can still be read.
-      @streams = ObjectSpace::WeakMap.new
+      # Those that are being read.
+      @streams = {}.compare_by_identity
       @sink = method(:hear)
     end
 
-    # Calls a function with an input; call(input) calls the app's default function.
+    # Calls a function: call("name", input: { a: 1 }), or the app's default one: call(input: { a: 1 }). The input may
+    # also stand without its name, in braces: call("name", { a: 1 }), call({ a: 1 }).
     #
-    # @param function [String, Symbol, Hash, nil] the function's name, or the input of the default one
-    # @param input [Hash, nil] the input, if a function is named
+    # @param function [String, Symbol, nil] which function; nil: the default one
+    # @param input [Hash, nil] a JSON object
     # @param timeout [Numeric, nil] seconds for this call, overriding the handle's
     # @param cancellation [Cancellation, nil]
     # @param request_id [String, nil] idempotency key
@@ -46,8 +47,11 @@ module SessionGateway
     # @raise [ArgumentError, TypeError] an argument cannot be sent. Nothing was sent
     # @raise [UsageError] the handle is closed; or a stream whose reader is this thread is opening the session
     # @raise [Error] the call failed; or, with keepalive, the session is known to be lost
-    def call(function = nil, input = nil, timeout: nil, cancellation: nil, request_id: nil, expected_call_count: nil)
-      request = request(function, input, request_id, expected_call_count)
+    def call(
+      function = nil, braced = nil, input: nil, timeout: nil, cancellation: nil, request_id: nil,
+      expected_call_count: nil
+    )
+      request = request(function, [braced, input], request_id, expected_call_count)
       @runner.call(timeout || @timeout, cancellation) do |call|
         in_session(call, request) { @runner.run(call, request) }
       end
@@ -59,13 +63,13 @@ module SessionGateway
     # @return [RunResult, RunStream]
     # @raise what +call+ raises
     def stream(
-      function = nil, input = nil, timeout: nil, cancellation: nil, request_id: nil, expected_call_count: nil, &
+      function = nil, braced = nil, input: nil, timeout: nil, cancellation: nil, request_id: nil,
+      expected_call_count: nil, &
     )
-      request = request(function, input, request_id, expected_call_count)
+      request = request(function, [braced, input], request_id, expected_call_count)
       stream = RunStream.new(@runner, timeout || @timeout, cancellation) do |call, &sink|
-        in_session(call, request) { @runner.stream(call, request, &sink) }
+        while_open(call, stream) { in_session(call, request) { @runner.stream(call, request, &sink) } }
       end
-      @mutex.synchronize { @streams[stream] = stream }
       block_given? ? stream.each(&).result : stream
     end
 
@@ -78,11 +82,12 @@ module SessionGateway
         @closed = true
         @id
       end
+      @opening.close
       # A session whose id is not known yet ends only with the stream that opens it.
       @mutex.synchronize { @streams.keys }.each(&:close) if id.nil?
       return @info if id.nil? || @ended
 
-      @renewer&.discard(id, @sink)
+      @renewer&.discard([id], @sink)
       end_session(id)
       @info
     end
@@ -104,7 +109,7 @@ module SessionGateway
     ensure
       begin
         self.end
-      rescue Error
+      rescue Error, UsageError
         # What the block raised matters more; the session expires by itself.
         raise if left
       end
@@ -118,21 +123,22 @@ module SessionGateway
     private
 
     # Returns the request that opens the session.
-    def request(function, input, request_id, expected_call_count)
+    def request(function, inputs, request_id, expected_call_count)
       if function.respond_to?(:to_hash)
-        raise ArgumentError, "the function's name comes before the input" unless input.nil?
-
-        input = function
+        inputs = [function, *inputs]
         function = nil
       end
+      raise ArgumentError, "the input is given twice" if inputs.compact.size > 1
+
       Convert.run_request(
-        app: @app, function:, input:, session: "new", session_timeout: @session_timeout,
+        app: @app, function:, input: inputs.compact.first, session: "new", session_timeout: @session_timeout,
         request_id:, expected_call_count:
       )
     end
 
     # Lets the request open the session, while others wait, or makes it one in the session that is open.
     def in_session(call, request)
+      refuse_finished
       if @id.nil?
         @opening.turn(call) do
           next unless @id.nil?
@@ -145,7 +151,7 @@ module SessionGateway
       request.clear_session_timeout
       request.app = "#{@info.app}@#{@info.version}" if @info
       request.session = @id
-      yield.tap { |result| @info = result.session || @info }
+      yield.tap { |result| show(result.session) }
     end
 
     def opened(result)
@@ -157,15 +163,34 @@ module SessionGateway
       # The block was left while this call ran, and could not end what it did not know.
       return self.end if closed
 
-      @renewer&.add(@id, @info&.session_timeout, @sink)
+      @renewer&.add([@id], result.session&.session_timeout, @sink)
+      # Or it was left just now, and its end found nothing that was renewed.
+      @renewer&.discard([@id], @sink) if closed?
+    rescue Error, UsageError
+      # The call has succeeded, and its result matters more; the session expires by itself.
+      nil
     end
 
     def end_session(id)
-      @info = @sessions.end(id, timeout: @timeout || @runner.pacing.end_timeout)
-      @ended = true
+      info = @sessions.end(id, timeout: @timeout || @runner.pacing.end_timeout)
+      @mutex.synchronize do
+        @info = info
+        @ended = true
+      end
     rescue SessionNotFoundError
       # Its record has been purged, so it was over long ago.
       @ended = true
+    end
+
+    # What comes late does not hide how the session ended.
+    def show(info)
+      @mutex.synchronize { @info = info || @info unless @ended }
+    end
+
+    # Knows a stream for as long as it is being read.
+    def while_open(call, stream, &)
+      @mutex.synchronize { @streams[stream] = true }
+      call.holding(-> { @mutex.synchronize { @streams.delete(stream) } }, &)
     end
 
     def refuse_finished
@@ -173,11 +198,15 @@ module SessionGateway
       raise @lost.with_run_state(:not_started) if @lost
     end
 
+    # News that was on its way when the handle was closed is nobody's.
     def hear(event)
-      return @info = event.session if event.error.nil?
+      lost = @mutex.synchronize do
+        next if @closed
 
-      @lost = event.error
-      @on_lost&.call(event.error)
+        @info = event.session || @info
+        @lost = event.error
+      end
+      @on_lost&.call(lost) if lost
     end
   end
 end

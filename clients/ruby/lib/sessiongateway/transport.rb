@@ -19,11 +19,12 @@ module SessionGateway
     # Remembers where to connect; nothing is opened yet.
     #
     # @raise [ArgumentError] the address is no HOST:PORT, or the key holds what cannot be sent
-    def initialize(address, api_key, credentials, pacing)
+    def initialize(address, api_key, credentials, pacing, logger = nil)
       raise ArgumentError, "the address must be HOST:PORT, not #{address.inspect}" unless address.include?(":")
 
       @address = address
       @pacing = pacing
+      @logger = logger
       @credentials = credentials
       @metadata = ChannelSettings.metadata(api_key)
       @mutex = Mutex.new
@@ -36,12 +37,16 @@ module SessionGateway
     # @raise [UsageError] the client is closed
     def call(timeout: nil, cancellation: nil, run: false)
       call = Call.new(@pacing, timeout, run:)
-      enter(call)
-      return yield(call) if cancellation.nil?
+      call.holding(-> { @mutex.synchronize { @calls.delete(call) } }) do
+        enter(call)
+        next yield(call) if cancellation.nil?
 
-      cancellation.during(-> { call.stop("the request was cancelled") }) { yield call }
-    ensure
-      @mutex.synchronize { @calls.delete(call) }
+        hook = -> { call.stop("the request was cancelled") }
+        call.holding(-> { cancellation.forget(hook) }) do
+          cancellation.tell(hook)
+          yield call
+        end
+      end
     end
 
     # Sends a request that is safe to repeat.
@@ -73,6 +78,16 @@ module SessionGateway
     # @raise [Error] it broke
     def stream(call, rpc, request, &)
       call.each(operation(call, :sessions, rpc, request), &)
+    end
+
+    # Tells what was tried again, if anybody wants to know. The block gives the text.
+    def log(&)
+      @logger&.debug("sessiongateway", &)
+    end
+
+    # Tells what its program should know.
+    def complain(message)
+      @logger ? @logger.warn("sessiongateway") { message } : warn("sessiongateway: #{message}")
     end
 
     # Ends what is under way and closes the connection. May be called twice.

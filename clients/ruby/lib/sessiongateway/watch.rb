@@ -10,7 +10,8 @@ module SessionGateway
   # it takes: nothing is left out and nothing comes twice. Hardly anything is read ahead: whoever reads slowly falls
   # behind at the gateway, which keeps events for as long as it keeps finished sessions.
   #
-  # An error ends a step, not the watch: reading on tries again behind the same event.
+  # An error ends a step, not the watch: reading on tries again behind the same event. Readers on several threads share
+  # the events: each goes to one of them.
   class Watch
     include Enumerable
 
@@ -48,20 +49,23 @@ module SessionGateway
     # Waits for the next event.
     #
     # @param timeout [Numeric, nil] seconds to wait at most
+    # @param cancellation [Cancellation, nil] ends the wait, not the watch, and loses no event
     # @return [WatchEvent, nil] nil if nothing came in that time, or if the watch is closed
     # @raise [InvalidRequestError] the gateway refuses the token: it is too old, or another's
+    # @raise [CancelledError] the wait was cancelled
     # @raise [Error] it refuses the watch
-    def next_event(timeout: nil)
-      wait(timeout) { @event }
-      @mutex.synchronize { @event && take }
+    def next_event(timeout: nil, cancellation: nil)
+      wait(timeout, cancellation) { @event && take }
     end
 
-    # Watches no longer; a reader that waits in another thread gets nil. May be called twice.
+    # Watches no longer; what was not read is dropped, and a reader that waits in another thread gets nil. May be called
+    # twice.
     #
     # @return [void]
     def close
       call, thread = @mutex.synchronize do
         @closed = true
+        @event = @behind = nil
         @changed.broadcast
         [@call, @thread]
       end
@@ -78,8 +82,8 @@ module SessionGateway
     # Waits until the watch stands, or raises why it does not.
     #
     # @api private
-    def open(timeout)
-      return self if wait(timeout) { @standing }
+    def open(timeout, cancellation)
+      return self if wait(Convert.timeout(timeout), cancellation) { @standing }
 
       raise CancelledError, "the watch was closed before it stood" if closed?
 
@@ -89,11 +93,27 @@ module SessionGateway
 
     private
 
-    # Returns whether the block became true before the time was over or the watch closed.
-    def wait(timeout)
+    # Returns what the block gives; nil if that was nothing before the time was over or the watch closed.
+    def wait(timeout, cancellation, &)
       moment = timeout && (@pacing.now + timeout)
+      return await(moment, cancellation, &) if cancellation.nil?
+
+      look_again = -> { @mutex.synchronize { @changed.broadcast } }
+      begin
+        cancellation.tell(look_again)
+        await(moment, cancellation, &)
+      ensure
+        cancellation.forget(look_again)
+      end
+    end
+
+    def await(moment, cancellation)
       @mutex.synchronize do
-        until @closed || (done = yield)
+        until @closed
+          raise CancelledError.new("the wait was cancelled", grpc_status: "CANCELLED") if cancellation&.cancelled?
+
+          found = yield
+          return found if found
           raise take_failure if @failure
 
           start
@@ -102,8 +122,8 @@ module SessionGateway
 
           @changed.wait(@mutex, [left, quiet_left].compact.min)
         end
-        done
       end
+      nil
     end
 
     # Returns the seconds after which the gateway has been silent for too long. Only a reader that waits cares.
@@ -144,7 +164,9 @@ module SessionGateway
         failure = read_stream
         break unless hopeful?(failure)
 
-        pause([@pacing.reconnect.delay(@attempt, @pacing.random.call), failure.retry_after || 0.0].max)
+        seconds = [@pacing.reconnect.delay(@attempt, @pacing.random.call), failure.retry_after || 0.0].max
+        @transport.log { "watch: a new stream in #{seconds.round(2)} s: #{failure.message}" }
+        pause(seconds)
         @attempt += 1
       end
       give_up(failure)
@@ -221,6 +243,8 @@ module SessionGateway
     # Waits until the event before this one was read: so the gateway learns that its reader is slow.
     def show(event)
       @changed.wait(@mutex) while @event && !@closed
+      return if @closed
+
       @event = event
       @heard_at = @pacing.now
     end

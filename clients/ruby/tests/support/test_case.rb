@@ -41,6 +41,6 @@ class TestCase < Minitest::Test
   # Waits that are short, without chance.
   def quick_pacing(**changes)
     short = SessionGateway::Backoff.new(initial: 0.001, maximum: 0.01, multiplier: 2)
-    SessionGateway::Pacing.new(random: -> { 0.0 }, drain: short, reconnect: short, **changes)
+    SessionGateway::Pacing.new(**{ random: -> { 0.0 }, drain: short, reconnect: short, **changes })
   end
 end
