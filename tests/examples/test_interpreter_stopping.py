@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
+from gateway.testing.clock import settle
 from tests.examples.conftest import RunningApp, StartApp
 
 ENDLESS = {
@@ -16,6 +18,18 @@ ENDLESS = {
     "a coroutine that computes": "async def f():\n    while True:\n        pass\nawait f()",
     "a loop of its own": "import asyncio\nasync def f():\n    while True: await asyncio.sleep(0)\nasyncio.run(f())",
 }
+
+
+class GatedFuture(Future[Any]):
+    """Keeps the console's thread, when its cell has been run, until a gate opens."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def set_result(self, result: Any) -> None:
+        self._gate.wait(10)
+        super().set_result(result)
 
 
 async def run(app: RunningApp, code: str, **more: Any) -> dict[str, Any]:
@@ -73,6 +87,25 @@ async def test_a_cancelled_call_stops_its_code_and_leaves_no_output_behind(start
             await calling
         answer = await run(app, "kept")
     assert (answer["result_json"], answer["stdout"]) == (1, "")
+
+
+async def test_a_cell_is_stopped_also_when_the_cancellation_comes_before_it_has_begun(start_app: StartApp) -> None:
+    async with start_app("interpreter") as app:
+        console: Any = app.instance._console  # type: ignore[attr-defined]
+        may_begin, stop_once = threading.Event(), console._stop_once
+
+        def stopped_once() -> None:
+            stop_once()
+            may_begin.set()
+
+        console._stop_once = stopped_once
+        console._cells.put((0, "", GatedFuture(may_begin)))
+        calling = asyncio.ensure_future(run(app, "import asyncio\nawait asyncio.sleep(1000)"))
+        await settle()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        assert (await run(app, "1"))["result_json"] == 1
 
 
 async def test_code_that_cannot_be_stopped_keeps_others_out_until_it_ends(start_app: StartApp) -> None:

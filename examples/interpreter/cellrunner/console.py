@@ -52,6 +52,7 @@ class Console:
         self._interrupter = Interrupter()
         self._reason: str | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._cancelled: asyncio.Task[Any] | None = None
         self._loop = asyncio.new_event_loop()
         self._cells: queue.SimpleQueue[tuple[int, str, Future[Outcome]] | None] = queue.SimpleQueue()
         # Daemon: code that cannot be stopped must not keep the process alive.
@@ -76,8 +77,8 @@ class Console:
         """
         self._reason = reason
         ended = asyncio.wrap_future(future)
-        for attempt in range(_ATTEMPTS):
-            self._stop_once(attempt)
+        for _ in range(_ATTEMPTS):
+            self._stop_once()
             await asyncio.wait([ended], timeout=patience / _ATTEMPTS)
             if ended.done():
                 return True
@@ -87,17 +88,18 @@ class Console:
         """End the thread; code that still runs gets `patience` seconds to stop."""
         self._cells.put(None)
         self._reason = "the session ends"
-        for attempt in range(_ATTEMPTS):
-            self._stop_once(attempt)
+        for _ in range(_ATTEMPTS):
+            self._stop_once()
             self._thread.join(patience / _ATTEMPTS)
             if not self._thread.is_alive():
                 return
 
-    def _stop_once(self, attempt: int) -> None:
+    def _stop_once(self) -> None:
         # A task that waits can only be cancelled, and then gets its chance to clean up; one that computes, or does not
-        # let itself be cancelled, can only be struck.
+        # let itself be cancelled, can only be struck. A cell that has only just begun has no task yet.
         task = self._task
-        if task is not None and attempt == 0:
+        if task is not None and task is not self._cancelled:
+            self._cancelled = task
             self._loop.call_soon_threadsafe(task.cancel)
         else:
             self._interrupter.strike()
