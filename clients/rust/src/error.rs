@@ -23,7 +23,7 @@ pub struct Failure {
     /// How long to wait before sending again, where that may help.
     pub retry_after: Option<Duration>,
     /// The HTTP status that goes with the code.
-    pub http_status: Option<i32>,
+    pub http_status: Option<u16>,
     /// Why the session is no longer active.
     pub end_reason: Option<EndReason>,
     /// The call that failed, as it stands in the gateway's log.
