@@ -1,4 +1,5 @@
-//! A session with a Python interpreter, a database that streams, and what a failure looks like. Runs against `make serve`.
+//! A session with a Python interpreter, a database that streams, and what a failure looks like. Runs against `make
+//! serve`.
 
 use std::error::Error;
 

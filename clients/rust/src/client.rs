@@ -59,8 +59,8 @@ impl Client {
 
     /// Calls a function of an app, and returns its answer. Dropping the future cancels the run on the gateway.
     ///
-    /// A run is sent again only when the gateway answers that it took nothing. It is never sent again because a connection
-    /// broke: see [`Error::run_state`].
+    /// A run is sent again only when the gateway answers that it took nothing. It is never sent again because a
+    /// connection broke: see [`Error::run_state`].
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] if the input cannot be sent. What [`run`](Self::run) fails with comes on the stream; the run is sent
-    /// again under the same rule, before the first part only.
+    /// [`Error::Usage`] if the input cannot be sent. What [`run`](Self::run) fails with comes on the stream; the run is
+    /// sent again under the same rule, before the first part only.
     pub fn run_stream(&self, run: Run) -> Result<RunStream> {
         let timeout = run.timeout().or(self.timeout);
         Ok(RunStream::new(stream::parts(Arc::clone(&self.transport), run.into_request()?, timeout)))
@@ -200,7 +200,7 @@ impl ClientBuilder {
         };
         #[cfg(not(feature = "tls"))]
         let endpoint = address.endpoint("http")?;
-        let endpoint = endpoint.user_agent(USER_AGENT).expect("a name and a number");
+        let endpoint = endpoint.user_agent(USER_AGENT).map_err(|error| Error::usage(error.to_string()))?;
         let transport = Arc::new(Transport::new(endpoint, address.socket, authorization, self.pacing));
         Ok(Client {
             renewer: Renewer::new(Arc::clone(&transport)),

@@ -1,5 +1,5 @@
-//! Opens the connections of a client, and breaks them when the client is closed: whatever was open on them is over then,
-//! also what nobody polls.
+//! Opens the connections of a client, and breaks them when the client is closed: whatever was open on them is over
+//! then, also what nobody polls.
 
 use std::{
     future::Future,

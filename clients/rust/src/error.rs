@@ -11,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Failure {
-    /// Why, such as `SESSION_EXPIRED`. Of a code that only a newer gateway knows: the gateway's name for it. Of a status
-    /// that no gateway made: the gRPC name, such as `UNIMPLEMENTED`.
+    /// Why, such as `SESSION_EXPIRED`. Of a code that only a newer gateway knows: the gateway's name for it. Of a
+    /// status that no gateway made: the gRPC name, such as `UNIMPLEMENTED`.
     pub code: Cow<'static, str>,
     /// The same for people.
     pub message: String,

@@ -27,7 +27,8 @@ pub struct KeepaliveEvent {
     /// Names the session.
     pub session_id: String,
     /// The renewed session; or why it is lost, after which nothing more is heard of it. [`Error::Cancelled`] and
-    /// [`Error::Usage`] are no losses: the client was closed, or renews 10,000 others. The session lives on for a while.
+    /// [`Error::Usage`] are no losses: the client was closed, or renews 10,000 others. The session lives on for a
+    /// while.
     pub outcome: Result<SessionInfo>,
 }
 

@@ -74,7 +74,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Returns what comes next: a renewal, or the moment at which an answer has failed to come. `None` if nothing is live.
+    /// Returns what comes next: a renewal, or the moment at which an answer has failed to come. `None` if nothing is
+    /// live.
     fn wait(&self, sent: Instant, spread: f64) -> Option<Wait> {
         let state = self.renewer.lock();
         if state.live.is_empty() {

@@ -76,14 +76,14 @@ impl fmt::Debug for SessionOptions {
 
 /// One session, made by [`Client::session`].
 ///
-/// The first call opens it; calls that arrive meanwhile wait for that. If the first call fails there is no session, and the
-/// next call is the first again. A stream is a call too, and opens the session with its result. From then on every call
-/// goes to the session's own app and version, also when a newer one has been deployed. A session that has finished is never
-/// replaced: its calls fail.
+/// The first call opens it; calls that arrive meanwhile wait for that. If the first call fails there is no session, and
+/// the next call is the first again. A stream is a call too, and opens the session with its result. From then on every
+/// call goes to the session's own app and version, also when a newer one has been deployed. A session that has finished
+/// is never replaced: its calls fail.
 ///
-/// [`end`](Self::end) ends it, and cancels a stream that is opening it. A handle that is dropped without that ends it too, in the background of the runtime on which
-/// it was opened. A runtime that stops at once may not get to it, and then the session expires by itself: [`Client::close`]
-/// waits for it.
+/// [`end`](Self::end) ends it, and cancels a stream that is opening it. A handle that is dropped without that ends it
+/// too, in the background of the runtime on which it was opened. A runtime that stops at once may not get to it, and
+/// then the session expires by itself: [`Client::close`] waits for it.
 #[must_use = "the session ends with its handle"]
 pub struct Session {
     client: Client,
@@ -111,10 +111,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// What [`Client::run`] fails with; with keepalive, why the session is known to be lost. [`Error::Usage`] if the handle
-    /// has been ended, or the session is being opened by a stream that the calling task itself has not read to its end:
-    /// it would wait for itself. A task that reads the stream and calls at the same time, as with `join!`, is taken for
-    /// one that waits if it calls after an output and before it reads on; spawn one of the two.
+    /// What [`Client::run`] fails with; with keepalive, why the session is known to be lost. [`Error::Usage`] if the
+    /// handle has been ended, or the session is being opened by a stream that the calling task itself has not read to
+    /// its end: it would wait for itself. A task that reads the stream and calls at the same time, as with `join!`, is
+    /// taken for one that waits if it calls after an output and before it reads on; spawn one of the two.
     pub async fn call(&self, call: impl Into<Call> + Send) -> Result<RunResult> {
         let call = call.into();
         let timeout = call.timeout.or(self.client.timeout());
@@ -129,7 +129,8 @@ impl Session {
         Ok(result)
     }
 
-    /// Makes a call as [`call`](Self::call) does, and returns a stream of its partial outputs with the result at its end.
+    /// Makes a call as [`call`](Self::call) does, and returns a stream of its partial outputs with the result at its
+    /// end.
     ///
     /// # Errors
     ///
@@ -159,8 +160,8 @@ impl Session {
         }
     }
 
-    /// Ends the session, if it was opened, and returns it as it then is. A stream that is opening it is cancelled, and fails
-    /// with [`Error::Cancelled`]. May be called twice.
+    /// Ends the session, if it was opened, and returns it as it then is. A stream that is opening it is cancelled, and
+    /// fails with [`Error::Cancelled`]. May be called twice.
     ///
     /// # Errors
     ///

@@ -176,7 +176,8 @@ impl Shared {
         }
     }
 
-    /// No more calls. A stream that is opening the session is cancelled: a session whose id is not known ends with it only.
+    /// No more calls. A stream that is opening the session is cancelled: a session whose id is not known ends with it
+    /// only.
     pub(crate) fn close(&self) {
         let opener = {
             let mut known = self.lock();

@@ -143,8 +143,8 @@ impl Transport {
         self.bounded(deadline, Some(&sent), parts.message()).await
     }
 
-    /// Waits for work, which callers box because that of a stub is large, but no longer than the deadline and the client
-    /// allow. `sent` belongs to a run.
+    /// Waits for work, which callers box because that of a stub is large, but no longer than the deadline and the
+    /// client allow. `sent` belongs to a run.
     async fn bounded<T>(
         &self,
         deadline: Deadline,

@@ -101,11 +101,11 @@ impl fmt::Debug for WatchOptions {
 /// What happens to the caller's sessions, until it is dropped.
 ///
 /// When the connection breaks or the gateway stops, the watch is opened again behind the last event that was read, as
-/// often as it takes: nothing is left out and nothing comes twice. Nothing is read ahead: who reads slowly falls behind at
-/// the gateway, which keeps events for as long as it keeps finished sessions.
+/// often as it takes: nothing is left out and nothing comes twice. Nothing is read ahead: who reads slowly falls behind
+/// at the gateway, which keeps events for as long as it keeps finished sessions.
 ///
-/// It ends with an error that a new stream would meet as well: the gateway refuses the token or the key, or the client was
-/// closed. Nothing comes after that; another watch may [`resume`](WatchOptions::resume) where this one has ended.
+/// It ends with an error that a new stream would meet as well: the gateway refuses the token or the key, or the client
+/// was closed. Nothing comes after that; another watch may [`resume`](WatchOptions::resume) where this one has ended.
 #[must_use = "nothing is read before the watch is"]
 pub struct Watch {
     events: Pin<Box<dyn Stream<Item = Result<WatchEvent>> + Send>>,
@@ -166,8 +166,8 @@ impl Reader {
         Self { position: options.resume_token.clone(), options, call: None, attempt: 0, standing: false }
     }
 
-    /// Returns the event unless it is hidden. Then its token is taken note of here: no event that was read is on its way
-    /// to the caller meanwhile, since each step yields one.
+    /// Returns the event unless it is hidden. Then its token is taken note of here: no event that was read is on its
+    /// way to the caller meanwhile, since each step yields one.
     fn shown(&self, event: WatchEvent, token: &Mutex<String>) -> Option<WatchEvent> {
         if event.event == SessionEvent::Watching && !self.options.show_watching {
             remember(token, event.resume_token);

@@ -43,10 +43,10 @@ async fn conversing() -> (Scripted, UnboundedReceiver<Conversation>, JoinHandle<
     (gateway, conversations, serving)
 }
 
-fn renewed(session_id: &str) -> Result<v1::StreamKeepaliveResponse, Status> {
+fn renewed(session_id: &str) -> v1::StreamKeepaliveResponse {
     let session = v1::Session { id: session_id.into(), session_timeout: 60, ..v1::Session::default() };
     let outcome = Some(Outcome::Session(session));
-    Ok(v1::StreamKeepaliveResponse { session_id: session_id.into(), outcome })
+    v1::StreamKeepaliveResponse { session_id: session_id.into(), outcome }
 }
 
 async fn asked(conversation: &mut Conversation) -> BTreeSet<String> {
@@ -60,13 +60,13 @@ async fn renewals_go_on_over_a_new_stream() {
         let mut renewals = gateway.client().keepalive(["sess_1"]);
         let mut first = conversations.recv().await.unwrap();
         assert_eq!(first.asked.message().await.unwrap().unwrap().session_ids, ["sess_1"]);
-        first.answers.send(renewed("sess_1")).unwrap();
+        first.answers.send(Ok(renewed("sess_1"))).unwrap();
         assert_eq!(renewals.next().await.unwrap().outcome.unwrap().session_timeout, Duration::from_secs(60));
         first.answers.send(Err(Status::unavailable("cut"))).unwrap();
 
         let mut second = conversations.recv().await.unwrap();
         assert_eq!(second.asked.message().await.unwrap().unwrap().session_ids, ["sess_1"]);
-        second.answers.send(renewed("sess_1")).unwrap();
+        second.answers.send(Ok(renewed("sess_1"))).unwrap();
         assert!(renewals.next().await.unwrap().outcome.is_ok());
         drop(renewals);
         // With nothing left to renew the client leaves the stream.
@@ -97,7 +97,7 @@ async fn a_gateway_without_its_store_is_asked_again_about_all() {
         assert!(began.elapsed() >= pause);
         assert_eq!(asked(&mut second).await, all);
         for id in &all {
-            second.answers.send(renewed(id)).unwrap();
+            second.answers.send(Ok(renewed(id))).unwrap();
         }
         for _ in &all {
             assert!(renewals.next().await.unwrap().outcome.is_ok());
@@ -119,7 +119,7 @@ async fn a_silent_stream_is_opened_again() {
         asked(&mut silent).await;
         let mut second = conversations.recv().await.unwrap();
         asked(&mut second).await;
-        second.answers.send(renewed("sess_1")).unwrap();
+        second.answers.send(Ok(renewed("sess_1"))).unwrap();
         assert!(renewals.next().await.unwrap().outcome.is_ok());
         serving.abort();
     })
