@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// As many as a gateway takes on one stream. It ends a stream with one more, and then all would be lost.
-const MAX_SESSIONS: usize = 10_000;
+pub(crate) const MAX_SESSIONS: usize = 10_000;
 
 /// News of one session: it was renewed, or it is lost, with the reason.
 #[derive(Clone, Debug)]

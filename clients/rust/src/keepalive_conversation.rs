@@ -5,7 +5,7 @@ use tonic::Streaming;
 
 use crate::{
     error::Result,
-    keepalive::Renewer,
+    keepalive::{MAX_SESSIONS, Renewer},
     pacing::Deadline,
     status::{broken_stream, from_status},
     v1,
@@ -43,7 +43,9 @@ impl<'a> Conversation<'a> {
         let opening = stub.stream_keepalive(request);
         tokio::pin!(opening);
         let mut answers: Option<Streaming<v1::StreamKeepaliveResponse>> = None;
-        let mut sent = ask(&questions, &renewer.to_ask(true));
+        let all = renewer.to_ask(true);
+        let mut carried = all.len();
+        let mut sent = ask(&questions, &all);
         let mut spread = spread();
         loop {
             let (moment, overdue) = match self.wait(sent, spread) {
@@ -61,7 +63,13 @@ impl<'a> Conversation<'a> {
                     renewer.take(answer)?;
                 }
                 () = renewer.changed.notified() => {
-                    ask(&questions, &renewer.to_ask(false));
+                    let new = renewer.to_ask(false);
+                    carried += new.len();
+                    if carried > MAX_SESSIONS {
+                        // The gateway keeps those that nobody wants any more, too: a new stream is rid of them.
+                        return Err(broken_stream("as many sessions as a stream can carry"));
+                    }
+                    ask(&questions, &new);
                 }
                 () = tokio::time::sleep_until(moment) => {
                     if overdue {

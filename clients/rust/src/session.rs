@@ -43,7 +43,8 @@ impl SessionOptions {
         self
     }
 
-    /// Renews the session by itself for as long as the handle lives.
+    /// Renews the session by itself for as long as the handle lives. A client renews up to 10,000 sessions; one more
+    /// counts as lost, for an [`Error::Usage`].
     pub fn keepalive(mut self, keepalive: bool) -> Self {
         self.keepalive = keepalive;
         self

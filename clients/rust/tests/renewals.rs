@@ -108,6 +108,27 @@ async fn a_gateway_without_its_store_is_asked_again_about_all() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_full_of_what_nobody_wants_makes_room() {
+    within(async {
+        let (gateway, mut conversations, serving) = conversing().await;
+        let client = gateway.client();
+        let _kept = client.keepalive(["sess_1"]);
+        let many = client.keepalive((0..9_999).map(|number| format!("old_{number}")));
+        let mut full = conversations.recv().await.unwrap();
+        let mut count = 0;
+        while count < 10_000 {
+            count += asked(&mut full).await.len();
+        }
+        drop(many);
+        let _new = client.keepalive(["sess_2"]);
+        let mut second = conversations.recv().await.unwrap();
+        assert_eq!(asked(&mut second).await, ["sess_1", "sess_2"].map(String::from).into());
+        serving.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_silent_stream_is_opened_again() {
     within(async {
         let (gateway, mut conversations, serving) = conversing().await;
