@@ -1,4 +1,5 @@
-//! A session with a Python interpreter, a database that streams, and what a failure looks like. Runs against `make serve`.
+//! A session with a Python interpreter, a database that streams, and what a failure looks like. Runs against `make
+//! serve`.
 
 use std::error::Error;
 
@@ -8,7 +9,7 @@ use sessiongateway::{Call, Client, Run, SessionOptions};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::from_env()?;
-    let apps = client.apps().list(0).all().await?;
+    let apps = client.apps().list(None).all().await?;
     println!("deployed: {}", apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", "));
 
     let session = client.session(SessionOptions::new("interpreter").session_timeout(120).keepalive(true));

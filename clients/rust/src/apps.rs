@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{client::Client, error::Result, pages::Pages, v1};
+use crate::{
+    client::Client,
+    error::Result,
+    pages::{Pages, number},
+    v1,
+};
 
 /// Tells what is deployed.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +95,11 @@ impl Apps<'_> {
         Ok(transport.send(message, self.0.deadline(None), call).await?.app.unwrap_or_default().into())
     }
 
-    /// Walks through the deployed apps by name, over all pages of `page_size` (1 to 1000; 0: 50); without their functions.
-    pub fn list(&self, page_size: i32) -> Pages<AppInfo> {
+    /// Walks through the deployed apps by name, over all pages; without their functions. A page has 1 to 1000 of them;
+    /// `None` leaves it to the gateway.
+    pub fn list(&self, page_size: impl Into<Option<u32>>) -> Pages<AppInfo> {
         let client = self.0.clone();
+        let page_size = number(page_size.into());
         Pages::new(move |page_token| {
             let transport = Arc::clone(&client.transport);
             let deadline = client.deadline(None);

@@ -2,14 +2,14 @@
 
 use std::{env, fmt, sync::Arc, time::Duration};
 
-use tonic::{
-    metadata::{Ascii, MetadataValue},
-    transport::Endpoint,
-};
+use tonic::metadata::{Ascii, MetadataValue};
+#[cfg(feature = "tls")]
+use tonic::transport::Endpoint;
 
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::{
+    address::Address,
     apps::Apps,
     error::{Error, Result},
     keepalive::Renewer,
@@ -59,8 +59,8 @@ impl Client {
 
     /// Calls a function of an app, and returns its answer. Dropping the future cancels the run on the gateway.
     ///
-    /// A run is sent again only when the gateway answers that it took nothing. It is never sent again because a connection
-    /// broke: see [`Error::run_state`].
+    /// A run is sent again only when the gateway answers that it took nothing. It is never sent again because a
+    /// connection broke: see [`Error::run_state`].
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] if the input cannot be sent. What [`run`](Self::run) fails with comes on the stream; the run is sent
-    /// again under the same rule, before the first part only.
+    /// [`Error::Usage`] if the input cannot be sent. What [`run`](Self::run) fails with comes on the stream; the run is
+    /// sent again under the same rule, before the first part only.
     pub fn run_stream(&self, run: Run) -> Result<RunStream> {
         let timeout = run.timeout().or(self.timeout);
         Ok(RunStream::new(stream::parts(Arc::clone(&self.transport), run.into_request()?, timeout)))
@@ -101,7 +101,11 @@ impl Client {
     }
 
     /// Renews sessions, at a third of the shortest timeout among them, until the stream is dropped. All renewals of a
-    /// client go over one stream to the gateway. Must be called on a runtime.
+    /// client go over one stream to the gateway, at most 10,000 sessions at a time.
+    ///
+    /// # Panics
+    ///
+    /// Not on a Tokio runtime.
     pub fn keepalive<I>(&self, session_ids: I) -> KeepaliveStream
     where
         I: IntoIterator,
@@ -111,7 +115,8 @@ impl Client {
     }
 
     /// Waits until the sessions of dropped handles are ended, stops every renewal and cancels what is in flight, which
-    /// fails with [`Error::Cancelled`]. For all clones. A client that is dropped just stops.
+    /// fails with [`Error::Cancelled`]; what nobody reads at the moment, too. Closes the connection, for all clones. A
+    /// client that is dropped just stops.
     pub async fn close(&self) {
         self.ends.settle(self.transport.pacing.end_timeout).await;
         self.transport.close();
@@ -145,7 +150,8 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// `HOST:PORT` of the gateway. Left out: the environment's `SGW_ADDRESS`, else `127.0.0.1:50151`.
+    /// `HOST:PORT` of the gateway, also as `dns:///HOST:PORT`; or `unix:PATH`, a socket that leads to one. Left out: the
+    /// environment's `SGW_ADDRESS`, else `127.0.0.1:50151`.
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
         self
@@ -180,20 +186,22 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] if the address is not `HOST:PORT`, the key cannot be sent, or a certificate cannot be used.
+    /// [`Error::Usage`] if the address leads nowhere, the key cannot be sent, or a certificate cannot be used.
     pub fn build(self) -> Result<Client> {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let address = self.address.or_else(|| set("SGW_ADDRESS")).unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
         let key = self.api_key.or_else(|| set("SGW_API_KEY")).filter(|key| !key.is_empty());
         let authorization = key.map(|key| authorization(&key)).transpose()?;
+        let address = Address::read(&address)?;
         #[cfg(feature = "tls")]
         let endpoint = match self.tls {
-            Some(tls) => encrypted(endpoint("https", &address)?, tls)?,
-            None => endpoint("http", &address)?,
+            Some(tls) => encrypted(address.endpoint("https")?, tls)?,
+            None => address.endpoint("http")?,
         };
         #[cfg(not(feature = "tls"))]
-        let endpoint = endpoint("http", &address)?;
-        let transport = Arc::new(Transport::new(endpoint, authorization, self.pacing));
+        let endpoint = address.endpoint("http")?;
+        let endpoint = endpoint.user_agent(USER_AGENT).map_err(|error| Error::usage(error.to_string()))?;
+        let transport = Arc::new(Transport::new(endpoint, address.socket, authorization, self.pacing));
         Ok(Client {
             renewer: Renewer::new(Arc::clone(&transport)),
             transport,
@@ -203,20 +211,9 @@ impl ClientBuilder {
     }
 }
 
-/// Where to connect.
-fn endpoint(scheme: &str, address: &str) -> Result<Endpoint> {
-    let malformed = || Error::usage(format!("the address of the gateway must be HOST:PORT, not {address:?}"));
-    let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
-    if host.is_empty() || port.parse::<u16>().is_err() {
-        return Err(malformed());
-    }
-    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| malformed())?;
-    endpoint.user_agent(USER_AGENT).map_err(|_| malformed())
-}
-
 #[cfg(feature = "tls")]
 fn encrypted(endpoint: Endpoint, tls: Tls) -> Result<Endpoint> {
-    let encrypted = endpoint.tls_config(tls.into_config());
+    let encrypted = endpoint.tls_config(tls.into_config()?);
     encrypted.map_err(|error| Error::usage(format!("TLS cannot be set up: {}", crate::status::chain(&error))))
 }
 

@@ -11,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Failure {
-    /// Why, such as `SESSION_EXPIRED`. Of a code that only a newer gateway knows: the gateway's name for it. Of a status
-    /// that no gateway made: the gRPC name, such as `UNIMPLEMENTED`.
+    /// Why, such as `SESSION_EXPIRED`. Of a code that only a newer gateway knows: the gateway's name for it. Of a
+    /// status that no gateway made: the gRPC name, such as `UNIMPLEMENTED`.
     pub code: Cow<'static, str>,
     /// The same for people.
     pub message: String,
@@ -23,7 +23,7 @@ pub struct Failure {
     /// How long to wait before sending again, where that may help.
     pub retry_after: Option<Duration>,
     /// The HTTP status that goes with the code.
-    pub http_status: Option<i32>,
+    pub http_status: Option<u16>,
     /// Why the session is no longer active.
     pub end_reason: Option<EndReason>,
     /// The call that failed, as it stands in the gateway's log.

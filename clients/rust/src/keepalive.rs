@@ -1,4 +1,4 @@
-//! Renews sessions over one stream, and tells whoever holds one how it fares.
+//! Which sessions are renewed, and who is told how each fares.
 
 use std::{
     collections::HashMap,
@@ -6,22 +6,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
-use tonic::Streaming;
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
 use crate::{
     error::{Error, Result},
+    keepalive_conversation::Conversation,
     model::SessionInfo,
-    pacing::Deadline,
-    status::{from_detail, from_status, is_final, transport_error},
+    status::{from_detail, is_final, transport_error},
     transport::Transport,
     v1::{self, stream_keepalive_response::Outcome},
 };
 
-const IDS_PER_MESSAGE: usize = 1000;
+/// As many as a gateway takes on one stream. It ends a stream with one more, and then all would be lost.
+pub(crate) const MAX_SESSIONS: usize = 10_000;
 
 /// News of one session: it was renewed, or it is lost, with the reason.
 #[derive(Clone, Debug)]
@@ -29,37 +26,45 @@ const IDS_PER_MESSAGE: usize = 1000;
 pub struct KeepaliveEvent {
     /// Names the session.
     pub session_id: String,
-    /// The renewed session; or why it is lost, after which nothing more is heard of it.
+    /// The renewed session; or why it is lost, after which nothing more is heard of it. [`Error::Cancelled`] and
+    /// [`Error::Usage`] are no losses: the client was closed, or renews 10,000 others. The session lives on for a
+    /// while.
     pub outcome: Result<SessionInfo>,
 }
 
 /// Whoever wants to hear how a session fares. Must not block.
 pub(crate) trait Listener: Send + Sync {
+    /// It was renewed, or it is lost.
     fn hear(&self, event: &KeepaliveEvent);
+
+    /// It is renewed no longer, although it lives: the client was closed.
+    fn stop(&self, event: &KeepaliveEvent);
 }
 
 /// Keeps any number of sessions alive over one stream, opened again whenever it breaks. Nothing runs while there is no
 /// session to renew.
 pub(crate) struct Renewer {
-    transport: Arc<Transport>,
+    pub(crate) transport: Arc<Transport>,
     state: Mutex<State>,
-    changed: Notify,
+    /// There is somebody new to renew, or somebody less.
+    pub(crate) changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    live: HashMap<String, Entry>,
+pub(crate) struct State {
+    pub(crate) live: HashMap<String, Entry>,
     running: bool,
 }
 
-struct Entry {
+#[derive(Default)]
+pub(crate) struct Entry {
     listeners: Vec<Weak<dyn Listener>>,
     /// Unknown before the first answer.
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Asked about on the present stream since somebody began to listen.
     asked: bool,
     /// When it was first asked about on the present stream without an answer yet.
-    unanswered: Option<Instant>,
+    pub(crate) unanswered: Option<Instant>,
 }
 
 impl Renewer {
@@ -67,20 +72,26 @@ impl Renewer {
         Arc::new(Self { transport, state: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Renews a session from now on, at once for the first time. Must be called on a runtime.
+    /// Renews a session from now on, at once for the first time.
+    ///
+    /// # Panics
+    ///
+    /// Not on a runtime.
     pub(crate) fn add(self: &Arc<Self>, session_id: &str, listener: Weak<dyn Listener>) {
+        let runtime = Handle::current();
         let mut state = self.lock();
-        let entry = state.live.entry(session_id.to_owned()).or_insert_with(|| Entry {
-            listeners: Vec::new(),
-            timeout: None,
-            asked: false,
-            unanswered: None,
-        });
+        if state.live.len() >= MAX_SESSIONS && !state.live.contains_key(session_id) {
+            drop(state);
+            let error = Error::usage(format!("a client renews no more than {MAX_SESSIONS} sessions at a time"));
+            tell(&[listener], &KeepaliveEvent { session_id: session_id.to_owned(), outcome: Err(error) });
+            return;
+        }
+        let entry = state.live.entry(session_id.to_owned()).or_default();
         entry.listeners.push(listener);
         entry.asked = false;
         if !state.running {
             state.running = true;
-            tokio::spawn(Arc::clone(self).keep());
+            runtime.spawn(Arc::clone(self).keep());
         }
         drop(state);
         self.changed.notify_one();
@@ -100,38 +111,33 @@ impl Renewer {
         self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renews until nothing is left.
+    /// Renews until nothing is left, or the client is closed.
     async fn keep(self: Arc<Self>) {
+        let mut running = Running { renewer: &self, rests: false };
         let mut attempt = 0;
         loop {
-            let mut conversation = Conversation { renewer: &self, answered: false };
+            let mut conversation = Conversation::new(&self);
             let outcome = tokio::select! {
-                () = self.transport.closed() => Err(Transport::closed_error()),
+                biased;
+                () = self.transport.closed() => return,
                 outcome = conversation.hold() => outcome,
             };
             attempt = if conversation.answered { 0 } else { attempt + 1 };
             let mut pause = self.transport.pacing.reconnect.jittered(attempt);
             if let Err(error) = outcome {
                 pause = pause.max(error.retry_after().unwrap_or_default());
-                if is_final(&error) || matches!(error, Error::Cancelled(_)) {
+                if is_final(&error) {
                     self.lose_all(&error);
                 }
             }
-            {
-                let mut state = self.lock();
-                if state.live.is_empty() {
-                    state.running = false;
-                    return;
-                }
+            if running.may_rest() {
+                return;
             }
-            tokio::select! {
-                () = self.transport.closed() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+            self.transport.pause(pause).await;
         }
     }
 
@@ -143,10 +149,14 @@ impl Renewer {
     }
 
     /// Passes an answer on. A session that is lost is renewed no longer.
-    fn take(&self, answer: v1::StreamKeepaliveResponse) {
+    ///
+    /// # Errors
+    ///
+    /// The gateway can renew none at the moment, and none is lost: all must be asked about again after a while.
+    pub(crate) fn take(&self, answer: v1::StreamKeepaliveResponse) -> Result<()> {
         let session_id = answer.session_id;
         let mut state = self.lock();
-        let Some(entry) = state.live.get_mut(&session_id) else { return };
+        let Some(entry) = state.live.get_mut(&session_id) else { return Ok(()) };
         entry.unanswered = None;
         let (listeners, outcome) = match answer.outcome {
             Some(Outcome::Session(session)) => {
@@ -155,19 +165,34 @@ impl Renewer {
                 (entry.listeners.clone(), Ok(info))
             }
             Some(Outcome::Error(detail)) => {
+                let error = from_detail(detail);
+                if error.is_told_to_wait() {
+                    return Err(error);
+                }
                 let entry = state.live.remove(&session_id);
-                (entry.map(|entry| entry.listeners).unwrap_or_default(), Err(from_detail(detail)))
+                (entry.map(|entry| entry.listeners).unwrap_or_default(), Err(error))
             }
-            None => return,
+            None => return Ok(()),
         };
         drop(state);
         tell(&listeners, &KeepaliveEvent { session_id, outcome });
+        Ok(())
     }
 
-    /// Marks sessions as asked about, all or only those that were not, and returns their ids.
-    fn to_ask(&self, all: bool) -> Vec<String> {
+    /// Begins anew: nothing has been asked on the present stream.
+    pub(crate) fn begin(&self) {
+        for entry in self.lock().live.values_mut() {
+            entry.asked = false;
+            entry.unanswered = None;
+        }
+    }
+
+    /// Marks sessions as asked about, all or only those that were not, and returns their ids. Those for whom nobody is
+    /// there any more go.
+    pub(crate) fn to_ask(&self, all: bool) -> Vec<String> {
         let now = Instant::now();
         let mut state = self.lock();
+        state.live.retain(|_, entry| entry.listeners.iter().any(|each| each.strong_count() > 0));
         let wanted = state.live.iter_mut().filter(|(_, entry)| all || !entry.asked);
         wanted
             .map(|(session_id, entry)| {
@@ -185,108 +210,42 @@ fn tell(listeners: &[Weak<dyn Listener>], event: &KeepaliveEvent) {
     }
 }
 
-/// What the conversation has to wait for.
-enum Wait {
-    Renewal(Instant),
-    Overdue(Instant),
-}
-
-/// One stream, from its opening until it breaks or nothing is left to renew.
-struct Conversation<'a> {
+/// The renewals go on for as long as this is there. If it goes before it could rest, everybody is told: the client was
+/// closed, or its runtime stopped.
+struct Running<'a> {
     renewer: &'a Renewer,
-    answered: bool,
+    rests: bool,
 }
 
-impl Conversation<'_> {
-    async fn hold(&mut self) -> Result<()> {
-        let renewer = self.renewer;
-        for entry in renewer.lock().live.values_mut() {
-            entry.asked = false;
-            entry.unanswered = None;
+impl Running<'_> {
+    /// Whether nothing is left to renew. Then whoever adds a session begins anew.
+    fn may_rest(&mut self) -> bool {
+        let mut state = self.renewer.lock();
+        state.running = !state.live.is_empty();
+        self.rests = !state.running;
+        self.rests
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.rests {
+            return;
         }
-        let (questions, mut outgoing) = mpsc::unbounded_channel();
-        let outgoing = futures_util::stream::poll_fn(move |context| outgoing.poll_recv(context));
-        let request = renewer.transport.request(outgoing, Deadline::after(None));
-        let mut stub = renewer.transport.sessions();
-        let opening = stub.stream_keepalive(request);
-        tokio::pin!(opening);
-        let mut answers: Option<Streaming<v1::StreamKeepaliveResponse>> = None;
-        let mut sent = ask(&questions, &renewer.to_ask(true));
-        let mut spread = spread();
-        loop {
-            let (moment, overdue) = match self.wait(sent, spread) {
-                None => return Ok(()),
-                Some(Wait::Renewal(moment)) => (moment, false),
-                Some(Wait::Overdue(moment)) => (moment, true),
-            };
-            tokio::select! {
-                opened = &mut opening, if answers.is_none() => {
-                    answers = Some(opened.map_err(|status| from_status(&status, None))?.into_inner());
-                }
-                answer = next(answers.as_mut()) => {
-                    renewer.take(answer?);
-                    self.answered = true;
-                }
-                () = renewer.changed.notified() => {
-                    ask(&questions, &renewer.to_ask(false));
-                }
-                () = tokio::time::sleep_until(moment) => {
-                    if overdue {
-                        return Err(broken("no answer in time"));
-                    }
-                    sent = ask(&questions, &renewer.to_ask(true));
-                    spread = self::spread();
-                }
-            }
+        let left = {
+            let mut state = self.renewer.lock();
+            state.running = false;
+            std::mem::take(&mut state.live)
+        };
+        let message = "the client was closed, or its runtime stopped: the session is renewed no longer";
+        let error = transport_error(tonic::Code::Cancelled, message, None);
+        for (session_id, entry) in left {
+            let event = KeepaliveEvent { session_id, outcome: Err(error.clone()) };
+            entry.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.stop(&event));
         }
     }
-
-    /// Returns what comes next: a renewal, or the moment at which an answer has failed to come. `None` if nothing is live.
-    fn wait(&self, sent: Instant, spread: f64) -> Option<Wait> {
-        let state = self.renewer.lock();
-        if state.live.is_empty() {
-            return None;
-        }
-        let patience = self.renewer.transport.pacing.reply_timeout;
-        let shortest = state.live.values().filter_map(|entry| entry.timeout).min();
-        let overdue = state.live.values().filter_map(|entry| entry.unanswered).min().map(|since| since + patience);
-        let renewal = shortest.map(|timeout| sent + timeout.mul_f64(spread / 3.0));
-        Some(match (renewal, overdue) {
-            (Some(renewal), Some(overdue)) if overdue < renewal => Wait::Overdue(overdue),
-            (Some(renewal), _) => Wait::Renewal(renewal),
-            (None, Some(overdue)) => Wait::Overdue(overdue),
-            // Nothing is known only if a gateway answered without a session: try again after a while.
-            (None, None) => Wait::Renewal(sent + patience),
-        })
-    }
 }
 
-/// Between 0.8 and 1: many clients that were started together shall not renew together.
-fn spread() -> f64 {
-    1.0 - 0.2 * fastrand::f64()
-}
-
-/// Sends the ids, and returns when that was. A queue without a bound holds no more than is renewed until an answer is
-/// overdue.
-fn ask(questions: &mpsc::UnboundedSender<v1::StreamKeepaliveRequest>, session_ids: &[String]) -> Instant {
-    for batch in session_ids.chunks(IDS_PER_MESSAGE) {
-        // The stream that is gone tells so where its answers are read.
-        let _ = questions.send(v1::StreamKeepaliveRequest { session_ids: batch.to_vec() });
-    }
-    Instant::now()
-}
-
-async fn next(answers: Option<&mut Streaming<v1::StreamKeepaliveResponse>>) -> Result<v1::StreamKeepaliveResponse> {
-    match answers {
-        None => std::future::pending().await,
-        Some(answers) => match answers.message().await {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(broken("the gateway closed the stream")),
-            Err(status) => Err(from_status(&status, None)),
-        },
-    }
-}
-
-fn broken(message: &str) -> Error {
-    transport_error(tonic::Code::Unavailable, message, None)
-}
+#[cfg(test)]
+#[path = "keepalive_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Automatic renewal, as its caller reads of it.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,7 +15,7 @@ use crate::keepalive::{KeepaliveEvent, Listener, Renewer};
 /// Renews sessions until it is dropped, and tells what happens to them.
 ///
 /// Who reads more slowly than the sessions are renewed sees only the newest renewal of each; a loss is never skipped.
-/// The stream ends when all sessions are lost.
+/// The stream ends when all sessions are lost, or the client is closed.
 #[must_use = "sessions are renewed for as long as the stream lives"]
 pub struct KeepaliveStream {
     renewer: Arc<Renewer>,
@@ -27,9 +27,31 @@ struct Mailbox(Mutex<Letters>);
 
 #[derive(Default)]
 struct Letters {
-    events: VecDeque<KeepaliveEvent>,
+    /// In the order in which they came.
+    events: BTreeMap<u64, KeepaliveEvent>,
+    /// Where the event of each session stands.
+    places: HashMap<String, u64>,
+    next_place: u64,
     live: BTreeSet<String>,
     reader: Option<Waker>,
+}
+
+impl Letters {
+    /// The older news go, and the new ones to the end: no session can keep back those of another.
+    fn put(&mut self, event: KeepaliveEvent) {
+        let place = self.next_place;
+        self.next_place += 1;
+        if let Some(older) = self.places.insert(event.session_id.clone(), place) {
+            self.events.remove(&older);
+        }
+        self.events.insert(place, event);
+    }
+
+    fn take(&mut self) -> Option<KeepaliveEvent> {
+        let (_, event) = self.events.pop_first()?;
+        self.places.remove(&event.session_id);
+        Some(event)
+    }
 }
 
 impl Mailbox {
@@ -41,9 +63,7 @@ impl Mailbox {
 impl Listener for Mailbox {
     fn hear(&self, event: &KeepaliveEvent) {
         let mut letters = self.lock();
-        // The older news go, and the new ones to the end: no session can keep back those of another.
-        letters.events.retain(|each| each.session_id != event.session_id);
-        letters.events.push_back(event.clone());
+        letters.put(event.clone());
         if event.outcome.is_err() {
             letters.live.remove(&event.session_id);
         }
@@ -52,6 +72,10 @@ impl Listener for Mailbox {
         if let Some(reader) = reader {
             reader.wake();
         }
+    }
+
+    fn stop(&self, event: &KeepaliveEvent) {
+        self.hear(event);
     }
 }
 
@@ -73,7 +97,7 @@ impl KeepaliveStream {
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<KeepaliveEvent>> {
         let mut letters = self.mailbox.lock();
-        if let Some(event) = letters.events.pop_front() {
+        if let Some(event) = letters.take() {
             return Poll::Ready(Some(event));
         }
         if letters.live.is_empty() {

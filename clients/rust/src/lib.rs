@@ -1,16 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod apps;
 mod client;
+mod connector;
 mod error;
 mod finite;
 mod keepalive;
+mod keepalive_conversation;
 mod keepalive_stream;
 mod link;
 mod model;
 mod output;
 mod pacing;
 mod pages;
+mod recall;
 mod run;
 mod session;
 mod session_state;

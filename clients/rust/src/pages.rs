@@ -12,6 +12,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Result;
 
+/// The size of a page as it is sent. One that is too large for that is too large for every gateway.
+pub(crate) fn number(page_size: Option<u32>) -> i32 {
+    page_size.map_or(0, |size| size.try_into().unwrap_or(i32::MAX))
+}
+
 /// All items of all pages; each page is fetched when its first item is asked for. After an error nothing comes.
 #[must_use = "nothing is fetched before the pages are read"]
 pub struct Pages<T> {

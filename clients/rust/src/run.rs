@@ -37,7 +37,8 @@ impl Call {
 
     /// Gives the input, whatever serializes to a JSON object; left out: the empty object.
     ///
-    /// What cannot be sent is an [`Error::Usage`] when the call is made. That includes NaN and infinities.
+    /// What cannot be sent is an [`Error::Usage`] when the call is made. That includes NaN and infinities: the input is
+    /// serialized twice, first to look for them, because `serde_json` writes them as null.
     pub fn input<T: Serialize + ?Sized>(mut self, input: &T) -> Self {
         self.input = Some(encode_input(input));
         self
@@ -78,6 +79,12 @@ impl Call {
 
 impl From<&str> for Call {
     fn from(function: &str) -> Self {
+        Self::to(function)
+    }
+}
+
+impl From<String> for Call {
+    fn from(function: String) -> Self {
         Self::to(function)
     }
 }
@@ -150,8 +157,8 @@ impl Run {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RunResult {
-    /// Empty for a run without a session.
-    pub session_id: String,
+    /// The session that the call was in; `None` for a run without one.
+    pub session_id: Option<String>,
     /// What the function returned.
     pub output: Output,
     /// Names the call in the gateway's log.
@@ -169,16 +176,14 @@ impl RunResult {
                 Err(unreadable("the output has not the form of the input", RunState::Completed))
             }
         };
+        let session_id = Some(answer.session_id).filter(|id| !id.is_empty());
         match output {
-            Ok(output) => Ok(Self {
-                session_id: answer.session_id,
-                output,
-                call_id: answer.call_id,
-                session: answer.session.map(Into::into),
-            }),
+            Ok(output) => {
+                Ok(Self { session_id, output, call_id: answer.call_id, session: answer.session.map(Into::into) })
+            }
             Err(mut error) => {
                 let failure = error.failure_mut();
-                failure.session_id = Some(answer.session_id).filter(|id| !id.is_empty());
+                failure.session_id = session_id;
                 failure.call_id = Some(answer.call_id).filter(|id| !id.is_empty());
                 Err(error)
             }
@@ -204,6 +209,38 @@ where
         if !took_nothing || attempt >= pacing.run_attempts || !deadline.allows(pause) {
             return Err(error);
         }
-        tokio::time::sleep(pause).await;
+        transport.pause(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::{error::Failure, pacing::Pacing};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_closed_waits_for_no_further_attempt() {
+        let transport = Transport::new(Endpoint::from_static("http://localhost:1"), None, None, Pacing::default());
+        let draining = || {
+            Error::new(Failure {
+                code: "GATEWAY_DRAINING".into(),
+                retry_after: Some(Duration::from_secs(3600)),
+                ..Failure::default()
+            })
+        };
+        let began = Instant::now();
+        let attempts = std::cell::Cell::new(0);
+        let send = || {
+            attempts.set(attempts.get() + 1);
+            let error = if attempts.get() == 1 { draining() } else { Transport::closed_error() };
+            std::future::ready(Err::<(), _>(error))
+        };
+        let (outcome, ()) =
+            tokio::join!(send_run(&transport, Deadline::after(None), send), async { transport.close() });
+        assert!(matches!(outcome, Err(Error::Cancelled(_))));
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 }

@@ -1,6 +1,10 @@
 //! A session as a thing to hold: it opens with its first call and ends with its handle.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures_util::stream;
 use tokio::sync::watch;
@@ -9,6 +13,7 @@ use crate::{
     client::Client,
     error::{Error, Result},
     model::SessionInfo,
+    recall::Recallable,
     run::{Call, RunResult},
     session_state::{Shared, Turn},
     stream::{Part, Parts, RunStream, parts},
@@ -38,7 +43,8 @@ impl SessionOptions {
         self
     }
 
-    /// Renews the session by itself for as long as the handle lives.
+    /// Renews the session by itself for as long as the handle lives. A client renews up to 10,000 sessions; one more
+    /// counts as lost, for an [`Error::Usage`].
     pub fn keepalive(mut self, keepalive: bool) -> Self {
         self.keepalive = keepalive;
         self
@@ -71,14 +77,15 @@ impl fmt::Debug for SessionOptions {
 
 /// One session, made by [`Client::session`].
 ///
-/// The first call opens it; calls that arrive meanwhile wait for that. If the first call fails there is no session, and the
-/// next call is the first again. A stream is a call too, and opens the session with its result. From then on every call
-/// goes to the session's own app and version, also when a newer one has been deployed. A session that has finished is never
-/// replaced: its calls fail.
+/// The first call opens it; calls that arrive meanwhile wait for that. If the first call fails there is no session, and
+/// the next call is the first again. A stream is a call too, and opens the session with its result. From then on every
+/// call goes to the session's own app and version, also when a newer one has been deployed. A session that has finished
+/// is never replaced: its calls fail.
 ///
-/// [`end`](Self::end) ends it. A handle that is dropped without that ends it too, in the background of the runtime on which
-/// it was opened. A runtime that stops at once may not get to it, and then the session expires by itself: [`Client::close`]
-/// waits for it.
+/// [`end`](Self::end) ends it, and cancels a stream that is opening it. A handle that is dropped without that ends it
+/// too, in the background of the runtime on which it was opened. A runtime that stops at once may not get to it, and
+/// then the session expires by itself: [`Client::close`] waits for it.
+#[must_use = "the session ends with its handle"]
 pub struct Session {
     client: Client,
     shared: Arc<Shared>,
@@ -105,8 +112,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// What [`Client::run`] fails with; with keepalive, why the session is known to be lost. [`Error::Usage`] if the handle
-    /// has been ended, or the session is being opened by a stream that the calling task itself has not read to its end.
+    /// What [`Client::run`] fails with; with keepalive, why the session is known to be lost. [`Error::Usage`] if the
+    /// handle has been ended, or the session is being opened by a stream that the calling task itself has not read to
+    /// its end: it would wait for itself. A task that reads the stream and calls at the same time, as with `join!`, is
+    /// taken for one that waits if it calls after an output and before it reads on; spawn one of the two.
     pub async fn call(&self, call: impl Into<Call> + Send) -> Result<RunResult> {
         let call = call.into();
         let timeout = call.timeout.or(self.client.timeout());
@@ -121,7 +130,8 @@ impl Session {
         Ok(result)
     }
 
-    /// Makes a call as [`call`](Self::call) does, and returns a stream of its partial outputs with the result at its end.
+    /// Makes a call as [`call`](Self::call) does, and returns a stream of its partial outputs with the result at its
+    /// end.
     ///
     /// # Errors
     ///
@@ -130,49 +140,73 @@ impl Session {
         let call = call.into();
         let timeout = call.timeout.or(self.client.timeout());
         let request = self.shared.request(call)?;
-        let (client, shared) = (self.client.clone(), Arc::clone(&self.shared));
-        let steps = stream::try_unfold(Step::Unsent(Box::new(request)), move |step| {
-            let (client, shared) = (client.clone(), Arc::clone(&shared));
-            async move {
-                let (mut parts, turn): (Parts, Turn) = match step {
-                    Step::Unsent(request) => {
-                        let deadline = client.deadline(timeout);
-                        let turn = shared.turn(deadline).await?;
-                        let request = turn.addressed(*request);
-                        let parts = parts(Arc::clone(&client.transport), request, deadline.remaining());
-                        (parts, turn)
-                    }
-                    Step::Reading(parts, turn) => (parts, turn),
-                    Step::Done => return Ok(None),
-                };
-                match futures_util::StreamExt::next(&mut parts).await.transpose()? {
-                    None => Ok(None),
-                    Some(Part::Result(result)) => {
-                        settle(&client, &shared, turn, &result);
-                        Ok(Some((Part::Result(result), Step::Done)))
-                    }
-                    Some(partial) => {
-                        turn.read_by_this_task();
-                        Ok(Some((partial, Step::Reading(parts, turn))))
-                    }
-                }
-            }
+        let caller = Caller { client: self.client.clone(), shared: Arc::clone(&self.shared), timeout };
+        let parts = Recallable::parts(|own| {
+            let unsent = Step::Unsent(Box::new(request));
+            Box::pin(stream::try_unfold((caller, unsent), move |(caller, step)| {
+                let own = own.clone();
+                async move { Ok(caller.next(step, own).await?.map(|(part, step)| (part, (caller, step)))) }
+            }))
         });
-        Ok(RunStream::new(Box::pin(steps)))
+        Ok(RunStream::new(parts))
     }
 
-    /// Waits until keepalive finds that the session is gone, and returns why; `None` once the handle was ended.
+    /// Waits until keepalive finds that the session is gone, and returns why; `None` once the handle was ended, or the
+    /// client closed.
     pub async fn lost(&self) -> Option<Error> {
-        self.shared.lost().await
+        tokio::select! {
+            biased;
+            lost = self.shared.lost() => lost,
+            () = self.client.transport.closed() => None,
+        }
     }
 
-    /// Ends the session, if it was opened, and returns it as it then is. May be called twice.
+    /// Ends the session, if it was opened, and returns it as it then is. A stream that is opening it is cancelled, and
+    /// fails with [`Error::Cancelled`]. May be called twice.
     ///
     /// # Errors
     ///
     /// The session could not be ended; it will expire by itself.
     pub async fn end(&self) -> Result<Option<SessionInfo>> {
         end(&self.client, &self.shared).await
+    }
+}
+
+/// Makes the call of a stream.
+struct Caller {
+    client: Client,
+    shared: Arc<Shared>,
+    timeout: Option<Duration>,
+}
+
+impl Caller {
+    /// Returns the next part, and what to do after it; `None` after the result.
+    async fn next(&self, step: Step, stream: Weak<Recallable>) -> Result<Option<(Part, Step)>> {
+        let (mut parts, turn): (Parts, Turn) = match step {
+            Step::Unsent(request) => {
+                let deadline = self.client.deadline(self.timeout);
+                let turn = self.shared.turn(deadline).await?;
+                turn.held_by(stream)?;
+                let request = turn.addressed(*request);
+                (parts(Arc::clone(&self.client.transport), request, deadline.remaining()), turn)
+            }
+            Step::Reading(parts, turn) => {
+                turn.reads_on();
+                (parts, turn)
+            }
+            Step::Done => return Ok(None),
+        };
+        match futures_util::StreamExt::next(&mut parts).await.transpose()? {
+            None => Ok(None),
+            Some(Part::Result(result)) => {
+                settle(&self.client, &self.shared, turn, &result);
+                Ok(Some((Part::Result(result), Step::Done)))
+            }
+            Some(partial) => {
+                turn.read_by_this_task();
+                Ok(Some((partial, Step::Reading(parts, turn))))
+            }
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    thread::{self, ThreadId},
 };
 
 use tokio::{
@@ -17,6 +18,7 @@ use crate::{
     keepalive::{KeepaliveEvent, Listener, Renewer},
     model::{RunState, SessionInfo},
     pacing::Deadline,
+    recall::Recallable,
     run::{Call, RunResult},
     session::SessionOptions,
     status::transport_error,
@@ -37,6 +39,10 @@ struct Known {
     id: Option<String>,
     info: Option<SessionInfo>,
     lost: Option<Error>,
+    /// Nothing more will be heard of a loss.
+    unheard: bool,
+    /// The stream that opens the session.
+    opener: Option<Weak<Recallable>>,
     /// The task to which a stream that opens the session has given an output, and which may be busy with it now.
     reader: Option<Reader>,
     /// Where the session was opened; whoever drops its handle may be elsewhere.
@@ -45,13 +51,16 @@ struct Known {
     ended: bool,
 }
 
-/// A task; `None` is the one that a runtime was entered with, which has no id.
-#[derive(PartialEq)]
-struct Reader(Option<task::Id>);
+/// Who reads. What a runtime was entered with has no id, but stays on its thread.
+#[derive(Debug, PartialEq)]
+enum Reader {
+    Task(task::Id),
+    Thread(ThreadId),
+}
 
 impl Reader {
     fn current() -> Self {
-        Self(task::try_id())
+        task::try_id().map_or_else(|| Self::Thread(thread::current().id()), Self::Task)
     }
 }
 
@@ -138,7 +147,7 @@ impl Shared {
     pub(crate) fn take(&self, result: &RunResult, turn: Turn) {
         let mut known = self.lock();
         if turn.is_opening() {
-            known.id = Some(result.session_id.clone());
+            known.id.clone_from(&result.session_id);
             known.runtime = Handle::try_current().ok();
         }
         if result.session.is_some() {
@@ -154,6 +163,10 @@ impl Shared {
         {
             let listener: Arc<dyn Listener> = self.clone();
             renewer.add(&id, Arc::downgrade(&listener));
+            // Whoever ended the handle before that has found nothing to forget.
+            if self.is_closed() {
+                self.forget(renewer, &id);
+            }
         }
     }
 
@@ -163,10 +176,19 @@ impl Shared {
         }
     }
 
-    /// No more calls.
+    /// No more calls. A stream that is opening the session is cancelled: a session whose id is not known ends with it
+    /// only.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        let opener = {
+            let mut known = self.lock();
+            known.closed = true;
+            known.opener.take()
+        };
         self.changes.send_replace(());
+        if let Some(opener) = opener.and_then(|opener| opener.upgrade()) {
+            let message = "the session handle was ended while this stream was opening the session";
+            opener.recall(transport_error(Code::Cancelled, message, Some(RunState::Unknown)));
+        }
     }
 
     /// The id of the session if it was opened and not ended yet.
@@ -192,7 +214,7 @@ impl Shared {
         loop {
             {
                 let known = self.lock();
-                if known.lost.is_some() || known.closed {
+                if known.lost.is_some() || known.closed || known.unheard {
                     return known.lost.clone();
                 }
             }
@@ -215,6 +237,11 @@ impl Listener for Shared {
                 }
             }
         }
+    }
+
+    fn stop(&self, _: &KeepaliveEvent) {
+        self.lock().unheard = true;
+        self.changes.send_replace(());
     }
 }
 
@@ -242,10 +269,29 @@ impl Turn {
         request
     }
 
+    /// Says how the call is cancelled if it opens the session and the handle is ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if the handle has been ended by now.
+    pub(crate) fn held_by(&self, stream: Weak<Recallable>) -> Result<()> {
+        if self.is_opening() {
+            self.shared.lock().opener = Some(stream);
+        }
+        self.shared.refuse_finished()
+    }
+
     /// Remembers that whoever reads the stream that opens the session is given an output now.
     pub(crate) fn read_by_this_task(&self) {
         if self.is_opening() {
             self.shared.lock().reader = Some(Reader::current());
+        }
+    }
+
+    /// Whoever was given an output asks for the next one, so that the stream goes on.
+    pub(crate) fn reads_on(&self) {
+        if self.is_opening() {
+            self.shared.lock().reader = None;
         }
     }
 }
@@ -253,7 +299,13 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.is_opening() {
-            self.shared.lock().reader = None;
+            let mut known = self.shared.lock();
+            known.reader = None;
+            known.opener = None;
         }
     }
 }
+
+#[cfg(test)]
+#[path = "session_state_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     model::{RunState, SessionInfo, SessionStatus},
     output::unreadable,
-    pages::Pages,
+    pages::{Pages, number},
     v1,
     watch::WatchOptions,
 };
@@ -22,7 +22,7 @@ pub struct Sessions<'a>(pub(crate) &'a Client);
 pub struct SessionFilter {
     status: Option<SessionStatus>,
     app: String,
-    page_size: i32,
+    page_size: Option<u32>,
 }
 
 impl SessionFilter {
@@ -43,9 +43,9 @@ impl SessionFilter {
         self
     }
 
-    /// How many to fetch at a time, 1 to 1000.
-    pub fn page_size(mut self, size: i32) -> Self {
-        self.page_size = size;
+    /// How many to fetch at a time, 1 to 1000; left out: what the gateway chooses.
+    pub fn page_size(mut self, size: u32) -> Self {
+        self.page_size = Some(size);
         self
     }
 }
@@ -94,7 +94,7 @@ impl Sessions<'_> {
         Pages::new(move |page_token| {
             let transport = Arc::clone(&client.transport);
             let deadline = client.deadline(None);
-            let (page_size, app) = (filter.page_size, filter.app.clone());
+            let (page_size, app) = (number(filter.page_size), filter.app.clone());
             async move {
                 let message = v1::ListSessionsRequest { page_size, page_token, status, app };
                 let call = |request| async { transport.sessions().list_sessions(request).await };

@@ -55,6 +55,11 @@ pub(crate) fn deadline_error(run_state: Option<RunState>) -> Error {
     transport_error(Code::DeadlineExceeded, "the time given by the caller is over", run_state)
 }
 
+/// Returns the error of a stream that broke without a status.
+pub(crate) fn broken_stream(message: &str) -> Error {
+    transport_error(Code::Unavailable, message, None)
+}
+
 /// Returns the error of a status that no gateway made.
 pub(crate) fn transport_error(code: Code, message: impl Into<String>, run_state: Option<RunState>) -> Error {
     let failure = Failure {
@@ -120,7 +125,7 @@ impl Details {
         let metadata: BTreeMap<_, _> = info.metadata.into_iter().collect();
         let http_status = match detail.http_status {
             0 => metadata.get("httpStatus").and_then(|text| text.parse().ok()),
-            status => Some(status),
+            status => status.try_into().ok(),
         };
         let violations = self.request.unwrap_or_default().field_violations;
         Error::new(Failure {

@@ -1,6 +1,6 @@
 //! The connection to a gateway, and one request over it.
 
-use std::{future::Future, sync::OnceLock, time::Duration};
+use std::{future::Future, path::PathBuf, sync::OnceLock, time::Duration};
 
 use tokio::sync::watch;
 use tonic::{
@@ -10,6 +10,7 @@ use tonic::{
 };
 
 use crate::{
+    connector::Connector,
     error::{Error, Result},
     link::{Link, Sent},
     model::RunState,
@@ -40,6 +41,7 @@ pub(crate) type Apps = AppServiceClient<Link>;
 #[derive(Debug)]
 pub(crate) struct Transport {
     endpoint: Endpoint,
+    socket: Option<PathBuf>,
     authorization: Option<MetadataValue<Ascii>>,
     link: OnceLock<Link>,
     closed: watch::Sender<bool>,
@@ -47,15 +49,20 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Remembers where to connect; nothing is opened yet.
-    pub(crate) fn new(endpoint: Endpoint, authorization: Option<MetadataValue<Ascii>>, pacing: Pacing) -> Self {
+    /// Remembers where to connect, to the endpoint or to a socket file; nothing is opened yet.
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        socket: Option<PathBuf>,
+        authorization: Option<MetadataValue<Ascii>>,
+        pacing: Pacing,
+    ) -> Self {
         let endpoint = endpoint
             .connect_timeout(pacing.connect_timeout)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Self { endpoint, authorization, link: OnceLock::new(), closed: watch::Sender::new(false), pacing }
+        Self { endpoint, socket, authorization, link: OnceLock::new(), closed: watch::Sender::new(false), pacing }
     }
 
     /// The stub of the sessions. Must be called on a runtime.
@@ -69,7 +76,11 @@ impl Transport {
     }
 
     fn link(&self) -> Link {
-        self.link.get_or_init(|| Link(self.endpoint.connect_lazy())).clone()
+        let link = self.link.get_or_init(|| {
+            let connector = Connector::new(self.socket.clone(), self.pacing.connect_timeout, self.closed.subscribe());
+            Link(self.endpoint.connect_with_connector_lazy(connector))
+        });
+        link.clone()
     }
 
     /// Sends a request that is safe to repeat, and repeats it while the gateway cannot be reached.
@@ -95,7 +106,7 @@ impl Transport {
             if !is_unavailable || attempt >= self.pacing.safe_attempts || !deadline.allows(pause) {
                 return Err(error);
             }
-            tokio::time::sleep(pause).await;
+            self.pause(pause).await;
         }
     }
 
@@ -132,7 +143,8 @@ impl Transport {
         self.bounded(deadline, Some(&sent), parts.message()).await
     }
 
-    /// Waits for work, which callers box because that of a stub is large, but no longer than the deadline and the client allow. `sent` belongs to a run.
+    /// Waits for work, which callers box because that of a stub is large, but no longer than the deadline and the
+    /// client allow. `sent` belongs to a run.
     async fn bounded<T>(
         &self,
         deadline: Deadline,
@@ -157,17 +169,13 @@ impl Transport {
     /// A request with the caller's key and deadline.
     pub(crate) fn request<T>(&self, message: T, deadline: Deadline) -> Request<T> {
         let mut request = Request::new(message);
-        self.authorize(&mut request);
+        if let Some(key) = &self.authorization {
+            request.metadata_mut().insert("authorization", key.clone());
+        }
         if let Some(remaining) = deadline.remaining().filter(|&remaining| remaining < MAX_HEADER_TIMEOUT) {
             request.set_timeout(remaining);
         }
         request
-    }
-
-    pub(crate) fn authorize<T>(&self, request: &mut Request<T>) {
-        if let Some(key) = &self.authorization {
-            request.metadata_mut().insert("authorization", key.clone());
-        }
     }
 
     /// Returns when the client is closed.
@@ -176,12 +184,20 @@ impl Transport {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
+    /// Returns after so long, or when the client is closed.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.closed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
     /// Where the gateway is.
     pub(crate) fn uri(&self) -> &http::Uri {
         self.endpoint.uri()
     }
 
-    /// Cancels what is in flight, and refuses what is to come.
+    /// Cancels what is in flight, breaks the connection, and refuses what is to come.
     pub(crate) fn close(&self) {
         self.closed.send_replace(true);
     }

@@ -10,13 +10,13 @@ use std::{
 
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
-use tonic::{Code, Streaming};
+use tonic::Streaming;
 
 use crate::{
     error::{Error, Result},
     model::{SessionEvent, SessionInfo, moment},
     pacing::Deadline,
-    status::{from_status, is_final, transport_error},
+    status::{broken_stream, from_status, is_final},
     transport::Transport,
     v1,
 };
@@ -79,15 +79,13 @@ impl WatchOptions {
         let first = reader.next().await?;
         let first = reader.shown(first, &token);
         let state = (reader, first, Arc::clone(&token));
-        let events = stream::unfold(state, |(mut reader, mut first, token)| async move {
+        let events = stream::try_unfold(state, |(mut reader, mut first, token)| async move {
             loop {
                 if let Some(event) = first.take() {
-                    return Some((Ok(event), (reader, None, token)));
+                    return Ok(Some((event, (reader, None, token))));
                 }
-                match reader.next().await {
-                    Ok(event) => first = reader.shown(event, &token),
-                    Err(error) => return Some((Err(error), (reader, None, token))),
-                }
+                let event = reader.next().await?;
+                first = reader.shown(event, &token);
             }
         });
         Ok(Watch { events: Box::pin(events), token })
@@ -103,10 +101,11 @@ impl fmt::Debug for WatchOptions {
 /// What happens to the caller's sessions, until it is dropped.
 ///
 /// When the connection breaks or the gateway stops, the watch is opened again behind the last event that was read, as
-/// often as it takes: nothing is left out and nothing comes twice. Nothing is read ahead: who reads slowly falls behind at
-/// the gateway, which keeps events for as long as it keeps finished sessions.
+/// often as it takes: nothing is left out and nothing comes twice. Nothing is read ahead: who reads slowly falls behind
+/// at the gateway, which keeps events for as long as it keeps finished sessions.
 ///
-/// An error does not end the watch: reading on tries again behind the same event.
+/// It ends with an error that a new stream would meet as well: the gateway refuses the token or the key, or the client
+/// was closed. Nothing comes after that; another watch may [`resume`](WatchOptions::resume) where this one has ended.
 #[must_use = "nothing is read before the watch is"]
 pub struct Watch {
     events: Pin<Box<dyn Stream<Item = Result<WatchEvent>> + Send>>,
@@ -114,17 +113,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Returns the next event. Dropping the future, as a timeout does, loses nothing.
+    /// Returns the next event, or `None` after an error. Dropping the future, as a timeout does, loses nothing.
     ///
     /// # Errors
     ///
-    /// The gateway refuses the watch: the token has grown too old, or the key is not valid any more.
-    ///
-    /// # Panics
-    ///
-    /// Never: the stream has no end.
-    pub async fn next(&mut self) -> Result<WatchEvent> {
-        StreamExt::next(self).await.expect("a watch has no end")
+    /// The gateway refuses the watch: the token has grown too old, or the key is not valid any more. Or the client was
+    /// closed.
+    pub async fn next(&mut self) -> Option<Result<WatchEvent>> {
+        StreamExt::next(self).await
     }
 
     /// Continues behind the last event that was read; good after a restart, too.
@@ -170,8 +166,8 @@ impl Reader {
         Self { position: options.resume_token.clone(), options, call: None, attempt: 0, standing: false }
     }
 
-    /// Returns the event unless it is hidden. Then its token is taken note of here: no event that was read is on its way
-    /// to the caller meanwhile, since each step yields one.
+    /// Returns the event unless it is hidden. Then its token is taken note of here: no event that was read is on its
+    /// way to the caller meanwhile, since each step yields one.
     fn shown(&self, event: WatchEvent, token: &Mutex<String>) -> Option<WatchEvent> {
         if event.event == SessionEvent::Watching && !self.options.show_watching {
             remember(token, event.resume_token);
@@ -184,6 +180,7 @@ impl Reader {
         let transport = Arc::clone(&self.options.transport);
         loop {
             let read = tokio::select! {
+                biased;
                 () = transport.closed() => return Err(Transport::closed_error()),
                 read = self.read() => read,
             };
@@ -202,10 +199,7 @@ impl Reader {
                 Err(error) => {
                     self.call = None;
                     let pause = self.recover(error)?;
-                    tokio::select! {
-                        () = transport.closed() => {}
-                        () = tokio::time::sleep(pause) => {}
-                    }
+                    transport.pause(pause).await;
                 }
             }
         }
@@ -230,10 +224,10 @@ impl Reader {
         tokio::select! {
             read = read => match read {
                 Ok(Some(message)) => Ok(message),
-                Ok(None) => Err(broken("the gateway closed the stream")),
+                Ok(None) => Err(broken_stream("the gateway closed the stream")),
                 Err(status) => Err(from_status(&status, None)),
             },
-            () = silence.passed() => Err(broken("no word from the gateway in time")),
+            () = silence.passed() => Err(broken_stream("no word from the gateway in time")),
         }
     }
 
@@ -249,8 +243,4 @@ impl Reader {
         self.attempt += 1;
         Ok(pause)
     }
-}
-
-fn broken(message: &str) -> Error {
-    transport_error(Code::Unavailable, message, None)
 }

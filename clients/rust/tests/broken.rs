@@ -148,6 +148,36 @@ async fn the_same_client_finds_a_gateway_that_comes_back() {
     .await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_gateway_may_be_behind_a_socket_file() {
+    within(async {
+        let scripts = Scripts {
+            run: Some(Box::new(|_, _| Ok(v1::RunResponse { call_id: "call_1".into(), ..v1::RunResponse::default() }))),
+            ..Scripts::default()
+        };
+        let (gateway, serving) = Scripted::start(scripts).await;
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("gateway");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let target = gateway.address.clone();
+        let passing = tokio::spawn(async move {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(target).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        });
+        for spelling in [format!("unix:{}", path.display()), format!("dns:///{}", gateway.address)] {
+            let client = client(&spelling);
+            assert_eq!(client.run(Run::new("kv")).await.unwrap().call_id, "call_1");
+            client.close().await;
+        }
+        // The connection is closed with its client.
+        passing.await.unwrap();
+        serving.abort();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_an_address_or_a_key_is_refused_at_once() {
     for address in ["", "localhost", "host:port", ":50151", "a b:1"] {

@@ -51,7 +51,7 @@ async fn a_stream_opens_a_session_with_its_result() {
         // The task that reads the stream would wait for itself.
         assert!(matches!(session.call("tables").await, Err(Error::Usage(_))));
         let result = stream.finish().await.unwrap();
-        assert_eq!(session.id(), Some(result.session_id));
+        assert_eq!(session.id(), result.session_id);
         session.call("tables").await.unwrap();
         assert_eq!(session.end().await.unwrap().unwrap().status, SessionStatus::Ended);
     })
@@ -80,17 +80,17 @@ async fn a_watch_goes_on_over_a_restart_without_gap_or_repeat() {
         let gateway = Gateway::keeping().await;
         let client = gateway.client();
         let mut watch = client.sessions().watch().open().await.unwrap();
-        let first = client.run(Run::new("kv").session("new")).await.unwrap().session_id;
-        let created = watch.next().await.unwrap();
+        let first = client.run(Run::new("kv").session("new")).await.unwrap().session_id.unwrap();
+        let created = watch.next().await.unwrap().unwrap();
         assert_eq!((created.event, &created.session.unwrap().id), (SessionEvent::Created, &first));
         assert_eq!(watch.resume_token(), created.resume_token);
 
         let gateway = gateway.restart().await;
-        let second = gateway.client().run(Run::new("kv").session("new")).await.unwrap().session_id;
+        let second = gateway.client().run(Run::new("kv").session("new")).await.unwrap().session_id.unwrap();
         gateway.client().sessions().end(&first).await.unwrap();
         let mut seen = Vec::new();
         for _ in 0..2 {
-            let event = watch.next().await.unwrap();
+            let event = watch.next().await.unwrap().unwrap();
             seen.push((event.event, event.session.unwrap().id));
         }
         assert_eq!(seen, [(SessionEvent::Created, second), (SessionEvent::Ended, first)]);
@@ -103,7 +103,7 @@ async fn a_watch_resumes_in_another_program() {
     within(async {
         let gateway = Gateway::shared().await;
         let token = gateway.client().sessions().watch().open().await.unwrap().resume_token();
-        let id = gateway.client().run(Run::new("kv").session("new")).await.unwrap().session_id;
+        let id = gateway.client().run(Run::new("kv").session("new")).await.unwrap().session_id.unwrap();
         let mut watch = gateway.client().sessions().watch().resume(token).app("kv").open().await;
         // A token is good for the filter that it came from, and for nothing else.
         assert!(matches!(watch, Err(Error::InvalidRequest(_))), "{watch:?}");
@@ -111,7 +111,7 @@ async fn a_watch_resumes_in_another_program() {
         let token = client.sessions().watch().app("kv").open().await.unwrap().resume_token();
         client.sessions().end(&id).await.unwrap();
         watch = gateway.client().sessions().watch().resume(token).app("kv").open().await;
-        assert_eq!(watch.unwrap().next().await.unwrap().event, SessionEvent::Ended);
+        assert_eq!(watch.unwrap().next().await.unwrap().unwrap().event, SessionEvent::Ended);
     })
     .await;
 }
@@ -156,12 +156,13 @@ async fn closing_the_client_ends_what_waits() {
     within(async {
         let gateway = Gateway::shared().await;
         let client = gateway.client();
-        let id = client.run(Run::new("kv").session("new")).await.unwrap().session_id;
+        let id = client.run(Run::new("kv").session("new")).await.unwrap().session_id.unwrap();
         let mut renewals = client.keepalive([&*id]);
         assert!(renewals.next().await.unwrap().outcome.is_ok());
         let mut watch = client.sessions().watch().open().await.unwrap();
         let (watched, ()) = tokio::join!(watch.next(), client.close());
-        assert!(matches!(watched, Err(Error::Cancelled(_))));
+        assert!(matches!(watched, Some(Err(Error::Cancelled(_)))));
+        assert!(watch.next().await.is_none());
         assert!(matches!(renewals.next().await.unwrap().outcome, Err(Error::Cancelled(_))));
         assert!(renewals.next().await.is_none());
         assert!(matches!(client.run(Run::new("kv")).await, Err(Error::Cancelled(_))));

@@ -3,17 +3,16 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sessiongateway::{
-    Error, Run, RunState, SessionEvent,
-    v1::{self, ErrorCode, run_stream_response::Part, stream_keepalive_response::Outcome},
+    Client, Error, Run, RunState, SessionEvent,
+    v1::{self, ErrorCode, run_stream_response::Part},
 };
 use support::{
-    scripted::{Scripted, Scripts, refusal},
+    scripted::{Scripted, Scripts, hasty, refusal},
     within,
 };
-use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 fn draining() -> Status {
@@ -129,6 +128,30 @@ async fn a_stream_without_a_result_has_failed() {
 }
 
 #[tokio::test]
+async fn a_silent_watch_is_opened_again() {
+    within(async {
+        let scripts = Scripts {
+            watch: Some(Box::new(|count, request| {
+                let event = if count == 0 { 1 } else { 77 };
+                let resume_token = format!("{}{count}", request.resume_token);
+                Ok(vec![Ok(v1::WatchSessionsResponse { event, resume_token, ..v1::WatchSessionsResponse::default() })])
+            })),
+            stay_open: true,
+            ..Scripts::default()
+        };
+        let (gateway, serving) = Scripted::start(scripts).await;
+        let mut pacing = hasty();
+        pacing.watch_timeout = Duration::from_millis(50);
+        let client = Client::builder().address(&gateway.address).pacing(pacing).build().unwrap();
+        let mut watch = client.sessions().watch().open().await.unwrap();
+        let event = watch.next().await.unwrap().unwrap();
+        assert_eq!((event.event, event.resume_token.as_str()), (SessionEvent::Other(77), "01"));
+        serving.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_watch_is_opened_again_behind_the_last_event() {
     within(async {
         let scripts = Scripts {
@@ -149,79 +172,11 @@ async fn a_watch_is_opened_again_behind_the_last_event() {
         };
         let (gateway, serving) = Scripted::start(scripts).await;
         let mut watch = gateway.client().sessions().watch().open().await.unwrap();
-        let events = [watch.next().await.unwrap().event, watch.next().await.unwrap().event];
+        let events = [watch.next().await.unwrap().unwrap().event, watch.next().await.unwrap().unwrap().event];
         assert_eq!(events, [SessionEvent::Created, SessionEvent::Other(77)]);
         assert_eq!(watch.resume_token(), "d");
-        assert!(matches!(watch.next().await, Err(error) if error.code() == "INVALID_ARGUMENT"));
-        serving.abort();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn renewals_go_on_over_a_new_stream() {
-    within(async {
-        let (sender, mut conversations) = mpsc::unbounded_channel();
-        let (gateway, serving) = Scripted::start(Scripts { keepalive: Some(sender), ..Scripts::default() }).await;
-        let mut renewals = gateway.client().keepalive(["sess_1"]);
-        let answer = |seconds| {
-            let session = v1::Session { id: "sess_1".into(), session_timeout: seconds, ..v1::Session::default() };
-            let outcome = Some(Outcome::Session(session));
-            Ok(v1::StreamKeepaliveResponse { session_id: "sess_1".into(), outcome })
-        };
-
-        let mut first = conversations.recv().await.unwrap();
-        assert_eq!(first.asked.message().await.unwrap().unwrap().session_ids, ["sess_1"]);
-        first.answers.send(answer(60)).unwrap();
-        assert_eq!(renewals.next().await.unwrap().outcome.unwrap().session_timeout, Duration::from_secs(60));
-        first.answers.send(Err(Status::unavailable("cut"))).unwrap();
-
-        let mut second = conversations.recv().await.unwrap();
-        assert_eq!(second.asked.message().await.unwrap().unwrap().session_ids, ["sess_1"]);
-        second.answers.send(answer(60)).unwrap();
-        assert!(renewals.next().await.unwrap().outcome.is_ok());
-        drop(renewals);
-        // With nothing left to renew the client leaves the stream.
-        assert!(!matches!(second.asked.message().await, Ok(Some(_))));
-        serving.abort();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn renewals_come_at_a_third_of_the_timeout() {
-    within(async {
-        let (sender, mut conversations) = mpsc::unbounded_channel();
-        let (gateway, serving) = Scripted::start(Scripts { keepalive: Some(sender), ..Scripts::default() }).await;
-        let _renewals = gateway.client().keepalive(["sess_1"]);
-        let mut conversation = conversations.recv().await.unwrap();
-        conversation.asked.message().await.unwrap().unwrap();
-        let mut asked = Instant::now();
-        for _ in 0..3 {
-            let session = v1::Session { session_timeout: 1, ..v1::Session::default() };
-            let outcome = Some(Outcome::Session(session));
-            let answer = v1::StreamKeepaliveResponse { session_id: "sess_1".into(), outcome };
-            conversation.answers.send(Ok(answer)).unwrap();
-            conversation.asked.message().await.unwrap().unwrap();
-            // 0.8 to 1 of a third. A busy machine is late, but never early.
-            assert!(asked.elapsed() > Duration::from_millis(250), "{:?}", asked.elapsed());
-            asked = Instant::now();
-        }
-        serving.abort();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_refusal_of_the_keepalive_stream_loses_its_sessions() {
-    within(async {
-        let (gateway, serving) = Scripted::start(Scripts::default()).await;
-        let mut renewals = gateway.client().keepalive(["sess_1", "sess_2"]);
-        for _ in 0..2 {
-            let event = renewals.next().await.unwrap();
-            assert_eq!(event.outcome.unwrap_err().code(), "UNIMPLEMENTED");
-        }
-        assert!(renewals.next().await.is_none());
+        assert!(matches!(watch.next().await, Some(Err(error)) if error.code() == "INVALID_ARGUMENT"));
+        assert!(watch.next().await.is_none());
         serving.abort();
     })
     .await;

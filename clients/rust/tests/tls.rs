@@ -88,6 +88,18 @@ async fn a_caller_shows_its_own_certificate() {
     .await;
 }
 
+#[test]
+fn a_file_without_a_certificate_is_refused() {
+    let key = KeyPair::generate().unwrap().serialize_pem();
+    for text in ["", "not a certificate", &key] {
+        let error = Client::builder().address("127.0.0.1:1").tls(Tls::ca_pem(text)).build().unwrap_err();
+        assert!(matches!(error, Error::Usage(_)), "{error}");
+    }
+    let authority = authority();
+    let tls = Tls::ca_pem(authority.pem()).identity_pem("no certificate", "no key");
+    assert!(matches!(Client::builder().address("127.0.0.1:1").tls(tls).build(), Err(Error::Usage(_))));
+}
+
 #[tokio::test]
 async fn without_the_key_a_caller_is_refused() {
     within(async {

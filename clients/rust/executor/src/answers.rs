@@ -9,7 +9,7 @@ use tonic::Code;
 
 pub fn result(result: &RunResult) -> Value {
     json!({
-        "session_id": result.session_id,
+        "session_id": result.session_id.as_deref().unwrap_or_default(),
         "output": result.output.json(),
         "call_id": result.call_id,
         "session": result.session.as_ref().map(session),

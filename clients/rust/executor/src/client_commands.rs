@@ -49,7 +49,7 @@ async fn play(command: &Command, client: Client) -> Result<Value, Fault> {
             Ok(json!({"app": {"name": app.name, "version": app.version, "functions": functions}}))
         }
         _ => {
-            let apps = patient.apps().list(command.page_size.unwrap_or_default()).all().await?;
+            let apps = patient.apps().list(command.page_size).all().await?;
             let apps: Vec<_> = apps.iter().map(|app| json!({"name": app.name, "version": app.version})).collect();
             Ok(json!({"apps": apps}))
         }

@@ -24,7 +24,7 @@ pub struct Command {
     pub session_id: String,
     pub status: Option<String>,
     pub app: Option<String>,
-    pub page_size: Option<i32>,
+    pub page_size: Option<u32>,
     pub stream: Option<String>,
     pub watch: String,
     pub resume_token: Option<String>,

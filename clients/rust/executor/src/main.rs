@@ -1,5 +1,5 @@
-//! Plays the commands of the conformance suite on the client: JSON objects on standard input, one a line, and answers on
-//! standard output.
+//! Plays the commands of the conformance suite on the client: JSON objects on standard input, one a line, and answers
+//! on standard output.
 
 mod answers;
 mod client_commands;

@@ -90,7 +90,8 @@ async fn watch_open(command: &Command, objects: &Objects) -> Result<Value, Fault
 async fn watch_next(watch: &Open<Watch>, timeout: Option<Duration>) -> Result<Value, Fault> {
     let step = watch.read(async |watch| match in_time(timeout, watch.next()).await {
         None => Ok(json!({"timeout": true})),
-        Some(event) => {
+        Some(None) => Ok(json!({"end": true})),
+        Some(Some(event)) => {
             let event = event?;
             let session = event.session.as_ref().map(answers::session);
             Ok(json!({"event": event.event.as_word(), "session": session, "resume_token": event.resume_token}))

@@ -89,6 +89,10 @@ impl Process {
         let sgw = std::env::var_os("SGW_COMMAND").map_or_else(|| here.join("../../.venv/bin/sgw"), PathBuf::from);
         let mut command = Command::new(&sgw);
         command.args(["serve", "--listen", listen, "--drain", drain, "--drain-grace", "1", "--log-level", "error"]);
+        // It must not take over the settings of whoever tests, and refuses those that it does not know.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SGW_")) {
+            command.env_remove(name);
+        }
         command.arg("--data-dir").arg(data.path());
         for app in ["kv", "interpreter", "sql"] {
             command.arg("--app").arg(format!("{app}={}", here.join("../../examples").join(app).display()));

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex},
+    task::Poll,
 };
 
 use prost::Message as _;
@@ -39,6 +40,10 @@ pub struct Scripts {
     pub end: Option<Script<v1::EndSessionRequest, v1::EndSessionResponse>>,
     pub watch: Option<Script<v1::WatchSessionsRequest, Vec<Result<v1::WatchSessionsResponse, Status>>>>,
     pub keepalive: Option<UnboundedSender<Conversation>>,
+    /// Streams of outputs and events do not end with what was written for them.
+    pub stay_open: bool,
+    /// Hears which of these streams is over, or was left.
+    pub left: Option<UnboundedSender<&'static str>>,
 }
 
 #[derive(Clone)]
@@ -88,9 +93,33 @@ impl Scripted {
         script.ok_or_else(|| Status::unimplemented(method))?(count, request)
     }
 
+    fn answers<T: Send + 'static>(&self, method: &'static str, items: Vec<Result<T, Status>>) -> Response<Answers<T>> {
+        let (mut items, stay_open) = (items.into_iter(), self.scripts.stay_open);
+        let leaving = Leaving(method, self.scripts.left.clone());
+        Response::new(Box::pin(futures_util::stream::poll_fn(move |_| {
+            let _ = &leaving;
+            match items.next() {
+                None if stay_open => Poll::Pending,
+                item => Poll::Ready(item),
+            }
+        })))
+    }
+
     /// A client that waits for next to nothing.
     pub fn client(&self) -> Client {
         Client::builder().address(&self.address).pacing(hasty()).build().expect("a client")
+    }
+}
+
+/// Tells when a stream is dropped.
+struct Leaving(&'static str, Option<UnboundedSender<&'static str>>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(left) = &self.1 {
+            // The test may be over.
+            let _ = left.send(self.0);
+        }
     }
 }
 
@@ -115,10 +144,6 @@ pub fn refusal(code: v1::ErrorCode, status: Code) -> Status {
     Status::with_details(status, "refused", bytes.into())
 }
 
-fn answers<T: Send + 'static>(items: Vec<Result<T, Status>>) -> Response<Answers<T>> {
-    Response::new(Box::pin(futures_util::stream::iter(items)))
-}
-
 fn channel<T: Send + 'static>() -> (UnboundedSender<Result<T, Status>>, Answers<T>) {
     let (sender, mut receiver): (_, UnboundedReceiver<Result<T, Status>>) = mpsc::unbounded_channel();
     (sender, Box::pin(futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))))
@@ -135,7 +160,8 @@ impl SessionService for Scripted {
     }
 
     async fn run_stream(&self, request: Request<v1::RunRequest>) -> Result<Response<Self::RunStreamStream>, Status> {
-        self.play("run_stream", self.scripts.run_stream.as_ref(), request.into_inner()).map(answers)
+        self.play("run_stream", self.scripts.run_stream.as_ref(), request.into_inner())
+            .map(|items| self.answers("run_stream", items))
     }
 
     async fn get_session(
@@ -172,7 +198,7 @@ impl SessionService for Scripted {
         &self,
         request: Request<v1::WatchSessionsRequest>,
     ) -> Result<Response<Self::WatchSessionsStream>, Status> {
-        self.play("watch", self.scripts.watch.as_ref(), request.into_inner()).map(answers)
+        self.play("watch", self.scripts.watch.as_ref(), request.into_inner()).map(|items| self.answers("watch", items))
     }
 
     async fn end_session(
