@@ -26,6 +26,7 @@ final class FakeTimer implements Timer {
           new ThreadPoolExecutor.DiscardPolicy());
   private final List<Task> pending = new ArrayList<>();
   private long now;
+  private volatile boolean isClosed;
 
   @Override
   public synchronized long nanoTime() {
@@ -61,6 +62,11 @@ final class FakeTimer implements Timer {
     }
   }
 
+  /** Returns whether nothing is to happen later. */
+  synchronized boolean isIdle() {
+    return pending.isEmpty();
+  }
+
   /** Moves the clock, and runs what is due by then. */
   synchronized void advance(Duration time) {
     now += time.toNanos();
@@ -71,7 +77,13 @@ final class FakeTimer implements Timer {
   }
 
   @Override
+  public boolean isClosed() {
+    return isClosed;
+  }
+
+  @Override
   public void close() {
+    isClosed = true;
     thread.shutdownNow();
   }
 
