@@ -38,7 +38,7 @@ final class Renewer {
               Status.Code.UNAUTHENTICATED,
               Status.Code.UNIMPLEMENTED));
 
-  /** As many as the gateway takes on one stream; one more would end it for all of them. */
+  /** As many as a gateway takes on one stream; some end it for all of them at one more. */
   static final int MAX_SESSIONS = 10_000;
 
   private static final Logger LOG = Logger.getLogger("com.sessiongateway.client");
