@@ -5,15 +5,22 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sessiongateway.client.errors.SessionGatewayException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class SessionGatewayClientTest {
   // Nobody listens there, and nobody has to.
   private final SessionGatewayClient client =
       SessionGatewayClient.builder().address("127.0.0.1:1").build();
+
+  @AfterEach
+  void close() {
+    client.close();
+  }
 
   @Test
   void closingTheClientEndsWhatWaitsForNews() {
@@ -40,7 +47,7 @@ class SessionGatewayClientTest {
   void whatComesTooLateToBeClosedWithTheClientIsClosedAtOnce() {
     OpenStreams streams = new OpenStreams();
     streams.close();
-    List<Object> closed = new java.util.ArrayList<>();
+    List<Object> closed = new ArrayList<>();
     assertThrows(IllegalStateException.class, () -> streams.add("late", String.class, closed::add));
     assertTrue(closed.contains("late"));
   }
