@@ -45,6 +45,7 @@ final class FakeTimer implements Timer {
     return () -> {
       synchronized (this) {
         pending.remove(task);
+        notifyAll();
       }
     };
   }
@@ -62,9 +63,11 @@ final class FakeTimer implements Timer {
     }
   }
 
-  /** Returns whether nothing is to happen later. */
-  synchronized boolean isIdle() {
-    return pending.isEmpty();
+  /** Waits until nothing is to happen later. */
+  synchronized void awaitIdle() throws InterruptedException {
+    while (!pending.isEmpty()) {
+      wait();
+    }
   }
 
   /** Moves the clock, and runs what is due by then. */

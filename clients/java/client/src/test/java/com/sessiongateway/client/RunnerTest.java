@@ -133,7 +133,7 @@ class RunnerTest {
     context.cancel(null);
     CancelledException error = assertInstanceOf(CancelledException.class, failure(run));
     assertEquals(RunState.NOT_STARTED, error.runState());
-    assertTrue(gateway.timer.isIdle());
+    gateway.timer.awaitIdle();
   }
 
   @Test

@@ -97,7 +97,8 @@ class WatchStreamTest {
     assertTrue(interrupted.get());
     gateway.timer.awaitPlan(Duration.ofMillis(100)::equals);
     watch.close();
-    assertTrue(gateway.timer.isIdle());
+    gateway.timer.awaitIdle();
+    assertTrue(gateway.watches.isEmpty());
   }
 
   @Test
