@@ -14,5 +14,14 @@ if ((version < 17)); then
 fi
 
 maven() {
-    mvn -B -ntp -T1 "$@"
+    if [[ -t 1 ]]; then
+        mvn -B -ntp -T1 "$@"
+    else
+        # Some versions reset the colours of a terminal at their end, on both outputs and whatever these are.
+        { mvn -B -ntp -T1 "$@" 2>&1 >&3 | uncoloured >&2; } 3>&1 | uncoloured
+    fi
+}
+
+uncoloured() {
+    sed $'s/\e\\[[0-9;]*m//g'
 }

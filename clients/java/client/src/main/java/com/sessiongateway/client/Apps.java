@@ -8,7 +8,9 @@ import com.sessiongateway.v1.AppServiceGrpc;
 import com.sessiongateway.v1.GetAppRequest;
 import com.sessiongateway.v1.ListAppsRequest;
 import com.sessiongateway.v1.ListAppsResponse;
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Tells what is deployed. Every method throws {@link SessionGatewayException} if its request fails.
@@ -34,16 +36,30 @@ public final class Apps {
     return Operation.await(getAsync(app), null);
   }
 
+  /** Does what {@link #get(String)} does, within a time of its own. */
+  public AppInfo get(String app, Duration timeout) {
+    return Operation.await(getAsync(app, timeout), null);
+  }
+
   /**
    * Does what {@link #get(String)} does without waiting; cancelling the future cancels the request.
    */
   public CompletableFuture<AppInfo> getAsync(String app) {
+    return send(app, null);
+  }
+
+  /** Does what {@link #getAsync(String)} does, within a time of its own. */
+  public CompletableFuture<AppInfo> getAsync(String app, Duration timeout) {
+    return send(app, timeout);
+  }
+
+  private CompletableFuture<AppInfo> send(String app, @Nullable Duration timeout) {
     Operation<AppInfo> info = new Operation<>();
     info.after(
         transport.send(
             AppServiceGrpc.getGetAppMethod(),
             GetAppRequest.newBuilder().setApp(app).build(),
-            runner.budget(null)),
+            runner.budget(timeout)),
         (response, error) ->
             info.end(error == null ? new AppInfo(response.getApp()) : null, error));
     return info;
@@ -60,13 +76,26 @@ public final class Apps {
    * @param pageSize how many to fetch at a time, 1 to 1000; 0: as the gateway likes
    */
   public Pages<AppInfo> list(int pageSize) {
+    return pages(pageSize, null);
+  }
+
+  /**
+   * Does what {@link #list(int)} does, with a time of its own for each page.
+   *
+   * @param pageSize how many to fetch at a time, 1 to 1000; 0: as the gateway likes
+   */
+  public Pages<AppInfo> list(int pageSize, Duration timeout) {
+    return pages(pageSize, timeout);
+  }
+
+  private Pages<AppInfo> pages(int pageSize, @Nullable Duration timeout) {
     return new Pages<>(
         token -> {
           CompletableFuture<ListAppsResponse> answer =
               transport.send(
                   AppServiceGrpc.getListAppsMethod(),
                   ListAppsRequest.newBuilder().setPageSize(pageSize).setPageToken(token).build(),
-                  runner.budget(null));
+                  runner.budget(timeout));
           ListAppsResponse page = Operation.await(answer, null);
           return new Pages.Page<>(
               page.getAppsList().stream().map(AppInfo::new).toList(), page.getNextPageToken());

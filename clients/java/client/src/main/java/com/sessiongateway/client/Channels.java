@@ -18,8 +18,7 @@ final class Channels {
   private static final int MAX_ANSWER = 64 * 1024 * 1024;
 
   // What a stream takes on before its reader asks for it. Fixed, because gRPC would let it grow
-  // with
-  // the speed of the connection, and a function run further ahead of a slow reader.
+  // with the speed of the connection, and a function run further ahead of a slow reader.
   private static final int WINDOW = 1024 * 1024;
 
   private static final Metadata.Key<String> AUTHORIZATION =
@@ -62,8 +61,7 @@ final class Channels {
   /** Returns the retries: gRPC may repeat only what is safe to repeat. */
   static Map<String, ?> serviceConfig() {
     // Run and the streams are absent on purpose: gRPC cannot know whether a run was applied when
-    // its connection broke, and
-    // a broken stream is opened again with its own backoff.
+    // its connection broke, and a broken stream is opened again with its own backoff.
     List<Map<String, String>> names =
         Stream.concat(
                 Stream.of("GetSession", "ListSessions", "Keepalive", "EndSession")

@@ -8,9 +8,11 @@ import com.sessiongateway.v1.StreamKeepaliveResponse;
 import io.grpc.ClientCall;
 import io.grpc.Metadata;
 import io.grpc.Status;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +31,8 @@ final class Conversation {
 
   // When each session was first asked about without an answer yet; the oldest comes first.
   private final Map<String, Long> unanswered = new LinkedHashMap<>();
+  // Those that the gateway has on this stream.
+  private final Set<String> carried = new HashSet<>();
   private boolean isAnswered;
   private boolean isOver;
   private long sentAt;
@@ -58,11 +62,17 @@ final class Conversation {
     }
     long now = timer.nanoTime();
     sessionIds.forEach(id -> unanswered.putIfAbsent(id, now));
+    carried.addAll(sessionIds);
     for (int start = 0; start < sessionIds.size(); start += IDS_PER_MESSAGE) {
       List<String> batch =
           sessionIds.subList(start, Math.min(start + IDS_PER_MESSAGE, sessionIds.size()));
       call.sendMessage(StreamKeepaliveRequest.newBuilder().addAllSessionIds(batch).build());
     }
+  }
+
+  /** Returns whether the stream has the session, or can take on one more. */
+  boolean hasRoomFor(String sessionId, int most) {
+    return carried.size() < most || carried.contains(sessionId);
   }
 
   /**
@@ -113,8 +123,10 @@ final class Conversation {
       case SESSION ->
           onEvent.take(
               this, id, new KeepaliveEvent(id, new SessionInfo(response.getSession()), null));
-      case ERROR ->
-          onEvent.take(this, id, new KeepaliveEvent(id, null, Errors.from(response.getError())));
+      case ERROR -> {
+        carried.remove(id);
+        onEvent.take(this, id, new KeepaliveEvent(id, null, Errors.from(response.getError())));
+      }
       default -> {
         // Of a kind that only a newer gateway knows: an answer all the same.
       }

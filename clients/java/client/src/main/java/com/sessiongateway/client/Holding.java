@@ -4,8 +4,10 @@ import com.sessiongateway.client.errors.Errors;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import com.sessiongateway.client.errors.SessionNotFoundException;
 import com.sessiongateway.v1.RunRequest;
+import io.grpc.Context;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BiConsumer;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
@@ -23,10 +25,14 @@ final class Holding {
   private final CompletableFuture<SessionGatewayException> lost = new CompletableFuture<>();
   private final Renewer.Sink sink = this::hear;
 
+  // Written under the lock, so that a session is either renewed or ended when its handle is closed
+  // while it opens.
+  private final Object lock = new Object();
   private volatile @Nullable SessionInfo info;
   private volatile @Nullable String id;
   private volatile boolean isClosed;
-  private volatile boolean hasEnded;
+  private volatile @Nullable SessionGatewayException reason;
+  private @Nullable Operation<@Nullable SessionInfo> ending;
 
   Holding(String app, SessionOptions options, Runner runner, Sessions sessions, Renewer renewer) {
     this.app = app;
@@ -46,12 +52,27 @@ final class Holding {
   }
 
   CompletableFuture<SessionGatewayException> lost() {
-    return lost.copy();
+    CompletableFuture<SessionGatewayException> told = new CompletableFuture<>();
+    BiConsumer<@Nullable SessionGatewayException, @Nullable Throwable> tell =
+        (found, closed) -> {
+          if (closed == null) {
+            told.complete(found);
+          } else {
+            told.cancel(false);
+          }
+        };
+    if (lost.isDone()) {
+      lost.whenComplete(tell);
+    } else {
+      // Elsewhere, because renewals must go on whatever is chained to it.
+      lost.whenCompleteAsync(tell);
+    }
+    return told;
   }
 
   /** See {@link Opening#refuseReader()}. */
   void refuseReader() {
-    if (id == null) {
+    if (!opening.isOver()) {
       opening.refuseReader();
     }
   }
@@ -61,21 +82,22 @@ final class Holding {
    */
   CompletableFuture<RunResult> call(RunRequest.Builder request, Budget budget) {
     Operation<RunResult> call = new Operation<>();
-    if (id != null) {
+    if (opening.isOver()) {
       callInside(request, budget, call);
       return call;
     }
-    CompletableFuture<Void> turn = opening.acquire(budget);
+    CompletableFuture<Opening.Turn> turn = opening.acquire(budget);
     call.during(turn);
     turn.whenComplete(
-        (none, error) -> {
+        (given, error) -> {
           if (error != null) {
             call.completeExceptionally(error);
           } else if (id != null || call.isDone()) {
-            opening.release();
+            // Sent first, or those who wait would be sent in the opposite order.
             callInside(request, budget, call);
+            given.release();
           } else {
-            open(request, budget, call);
+            open(request, budget, call, given);
           }
         });
     return call;
@@ -83,39 +105,85 @@ final class Holding {
 
   /** Returns the turn of a stream under the same rule. */
   StreamTurn turn(RunRequest.Builder request) {
-    return new HoldingTurn(request);
+    return new HoldingTurn(this, opening, request);
   }
 
   /** Refuses calls from now on. */
   void close() {
-    isClosed = true;
+    synchronized (lock) {
+      isClosed = true;
+    }
+    lost.cancel(false);
   }
 
-  /** Ends the session, if there is one. May be called twice. */
+  /** Tells that nothing is heard of the session any more. */
+  void clientIsClosed() {
+    lost.cancel(false);
+  }
+
+  /**
+   * Ends the session, if there is one, once for all who ask; again if that has failed. Cancelling
+   * what is returned does not cancel the end.
+   */
   CompletableFuture<@Nullable SessionInfo> end() {
-    String known = id;
-    if (known == null || hasEnded) {
-      return CompletableFuture.completedFuture(info);
+    close();
+    String known;
+    Operation<@Nullable SessionInfo> end;
+    boolean isFirst = false;
+    synchronized (lock) {
+      known = id;
+      if (known == null) {
+        return CompletableFuture.completedFuture(info);
+      }
+      end = ending;
+      if (end == null || end.isCompletedExceptionally()) {
+        isFirst = true;
+        end = new Operation<>();
+        ending = end;
+      }
     }
+    if (isFirst) {
+      end(known, end);
+    }
+    Operation<@Nullable SessionInfo> copy = new Operation<>();
+    end.whenComplete(copy::end);
+    return copy;
+  }
+
+  private void end(String known, Operation<@Nullable SessionInfo> end) {
     renewer.discard(known, sink);
-    Duration timeout = options.timeout == null ? runner.pacing().endTimeout() : options.timeout;
-    Operation<@Nullable SessionInfo> end = new Operation<>();
+    CompletableFuture<SessionInfo> sent;
+    try {
+      sent = sendEnd(known);
+    } catch (RuntimeException refused) {
+      end.completeExceptionally(refused);
+      return;
+    }
     end.after(
-        sessions.endAsync(known, timeout),
+        sent,
         (ended, error) -> {
           if (error instanceof SessionNotFoundException) {
             // Its record has been purged, so it was over long ago.
-            hasEnded = true;
             end.complete(info);
           } else {
             if (error == null) {
-              hasEnded = true;
               info = ended;
             }
             end.end(ended, error);
           }
         });
-    return end;
+  }
+
+  private CompletableFuture<SessionInfo> sendEnd(String known) {
+    Duration timeout = options.timeout == null ? runner.pacing().endTimeout() : options.timeout;
+    // A session is left also when the context in which it was used has ended.
+    Context lasting = Context.current().fork();
+    Context before = lasting.attach();
+    try {
+      return sessions.endAsync(known, timeout);
+    } finally {
+      lasting.detach(before);
+    }
   }
 
   private void callInside(RunRequest.Builder request, Budget budget, Operation<RunResult> call) {
@@ -123,7 +191,6 @@ final class Holding {
       return;
     }
     try {
-      refuseFinished();
       call.after(
           runner.run(inside(request), budget),
           (result, error) -> {
@@ -133,18 +200,19 @@ final class Holding {
             call.end(result, error);
           });
     } catch (RuntimeException refused) {
-      call.completeExceptionally(refused);
+      // Elsewhere, because the calls that wait behind this one must go on.
+      Operation.failElsewhere(call, refused);
     }
   }
 
-  private void open(RunRequest.Builder request, Budget budget, Operation<RunResult> call) {
+  private void open(
+      RunRequest.Builder request, Budget budget, Operation<RunResult> call, Opening.Turn turn) {
     CompletableFuture<RunResult> first;
     try {
-      refuseFinished();
       first = runner.run(opening(request), budget);
     } catch (RuntimeException refused) {
-      opening.release();
-      call.completeExceptionally(refused);
+      turn.release();
+      Operation.failElsewhere(call, refused);
       return;
     }
     // Looked at even when nobody waits for it any more: a session that was opened must not be
@@ -154,13 +222,15 @@ final class Holding {
           if (error == null) {
             opened(result);
           }
-          opening.release();
+          turn.release();
           call.end(result, error == null ? null : Operation.unwrapped(error));
         });
     call.during(first);
   }
 
-  private RunRequest opening(RunRequest.Builder request) {
+  /** Returns the request of a call that opens the session; throws if there must be none. */
+  RunRequest opening(RunRequest.Builder request) {
+    refuseFinished();
     request.setApp(app).setSession("new");
     if (options.sessionTimeout != null) {
       request.setSessionTimeout(options.sessionTimeout);
@@ -168,7 +238,9 @@ final class Holding {
     return request.build();
   }
 
-  private RunRequest inside(RunRequest.Builder request) {
+  /** Returns the request of a call in the session that is open; throws if there must be none. */
+  RunRequest inside(RunRequest.Builder request) {
+    refuseFinished();
     SessionInfo known = info;
     return request
         .clearSessionTimeout()
@@ -177,26 +249,36 @@ final class Holding {
         .build();
   }
 
-  private void called(RunResult result) {
+  /** Takes note of the answer of a call in the session. */
+  void called(RunResult result) {
     if (result.session() != null) {
       info = result.session();
     }
   }
 
-  private void opened(RunResult result) {
-    info = result.session();
-    id = result.sessionId();
-    if (isClosed) {
+  /** Takes note of the answer of the call that opened the session. */
+  void opened(RunResult result) {
+    String known = result.sessionId();
+    boolean isLate;
+    synchronized (lock) {
+      info = result.session();
+      id = known;
+      isLate = isClosed;
+      if (known != null && options.keepalive && !isLate) {
+        SessionInfo begun = info;
+        renewer.add(known, sink, begun == null ? null : begun.sessionTimeout());
+      }
+    }
+    opening.open();
+    if (isLate) {
       // The block was left while this call ran, and could not end what it did not know.
       end()
-          .exceptionally(
-              error -> {
-                LOG.log(Level.WARNING, "the session " + id + " could not be ended", error);
-                return null;
+          .whenComplete(
+              (ended, error) -> {
+                if (error != null) {
+                  LOG.log(Level.WARNING, "the session " + known + " could not be ended", error);
+                }
               });
-    } else if (options.keepalive) {
-      SessionInfo known = info;
-      renewer.add(result.sessionId(), sink, known == null ? null : known.sessionTimeout());
     }
   }
 
@@ -204,93 +286,23 @@ final class Holding {
     if (isClosed) {
       throw new IllegalStateException("the session handle is closed");
     }
-    SessionGatewayException reason = lost.getNow(null);
-    if (reason != null) {
-      throw Errors.notStarted(reason);
+    SessionGatewayException found = reason;
+    if (found != null) {
+      throw Errors.notStarted(found);
     }
   }
 
   private void hear(KeepaliveEvent event) {
     SessionGatewayException error = event.error();
     if (error == null) {
-      info = event.session();
-    } else {
-      lost.complete(error);
-    }
-  }
-
-  /** A stream's turn. It keeps the opening of the session until it is over. */
-  private final class HoldingTurn implements StreamTurn {
-    private final RunRequest.Builder request;
-    private boolean hasTurn;
-    private boolean isOver;
-
-    HoldingTurn(RunRequest.Builder request) {
-      this.request = request;
-    }
-
-    @Override
-    public CompletableFuture<RunRequest> take(Budget budget) {
-      if (id != null) {
-        refuseFinished();
-        return CompletableFuture.completedFuture(inside(request));
-      }
-      opening.refuseReader();
-      CompletableFuture<Void> turn = opening.acquire(budget);
-      Operation<RunRequest> taken = new Operation<>();
-      taken.during(turn);
-      turn.whenComplete(
-          (none, error) -> {
-            if (error != null) {
-              taken.completeExceptionally(error);
-              return;
-            }
-            synchronized (this) {
-              hasTurn = !isOver && id == null;
-            }
-            if (!hasTurn) {
-              opening.release();
-            }
-            try {
-              refuseFinished();
-              taken.complete(id == null ? opening(request) : inside(request));
-            } catch (RuntimeException refused) {
-              taken.completeExceptionally(refused);
-            }
-          });
-      return taken;
-    }
-
-    @Override
-    public synchronized void giving() {
-      if (hasTurn) {
-        opening.readHere();
-      }
-    }
-
-    @Override
-    public void result(RunResult result) {
-      boolean opens;
-      synchronized (this) {
-        opens = hasTurn;
-      }
-      if (opens) {
-        opened(result);
-      } else {
-        called(result);
-      }
-    }
-
-    @Override
-    public void end() {
-      synchronized (this) {
-        isOver = true;
-        if (!hasTurn) {
-          return;
+      synchronized (lock) {
+        if (!isClosed) {
+          info = event.session();
         }
-        hasTurn = false;
       }
-      opening.release();
+    } else {
+      reason = error;
+      lost.complete(error);
     }
   }
 }

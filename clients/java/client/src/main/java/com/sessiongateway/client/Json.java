@@ -94,7 +94,17 @@ final class Json {
   /** Refuses what Jackson would write as text behind the caller's back. */
   private static final class Strict extends JsonGeneratorDelegate {
     Strict(JsonGenerator generator) {
-      super(generator);
+      // Objects and trees are written through this, too, and not by the generator behind it.
+      super(generator, false);
+    }
+
+    @Override
+    public void writeArray(double[] array, int offset, int length) throws IOException {
+      writeStartArray(array, length);
+      for (int index = offset; index < offset + length; index++) {
+        writeNumber(array[index]);
+      }
+      writeEndArray();
     }
 
     @Override

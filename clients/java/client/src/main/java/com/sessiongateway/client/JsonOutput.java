@@ -1,7 +1,9 @@
 package com.sessiongateway.client;
 
 import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.core.JsonParseException;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
+import com.fasterxml.jackson.core.exc.StreamReadException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.google.protobuf.ByteString;
@@ -10,10 +12,13 @@ import com.sessiongateway.client.errors.RunState;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a function returned or yielded: a JSON object, kept as the text that came and decoded when
- * it is asked for. Integers are exact, however large.
+ * it is asked for. Integers are exact. Decoding takes numbers of up to 10,000 digits, and objects
+ * and arrays up to 1000 deep; what is beyond is INVALID_RESPONSE there, and can still be had as
+ * text.
  */
 public final class JsonOutput {
   private final ByteString text;
@@ -31,7 +36,7 @@ public final class JsonOutput {
   /**
    * Decodes it into a tree.
    *
-   * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON
+   * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON, or beyond the limits
    */
   public JsonNode tree() {
     return read(new TypeReference<JsonNode>() {});
@@ -41,7 +46,7 @@ public final class JsonOutput {
    * Decodes it into an object of Jackson's making. Properties that the class does not have are
    * passed over.
    *
-   * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON
+   * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON, or beyond the limits
    * @throws IllegalArgumentException it does not fit the class
    */
   public <T> T as(Class<T> type) {
@@ -58,7 +63,7 @@ public final class JsonOutput {
    * Decodes it into an object of Jackson's making, such as {@code new TypeReference<Map<String,
    * Object>>() {}}.
    *
-   * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON
+   * @throws SessionGatewayException INVALID_RESPONSE: it is not JSON, or beyond the limits
    * @throws IllegalArgumentException it does not fit the type
    */
   public <T> T as(TypeReference<T> type) {
@@ -84,13 +89,28 @@ public final class JsonOutput {
   private <T> T read(TypeReference<T> type) {
     try {
       return Json.MAPPER.readValue(text.newInput(), type);
-    } catch (JsonParseException error) {
-      throw Errors.invalidResponse(
-          "the output cannot be read: " + error.getOriginalMessage(), runState, sessionId, callId);
     } catch (JacksonException error) {
+      JsonProcessingException unreadable = unreadable(error);
+      if (unreadable != null) {
+        throw Errors.invalidResponse(
+            "the output cannot be read: " + unreadable.getOriginalMessage(),
+            runState,
+            sessionId,
+            callId);
+      }
       throw new IllegalArgumentException("the output does not fit " + type.getType(), error);
     } catch (IOException error) {
       throw new UncheckedIOException(error);
     }
+  }
+
+  /** Returns what is wrong with the text itself; Jackson wraps that when it fills an object. */
+  private static @Nullable JsonProcessingException unreadable(JacksonException error) {
+    for (Throwable each = error; each != null; each = each.getCause()) {
+      if (each instanceof StreamReadException || each instanceof StreamConstraintsException) {
+        return (JsonProcessingException) each;
+      }
+    }
+    return null;
   }
 }

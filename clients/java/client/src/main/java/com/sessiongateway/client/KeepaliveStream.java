@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Who iterates more slowly than the sessions are renewed sees only the newest renewal of each; a
  * loss is never skipped. Iterating ends when all sessions are lost or the stream is closed.
- * Interrupting a step loses nothing.
+ * Interrupting a step loses nothing. May be used by several threads.
  */
 public final class KeepaliveStream implements Iterator<KeepaliveEvent>, AutoCloseable {
   private final Renewer renewer;
@@ -33,7 +33,11 @@ public final class KeepaliveStream implements Iterator<KeepaliveEvent>, AutoClos
   }
 
   void start() {
-    for (String sessionId : Set.copyOf(live)) {
+    Set<String> wanted;
+    synchronized (this) {
+      wanted = Set.copyOf(live);
+    }
+    for (String sessionId : wanted) {
       renewer.add(sessionId, sink, null);
     }
   }
@@ -91,6 +95,7 @@ public final class KeepaliveStream implements Iterator<KeepaliveEvent>, AutoClos
     synchronized (this) {
       left = Set.copyOf(live);
       live.clear();
+      events.clear();
       notifyAll();
     }
     left.forEach(sessionId -> renewer.discard(sessionId, sink));

@@ -1,21 +1,47 @@
 package com.sessiongateway.client;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.WeakHashMap;
+import java.util.function.Consumer;
 
-/** What has to be closed with the client. */
+/**
+ * What has to hear that the client is closed. Does not keep alive what its users have forgotten.
+ */
 final class OpenStreams {
-  private final Map<AutoCloseable, Runnable> streams = new ConcurrentHashMap<>();
+  // Guarded by this. The actions do not hold what they close, or nothing would ever be forgotten.
+  private final Map<Object, Consumer<Object>> streams = new WeakHashMap<>();
+  private boolean isClosed;
 
-  void add(AutoCloseable stream, Runnable close) {
-    streams.put(stream, close);
+  /**
+   * Adds something that is to be closed by an action, which must not refer to it but by its
+   * argument.
+   *
+   * @throws IllegalStateException the client is closed; so is the stream then
+   */
+  <T> void add(T stream, Class<T> type, Consumer<? super T> close) {
+    synchronized (this) {
+      if (!isClosed) {
+        streams.put(stream, each -> close.accept(type.cast(each)));
+        return;
+      }
+    }
+    close.accept(stream);
+    throw new IllegalStateException("the client is closed");
   }
 
-  void remove(AutoCloseable stream) {
+  synchronized void remove(Object stream) {
     streams.remove(stream);
   }
 
   void close() {
-    streams.values().forEach(Runnable::run);
+    List<Runnable> actions = new ArrayList<>();
+    synchronized (this) {
+      isClosed = true;
+      streams.forEach((stream, close) -> actions.add(() -> close.accept(stream)));
+      streams.clear();
+    }
+    actions.forEach(Runnable::run);
   }
 }

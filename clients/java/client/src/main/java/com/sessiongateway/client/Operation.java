@@ -47,11 +47,6 @@ final class Operation<T extends @Nullable Object> extends CompletableFuture<T> {
     }
   }
 
-  /** Ends as a step ends. */
-  void endWith(CompletableFuture<? extends T> last) {
-    after(last, this::end);
-  }
-
   /** Ends with the error, if there is one, else with the value. */
   void end(T value, @Nullable Throwable error) {
     if (error == null) {
@@ -86,8 +81,39 @@ final class Operation<T extends @Nullable Object> extends CompletableFuture<T> {
     } catch (CancellationException cancelled) {
       throw cancelled("the request was cancelled", runState);
     } catch (ExecutionException failure) {
+      if (failure.getCause() instanceof CancellationException) {
+        throw cancelled("the request was cancelled", runState);
+      }
       throw thrownHere(failure.getCause());
     }
+  }
+
+  /**
+   * Waits on this thread for the end of a future, which must be bounded: also when the thread is
+   * interrupted, whose interrupt flag is set again then.
+   */
+  static <T extends @Nullable Object> T awaitAnyway(CompletableFuture<T> future) {
+    boolean isInterrupted = Thread.interrupted();
+    try {
+      while (true) {
+        try {
+          return future.get();
+        } catch (InterruptedException interrupted) {
+          isInterrupted = true;
+        } catch (ExecutionException failure) {
+          throw thrownHere(failure.getCause());
+        }
+      }
+    } finally {
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /** Fails a future on a thread where whatever is chained to it may block. */
+  static void failElsewhere(CompletableFuture<?> future, Throwable error) {
+    CompletableFuture.runAsync(() -> future.completeExceptionally(error));
   }
 
   static SessionGatewayException cancelled(String message, @Nullable RunState runState) {

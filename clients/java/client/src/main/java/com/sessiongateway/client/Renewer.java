@@ -2,6 +2,8 @@ package com.sessiongateway.client;
 
 import com.sessiongateway.client.errors.Errors;
 import com.sessiongateway.client.errors.SessionGatewayException;
+import com.sessiongateway.client.errors.StoreUnavailableException;
+import com.sessiongateway.v1.ErrorCode;
 import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -11,7 +13,9 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
@@ -24,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Renewer {
   /** After these, the same stream opened again would fail in the same way. */
-  static final Set<Status.Code> FINAL =
+  private static final Set<Status.Code> FINAL =
       Set.copyOf(
           EnumSet.of(
               Status.Code.INVALID_ARGUMENT,
@@ -34,12 +38,18 @@ final class Renewer {
               Status.Code.UNAUTHENTICATED,
               Status.Code.UNIMPLEMENTED));
 
+  /** As many as a gateway takes on one stream; some end it for all of them at one more. */
+  static final int MAX_SESSIONS = 10_000;
+
   private static final Logger LOG = Logger.getLogger("com.sessiongateway.client");
 
   private final Transport transport;
   private final Pacing pacing;
   private final Timer timer;
   private final Map<String, Renewed> live = new LinkedHashMap<>();
+
+  // How many sessions have each timeout, the shortest first: each answer needs that one.
+  private final NavigableMap<Duration, Integer> timeouts = new TreeMap<>();
   private @Nullable Conversation conversation;
   private Timer.@Nullable Cancellation plan;
   private Timer.@Nullable Cancellation reopening;
@@ -52,9 +62,15 @@ final class Renewer {
     this.timer = pacing.timer();
   }
 
+  /** Returns whether a stream that is opened again would fail in the same way. */
+  static boolean isFinal(SessionGatewayException failure) {
+    // An error that came in the middle of a stream has no status.
+    return failure.grpcStatus() != null && FINAL.contains(failure.grpcStatus());
+  }
+
   /**
    * Renews a session from now on, at once for the first time. Its timeout may be unknown before the
-   * first answer.
+   * first answer. A session too many is told as lost.
    */
   void add(String sessionId, Sink sink, @Nullable Duration timeout) {
     timer.execute(
@@ -62,18 +78,31 @@ final class Renewer {
           if (isClosed) {
             return;
           }
+          if (live.size() >= MAX_SESSIONS && !live.containsKey(sessionId)) {
+            sink.hear(new KeepaliveEvent(sessionId, null, tooMany()));
+            return;
+          }
           Renewed renewed = live.computeIfAbsent(sessionId, id -> new Renewed());
           renewed.sinks.add(sink);
           if (timeout != null) {
-            renewed.timeout = timeout;
+            setTimeout(renewed, timeout);
           }
-          if (conversation != null) {
-            conversation.ask(List.of(sessionId));
-            plan();
-          } else if (reopening == null) {
-            converse();
-          }
+          renewNow(sessionId);
         });
+  }
+
+  private void renewNow(String sessionId) {
+    if (conversation != null && !conversation.hasRoomFor(sessionId, MAX_SESSIONS)) {
+      // Those that are renewed no longer stay on the stream until they end.
+      conversation.cancel();
+      conversation = null;
+    }
+    if (conversation != null) {
+      conversation.ask(List.of(sessionId));
+      plan();
+    } else if (reopening == null) {
+      converse();
+    }
   }
 
   /** Tells a sink nothing more, and renews its session no longer unless others have it, too. */
@@ -93,7 +122,7 @@ final class Renewer {
     timer.execute(
         () -> {
           isClosed = true;
-          live.clear();
+          forgetAll();
           plan();
         });
   }
@@ -149,17 +178,10 @@ final class Renewer {
   }
 
   private long renewalDue(Conversation current) {
-    Duration shortest =
-        live.values().stream()
-            .map(renewed -> renewed.timeout)
-            .filter(timeout -> timeout != null && !timeout.isZero() && !timeout.isNegative())
-            .min(Duration::compareTo)
-            // Nothing is known only if a gateway answered without a session: try again after a
-            // while.
-            .orElse(null);
-    return shortest == null
+    // Nothing is known only if a gateway answered without a session: try again after a while.
+    return timeouts.isEmpty()
         ? current.sentAt() + pacing.replyTimeout().toNanos()
-        : current.sentAt() + (long) (current.spread() * shortest.toNanos() / 3);
+        : current.sentAt() + (long) (current.spread() * timeouts.firstKey().toNanos() / 3);
   }
 
   private long overdue(Conversation current) {
@@ -175,10 +197,15 @@ final class Renewer {
     if (from != conversation || renewed == null) {
       return;
     }
+    if (event.error() instanceof StoreUnavailableException unavailable) {
+      // No session is lost, and none can be renewed: all are asked about again after a while.
+      broken(from, unavailable);
+      return;
+    }
     if (event.error() != null) {
       forget(sessionId);
     } else if (event.session() != null) {
-      renewed.timeout = event.session().sessionTimeout();
+      setTimeout(renewed, event.session().sessionTimeout());
     }
     renewed.tell(event);
     plan();
@@ -191,9 +218,9 @@ final class Renewer {
     LOG.log(Level.FINE, "keepalive stream", failure);
     from.cancel();
     conversation = null;
-    if (FINAL.contains(failure.grpcStatus()) || transport.isClosed()) {
+    if (isFinal(failure) || transport.isClosed()) {
       Map<String, Renewed> all = new HashMap<>(live);
-      live.clear();
+      forgetAll();
       all.forEach((id, renewed) -> renewed.tell(new KeepaliveEvent(id, null, failure)));
     }
     plan();
@@ -208,10 +235,35 @@ final class Renewer {
   }
 
   private void forget(String sessionId) {
-    live.remove(sessionId);
+    Renewed renewed = live.remove(sessionId);
+    if (renewed != null) {
+      setTimeout(renewed, null);
+    }
     if (conversation != null) {
       conversation.forget(sessionId);
     }
+  }
+
+  private void forgetAll() {
+    live.clear();
+    timeouts.clear();
+  }
+
+  private void setTimeout(Renewed renewed, @Nullable Duration timeout) {
+    if (renewed.timeout != null) {
+      timeouts.computeIfPresent(renewed.timeout, (key, count) -> count == 1 ? null : count - 1);
+    }
+    boolean isKnown = timeout != null && !timeout.isZero() && !timeout.isNegative();
+    renewed.timeout = isKnown ? timeout : null;
+    if (isKnown) {
+      timeouts.merge(timeout, 1, Integer::sum);
+    }
+  }
+
+  private static SessionGatewayException tooMany() {
+    return Errors.local(
+        ErrorCode.ERROR_CODE_INVALID_REQUEST,
+        "a client keeps alive " + MAX_SESSIONS + " sessions at most");
   }
 
   /** Hears every renewal of a session, and once that it is lost. Must not block. */

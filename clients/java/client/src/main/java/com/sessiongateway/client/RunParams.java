@@ -73,8 +73,9 @@ public final class RunParams {
     /**
      * Sets the input: whatever Jackson writes as a JSON object, such as a map, a record or a tree.
      *
-     * @throws IllegalArgumentException it is no JSON object, or holds NaN, an infinity, or half a
-     *     character
+     * <p>Half a character in a text is sent as its escape.
+     *
+     * @throws IllegalArgumentException it is no JSON object, or holds NaN or an infinity
      */
     public Builder input(Object input) {
       request.setInputJson(Json.encode(input));
@@ -84,7 +85,7 @@ public final class RunParams {
     /**
      * Sets the input as JSON text, which is sent as it is.
      *
-     * @throws IllegalArgumentException it is no JSON object
+     * @throws IllegalArgumentException it is no JSON object, or holds half a character
      */
     public Builder inputJson(String input) {
       request.setInputJson(Json.check(input));

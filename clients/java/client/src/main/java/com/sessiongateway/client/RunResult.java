@@ -8,13 +8,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * The answer of one run.
  *
- * @param sessionId empty for a run without a session
+ * @param sessionId null for a run without a session
  * @param output what the function returned
  * @param callId names this call in the gateway's log
  * @param session the session after the call; null for a run without one
  */
 public record RunResult(
-    String sessionId, JsonOutput output, String callId, @Nullable SessionInfo session) {
+    @Nullable String sessionId, JsonOutput output, String callId, @Nullable SessionInfo session) {
 
   static RunResult of(RunResponse response) {
     String sessionId = response.getSessionId();
@@ -27,7 +27,7 @@ public record RunResult(
           callId);
     }
     return new RunResult(
-        sessionId,
+        sessionId.isEmpty() ? null : sessionId,
         new JsonOutput(response.getOutputJson(), sessionId, callId, RunState.COMPLETED),
         callId,
         response.hasSession() ? new SessionInfo(response.getSession()) : null);

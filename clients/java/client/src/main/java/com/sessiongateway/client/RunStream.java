@@ -20,6 +20,9 @@ import org.jspecify.annotations.Nullable;
  * gateway too; so does interrupting a thread that waits in a step. A step throws what {@link
  * SessionGatewayClient#run(RunParams)} throws, also after outputs have come; a stream that has
  * failed or was closed has no more outputs.
+ *
+ * <p>May be used by several threads, whose steps follow one another; closing does not wait for a
+ * step.
  */
 public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
   private final Runner runner;
@@ -51,6 +54,10 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
     try {
       if (upcoming == null && !isOver) {
         upcoming = advance();
+      }
+      if (isOver) {
+        // Closed with an output that nobody has taken.
+        upcoming = null;
       }
       return upcoming != null;
     } finally {
@@ -127,6 +134,7 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
   /** Returns the next output; null when the result has come instead. */
   private @Nullable JsonOutput advance() {
     try {
+      turn.asking();
       JsonOutput output = nextOutput();
       if (output != null) {
         turn.giving();
@@ -176,8 +184,7 @@ public final class RunStream implements Iterator<JsonOutput>, AutoCloseable {
     turn.result(answer);
     turn.end();
     // Nobody who has the result waits for the status behind it, but a call that is cancelled
-    // without it would be taken for
-    // one that its caller has left.
+    // without it would be taken for one that its caller has left.
     Reader<RunStreamResponse> ending = opened();
     CompletableFuture<?> status = ending.next();
     Pacing pacing = runner.pacing();

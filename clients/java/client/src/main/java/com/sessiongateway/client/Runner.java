@@ -1,6 +1,7 @@
 package com.sessiongateway.client;
 
 import com.sessiongateway.client.errors.GatewayDrainingException;
+import com.sessiongateway.client.errors.RunState;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import com.sessiongateway.client.errors.StoreUnavailableException;
 import com.sessiongateway.v1.RunRequest;
@@ -99,8 +100,17 @@ final class Runner {
           } else {
             CompletableFuture<Void> waited = new CompletableFuture<>();
             Timer.Cancellation timer = pacing.timer().schedule(pause, () -> waited.complete(null));
-            waited.whenComplete((none, cancelled) -> timer.cancel());
-            all.after(waited, (none, cancelled) -> goOn(send, budget, attempt + 1, all, error));
+            waited.whenComplete((none, ended) -> timer.cancel());
+            budget.limit(waited);
+            all.after(
+                waited,
+                (none, ended) -> {
+                  if (ended != null) {
+                    all.completeExceptionally(ended);
+                  } else {
+                    goOn(send, budget, attempt + 1, all, error);
+                  }
+                });
           }
         });
   }
@@ -120,18 +130,25 @@ final class Runner {
 
   /** Returns how long to wait before the next attempt; null if there is to be none. */
   private @Nullable Duration pause(Throwable error, int attempt, Budget budget) {
-    boolean tookNothing =
-        error instanceof GatewayDrainingException || error instanceof StoreUnavailableException;
-    if (!tookNothing || attempt + 1 >= pacing.drainAttempts()) {
+    if (!(error instanceof SessionGatewayException failure)
+        || !tookNothing(failure)
+        || attempt + 1 >= pacing.drainAttempts()) {
       return null;
     }
-    Duration asked = ((SessionGatewayException) error).retryAfter();
+    Duration asked = failure.retryAfter();
     Duration pause = pacing.drain().delay(attempt, pacing.random().getAsDouble());
     if (asked != null && asked.compareTo(pause) > 0) {
       pause = asked;
     }
     Duration remaining = budget.remaining();
     return remaining != null && pause.compareTo(remaining) >= 0 ? null : pause;
+  }
+
+  private static boolean tookNothing(SessionGatewayException failure) {
+    RunState state = failure.runState();
+    return (failure instanceof GatewayDrainingException
+            || failure instanceof StoreUnavailableException)
+        && (state == null || state == RunState.NOT_STARTED);
   }
 
   /** A stream with its first part, which is null if it ended without any. */

@@ -43,8 +43,9 @@ public final class Session implements AutoCloseable {
   }
 
   /**
-   * Returns what completes with the reason when keepalive finds that the session is lost; never
-   * without keepalive. Whatever is chained to it must not block.
+   * Returns what completes with the reason when keepalive finds that the session is lost, and is
+   * cancelled when the handle or the client is closed before that. Without keepalive nothing is
+   * ever found lost.
    */
   public CompletableFuture<SessionGatewayException> lost() {
     return holding.lost();
@@ -73,6 +74,15 @@ public final class Session implements AutoCloseable {
   /** Calls a function with an input, as {@link #call(RunParams)} does. */
   public RunResult call(String function, Object input) {
     return call(RunParams.builder().function(function).input(input).build());
+  }
+
+  /**
+   * Calls the app's default function with an input, as {@link #call(RunParams)} does.
+   *
+   * @param input whatever Jackson writes as a JSON object, such as a map, a record or a tree
+   */
+  public RunResult call(Object input) {
+    return call(RunParams.builder().input(input).build());
   }
 
   /** Calls a function without an input, as {@link #call(RunParams)} does. */
@@ -118,14 +128,20 @@ public final class Session implements AutoCloseable {
   /**
    * Ends the session, if it was opened, and closes the handle. May be called twice.
    *
+   * <p>Waits for the handle's timeout at most, or 10 seconds if it has none, also when this thread
+   * is interrupted: its interrupt flag stays set, and the session is ended all the same.
+   *
    * @return the session as it is now; null if there is none
    * @throws SessionGatewayException the session could not be ended; it will expire by itself
    */
   public @Nullable SessionInfo end() {
-    return Operation.await(endAsync(), null);
+    return Operation.awaitAnyway(endAsync());
   }
 
-  /** Does what {@link #end()} does without waiting. */
+  /**
+   * Does what {@link #end()} does without waiting; cancelling the future does not keep the session
+   * from being ended.
+   */
   public CompletableFuture<@Nullable SessionInfo> endAsync() {
     holding.close();
     if (holding.id() == null) {

@@ -125,20 +125,26 @@ public final class SessionGatewayClient implements AutoCloseable {
    * Returns a handle of a new session, which opens with its first call and ends when it is closed.
    *
    * @param app "name" or "name@version"
+   * @throws IllegalStateException the client is closed
    */
   public Session session(String app, Consumer<SessionOptions> options) {
     SessionOptions wanted = new SessionOptions();
     options.accept(wanted);
-    return new Session(wanted, runner, new Holding(app, wanted, runner, sessions, renewer));
+    Holding holding = new Holding(app, wanted, runner, sessions, renewer);
+    openStreams.add(holding, Holding.class, Holding::clientIsClosed);
+    return new Session(wanted, runner, holding);
   }
 
   /**
    * Starts renewing sessions, at a third of the shortest timeout among them, until the stream is
-   * closed. All renewals of a client share one stream to the gateway.
+   * closed. All renewals of a client share one stream to the gateway, which carries 10,000 sessions
+   * at most: one more is told as lost, with INVALID_REQUEST.
+   *
+   * @throws IllegalStateException the client is closed
    */
   public KeepaliveStream keepalive(Collection<String> sessionIds) {
     KeepaliveStream stream = new KeepaliveStream(renewer, sessionIds, openStreams::remove);
-    openStreams.add(stream, stream::close);
+    openStreams.add(stream, KeepaliveStream.class, KeepaliveStream::close);
     stream.start();
     return stream;
   }

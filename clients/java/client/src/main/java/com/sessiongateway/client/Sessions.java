@@ -40,16 +40,22 @@ public final class Sessions {
    * @throws SessionNotFoundException there is none with this id
    */
   public SessionInfo get(String sessionId) {
-    return Operation.await(getAsync(sessionId, null), null);
+    return Operation.await(getAsync(sessionId), null);
   }
 
-  /** Does what {@link #get(String)} does, within a time of its own if one is given. */
-  public CompletableFuture<SessionInfo> getAsync(String sessionId, @Nullable Duration timeout) {
-    return send(
-        SessionServiceGrpc.getGetSessionMethod(),
-        GetSessionRequest.newBuilder().setSessionId(sessionId).build(),
-        timeout,
-        response -> response.getSession());
+  /** Does what {@link #get(String)} does, within a time of its own. */
+  public SessionInfo get(String sessionId, Duration timeout) {
+    return Operation.await(getAsync(sessionId, timeout), null);
+  }
+
+  /** Does what {@link #get(String)} does without waiting. */
+  public CompletableFuture<SessionInfo> getAsync(String sessionId) {
+    return sendGetSession(sessionId, null);
+  }
+
+  /** Does what {@link #get(String)} does without waiting, within a time of its own. */
+  public CompletableFuture<SessionInfo> getAsync(String sessionId, Duration timeout) {
+    return sendGetSession(sessionId, timeout);
   }
 
   /**
@@ -60,17 +66,22 @@ public final class Sessions {
    * @throws SessionEndedException it was ended
    */
   public SessionInfo keepalive(String sessionId) {
-    return Operation.await(keepaliveAsync(sessionId, null), null);
+    return Operation.await(keepaliveAsync(sessionId), null);
   }
 
-  /** Does what {@link #keepalive(String)} does, within a time of its own if one is given. */
-  public CompletableFuture<SessionInfo> keepaliveAsync(
-      String sessionId, @Nullable Duration timeout) {
-    return send(
-        SessionServiceGrpc.getKeepaliveMethod(),
-        KeepaliveRequest.newBuilder().setSessionId(sessionId).build(),
-        timeout,
-        response -> response.getSession());
+  /** Does what {@link #keepalive(String)} does, within a time of its own. */
+  public SessionInfo keepalive(String sessionId, Duration timeout) {
+    return Operation.await(keepaliveAsync(sessionId, timeout), null);
+  }
+
+  /** Does what {@link #keepalive(String)} does without waiting. */
+  public CompletableFuture<SessionInfo> keepaliveAsync(String sessionId) {
+    return sendKeepalive(sessionId, null);
+  }
+
+  /** Does what {@link #keepalive(String)} does without waiting, within a time of its own. */
+  public CompletableFuture<SessionInfo> keepaliveAsync(String sessionId, Duration timeout) {
+    return sendKeepalive(sessionId, timeout);
   }
 
   /**
@@ -80,16 +91,22 @@ public final class Sessions {
    * @throws SessionNotFoundException there is none with this id
    */
   public SessionInfo end(String sessionId) {
-    return Operation.await(endAsync(sessionId, null), null);
+    return Operation.await(endAsync(sessionId), null);
   }
 
-  /** Does what {@link #end(String)} does, within a time of its own if one is given. */
-  public CompletableFuture<SessionInfo> endAsync(String sessionId, @Nullable Duration timeout) {
-    return send(
-        SessionServiceGrpc.getEndSessionMethod(),
-        EndSessionRequest.newBuilder().setSessionId(sessionId).build(),
-        timeout,
-        response -> response.getSession());
+  /** Does what {@link #end(String)} does, within a time of its own. */
+  public SessionInfo end(String sessionId, Duration timeout) {
+    return Operation.await(endAsync(sessionId, timeout), null);
+  }
+
+  /** Does what {@link #end(String)} does without waiting. */
+  public CompletableFuture<SessionInfo> endAsync(String sessionId) {
+    return sendEndSession(sessionId, null);
+  }
+
+  /** Does what {@link #end(String)} does without waiting, within a time of its own. */
+  public CompletableFuture<SessionInfo> endAsync(String sessionId, Duration timeout) {
+    return sendEndSession(sessionId, timeout);
   }
 
   /**
@@ -130,13 +147,14 @@ public final class Sessions {
    * Returns an iterator over what happens to the caller's sessions, as soon as the watch stands: a
    * list that is read after that leaves no gap.
    *
+   * @throws IllegalStateException the client is closed
    * @throws SessionGatewayException the gateway cannot be reached, or refuses the token or the app
    */
   public WatchStream watch(Consumer<WatchOptions> options) {
     WatchOptions asked = new WatchOptions();
     options.accept(asked);
     WatchStream stream = new WatchStream(transport, runner.pacing(), asked, openStreams::remove);
-    openStreams.add(stream, stream::close);
+    openStreams.add(stream, WatchStream.class, WatchStream::close);
     try {
       stream.awaitStanding();
     } catch (RuntimeException | Error failure) {
@@ -144,6 +162,33 @@ public final class Sessions {
       throw failure;
     }
     return stream;
+  }
+
+  private CompletableFuture<SessionInfo> sendGetSession(
+      String sessionId, @Nullable Duration timeout) {
+    return send(
+        SessionServiceGrpc.getGetSessionMethod(),
+        GetSessionRequest.newBuilder().setSessionId(sessionId).build(),
+        timeout,
+        response -> response.getSession());
+  }
+
+  private CompletableFuture<SessionInfo> sendKeepalive(
+      String sessionId, @Nullable Duration timeout) {
+    return send(
+        SessionServiceGrpc.getKeepaliveMethod(),
+        KeepaliveRequest.newBuilder().setSessionId(sessionId).build(),
+        timeout,
+        response -> response.getSession());
+  }
+
+  private CompletableFuture<SessionInfo> sendEndSession(
+      String sessionId, @Nullable Duration timeout) {
+    return send(
+        SessionServiceGrpc.getEndSessionMethod(),
+        EndSessionRequest.newBuilder().setSessionId(sessionId).build(),
+        timeout,
+        response -> response.getSession());
   }
 
   private <Q, R> CompletableFuture<SessionInfo> send(

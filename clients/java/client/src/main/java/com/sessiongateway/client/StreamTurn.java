@@ -9,6 +9,9 @@ interface StreamTurn {
   /** Waits until the stream may be sent, and returns what to send. */
   CompletableFuture<RunRequest> take(Budget budget);
 
+  /** Whoever called waits for the next output. */
+  void asking();
+
   /** An output is about to be given to whoever called, on the same thread. */
   void giving();
 
@@ -25,6 +28,9 @@ interface StreamTurn {
       public CompletableFuture<RunRequest> take(Budget budget) {
         return CompletableFuture.completedFuture(request);
       }
+
+      @Override
+      public void asking() {}
 
       @Override
       public void giving() {}

@@ -16,9 +16,12 @@ interface Timer extends AutoCloseable {
     schedule(Duration.ZERO, action);
   }
 
+  /** Returns whether actions run before their time, because the client is closed. */
+  boolean isClosed();
+
   /**
-   * Runs what is still scheduled at once, so that nothing waits for it for ever. May be called
-   * twice.
+   * Lets what is scheduled, and what will be, run as soon as possible, so that nothing waits for it
+   * for ever; on the same thread as ever. May be called twice.
    */
   @Override
   void close();

@@ -14,6 +14,7 @@ import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
+import java.nio.channels.ClosedChannelException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -83,6 +84,16 @@ final class Transport implements AutoCloseable {
     if (error.details() == null && closed) {
       return Operation.cancelled("the client was closed during the request", ifUnsaid);
     }
+    if (status.getCode() == Status.Code.UNKNOWN
+        && status.getCause() instanceof ClosedChannelException) {
+      // So gRPC calls a connection that broke before it could look at why.
+      return Errors.from(
+          Status.UNAVAILABLE
+              .withDescription("the connection was closed")
+              .withCause(status.getCause()),
+          null,
+          ifUnsaid);
+    }
     if (error.details() == null && status.getCode() == Status.Code.CANCELLED) {
       // Nobody here cancelled it: a server that is stopped answers so what it had not yet looked
       // at.
@@ -136,8 +147,7 @@ final class Transport implements AutoCloseable {
 
   private void wakeUp() {
     // gRPC waits up to two minutes before it tries a broken connection again, and refuses requests
-    // meanwhile. Each
-    // request tries anew instead, so that a gateway that is back is found at once.
+    // meanwhile. Each request tries anew instead, so that a gateway that is back is found at once.
     if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
       channel.enterIdle();
     }

@@ -29,6 +29,9 @@ import org.jspecify.annotations.Nullable;
  * is read ahead but one event: whoever iterates slowly falls behind at the gateway, which keeps
  * events for as long as it keeps finished sessions. Interrupting a step loses no event. An error
  * ends a step, not the watch: iterating on tries again behind the same event.
+ *
+ * <p>May be used by several threads, whose steps follow one another; closing does not wait for a
+ * step.
  */
 public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
   private final Transport transport;
@@ -109,16 +112,10 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
     drop();
   }
 
-  /** Waits until the watch stands; throws if it cannot. */
+  /** Waits until the watch stands. If that throws, the watch is of no use and has to be closed. */
   void awaitStanding() {
     Operation<WatchEvent> first = begin();
-    CompletableFuture<Object> either = CompletableFuture.anyOf(standing, first);
-    try {
-      Operation.await(either, null);
-    } catch (SessionGatewayException failure) {
-      step = null;
-      throw failure;
-    }
+    Operation.await(CompletableFuture.anyOf(standing, first), null);
   }
 
   private @Nullable WatchEvent take(@Nullable Duration timeout) {
@@ -175,9 +172,6 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
       current = new Operation<>();
       step = current;
       read(current);
-      if (isClosed) {
-        current.cancel(false);
-      }
     }
     return current;
   }
@@ -187,8 +181,14 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
     CompletableFuture<@Nullable WatchSessionsResponse> next;
     try {
       next = opened().next();
-    } catch (RuntimeException closed) {
-      event.completeExceptionally(closed);
+    } catch (RuntimeException refused) {
+      event.completeExceptionally(refused);
+      return;
+    }
+    if (isClosed) {
+      // Whoever closed the watch may not have seen the stream that was opened meanwhile.
+      drop();
+      event.cancel(false);
       return;
     }
     Timer.Cancellation silence =
@@ -234,7 +234,7 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
         failure instanceof GatewayDrainingException || failure instanceof StoreUnavailableException;
     boolean hopeful =
         standing.isDone() || (toldToWait && attempt.get() + 1 < pacing.drainAttempts());
-    if (!hopeful || transport.isClosed() || Renewer.FINAL.contains(failure.grpcStatus())) {
+    if (!hopeful || transport.isClosed() || Renewer.isFinal(failure)) {
       attempt.set(0);
       event.completeExceptionally(failure);
       return;
@@ -254,6 +254,9 @@ public final class WatchStream implements Iterator<WatchEvent>, AutoCloseable {
   }
 
   private Reader<WatchSessionsResponse> opened() {
+    if (isClosed) {
+      throw new CancellationException("the watch is closed");
+    }
     Reader<WatchSessionsResponse> open = reader;
     if (open == null) {
       open =

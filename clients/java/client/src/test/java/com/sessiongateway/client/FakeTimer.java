@@ -26,6 +26,7 @@ final class FakeTimer implements Timer {
           new ThreadPoolExecutor.DiscardPolicy());
   private final List<Task> pending = new ArrayList<>();
   private long now;
+  private volatile boolean isClosed;
 
   @Override
   public synchronized long nanoTime() {
@@ -44,6 +45,7 @@ final class FakeTimer implements Timer {
     return () -> {
       synchronized (this) {
         pending.remove(task);
+        notifyAll();
       }
     };
   }
@@ -61,6 +63,13 @@ final class FakeTimer implements Timer {
     }
   }
 
+  /** Waits until nothing is to happen later. */
+  synchronized void awaitIdle() throws InterruptedException {
+    while (!pending.isEmpty()) {
+      wait();
+    }
+  }
+
   /** Moves the clock, and runs what is due by then. */
   synchronized void advance(Duration time) {
     now += time.toNanos();
@@ -71,7 +80,13 @@ final class FakeTimer implements Timer {
   }
 
   @Override
+  public boolean isClosed() {
+    return isClosed;
+  }
+
+  @Override
   public void close() {
+    isClosed = true;
     thread.shutdownNow();
   }
 

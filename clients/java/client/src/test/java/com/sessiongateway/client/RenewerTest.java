@@ -3,10 +3,12 @@ package com.sessiongateway.client;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sessiongateway.client.errors.InvalidRequestException;
 import com.sessiongateway.client.errors.SessionEndedException;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import com.sessiongateway.v1.ErrorCode;
@@ -88,6 +90,90 @@ class RenewerTest {
   }
 
   @Test
+  void whileTheStoreIsUnavailableNoSessionIsLostAndAllAreAskedAboutAgain() throws Exception {
+    renewer.add("a", events::add, Duration.ofSeconds(60));
+    renewer.add("b", events::add, Duration.ofSeconds(60));
+    answer(take(), 60);
+    assertEquals("a", events.take().sessionId());
+    take()
+        .answers()
+        .onNext(
+            error(
+                "b",
+                ErrorDetail.newBuilder()
+                    .setCode(ErrorCode.ERROR_CODE_STORE_UNAVAILABLE)
+                    .setRetryAfter(
+                        com.google.protobuf.Duration.newBuilder().setSeconds(7).build())));
+    // As long as the gateway asks for.
+    gateway.timer.awaitPlan(Duration.ofSeconds(7)::equals);
+    gateway.timer.advance(Duration.ofSeconds(7));
+    var again = take();
+    assertEquals(Set.of("a", "b"), new HashSet<>(again.request().getSessionIdsList()));
+    answer(again, 60);
+    assertNotNull(events.take().session());
+    assertNotNull(events.take().session());
+  }
+
+  @Test
+  void aSessionTooManyIsRefusedAndTheOthersAreRenewed() throws Exception {
+    for (int number = 0; number < Renewer.MAX_SESSIONS; number++) {
+      renewer.add("s" + number, event -> {}, null);
+    }
+    renewer.add("another", events::add, null);
+    KeepaliveEvent event = events.take();
+    assertEquals("another", event.sessionId());
+    assertInstanceOf(InvalidRequestException.class, event.error());
+    renewer.add("s0", events::add, null);
+    for (int number = 0; number < Renewer.MAX_SESSIONS; number++) {
+      assertEquals(List.of("s" + number), take().request().getSessionIdsList());
+    }
+    answer(take(), 60);
+    assertNotNull(events.take().session());
+  }
+
+  @Test
+  void aStreamThatIsFullOfSessionsLeftBehindIsReplaced() throws Exception {
+    Renewer.Sink left = event -> {};
+    renewer.add("kept", events::add, null);
+    var first = take();
+    for (int number = 1; number < Renewer.MAX_SESSIONS; number++) {
+      renewer.add("s" + number, left, null);
+      take();
+    }
+    renewer.discard("s1", left);
+    renewer.add("another", events::add, null);
+    first.isLeft().get();
+    Set<String> asked = new HashSet<>();
+    while (asked.size() < Renewer.MAX_SESSIONS) {
+      asked.addAll(take().request().getSessionIdsList());
+    }
+    assertTrue(asked.contains("kept") && asked.contains("another") && !asked.contains("s1"));
+  }
+
+  @Test
+  void theShortestTimeoutCountsForAsLongAsItsSessionIsRenewed() throws Exception {
+    Renewer.Sink sink = events::add;
+    renewer.add("long", sink, Duration.ofSeconds(60));
+    answer(take(), 60);
+    renewer.add("short", sink, Duration.ofSeconds(30));
+    answer(take(), 30);
+    gateway.timer.awaitPlan(Duration.ofSeconds(8)::equals);
+    renewer.discard("short", sink);
+    gateway.timer.awaitPlan(Duration.ofSeconds(16)::equals);
+  }
+
+  @Test
+  void aStreamThatIsClosedTellsNothingMore() throws Exception {
+    KeepaliveStream stream = new KeepaliveStream(renewer, List.of("a"), closed -> {});
+    stream.start();
+    answer(take(), 60);
+    assertTrue(stream.hasNext());
+    stream.close();
+    assertFalse(stream.hasNext());
+    assertTrue(stream.isOver());
+  }
+
+  @Test
   void aStreamThatBreaksIsOpenedAgain() throws Exception {
     renewer.add("a", events::add, null);
     var first = take();
@@ -142,6 +228,10 @@ class RenewerTest {
       assertFalse(stream.hasNext());
       assertTrue(stream.isOver());
     }
+  }
+
+  private static StreamKeepaliveResponse error(String sessionId, ErrorDetail.Builder detail) {
+    return StreamKeepaliveResponse.newBuilder().setSessionId(sessionId).setError(detail).build();
   }
 
   private FakeGateway.Asked<StreamKeepaliveRequest, StreamKeepaliveResponse> take()

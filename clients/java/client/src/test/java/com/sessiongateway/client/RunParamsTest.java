@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.google.protobuf.ByteString;
 import com.sessiongateway.client.errors.RunState;
@@ -45,6 +46,11 @@ class RunParamsTest {
       refused(Map.of("a", number));
     }
     refused(JsonNodeFactory.instance.objectNode().put("a", Double.NaN));
+    refused(Map.of("a", new double[] {1, Double.NaN}));
+    refused(Map.of("a", new float[] {Float.NaN}));
+    refused(Map.of("a", JsonNodeFactory.instance.objectNode().put("b", Double.NaN)));
+    refused(
+        JsonNodeFactory.instance.objectNode().putPOJO("a", Map.of("b", Double.NEGATIVE_INFINITY)));
     refused(List.of(1));
     refused("{}");
     Map<String, Object> cycle = new HashMap<>();
@@ -89,6 +95,30 @@ class RunParamsTest {
         assertThrows(SessionGatewayException.class, () -> output("{\"a\": ").tree());
     assertEquals("INVALID_RESPONSE", error.code());
     assertEquals(RunState.COMPLETED, error.runState());
+  }
+
+  @Test
+  void anOutputThatCannotBeDecodedIsToldFromOneThatDoesNotFit() {
+    List<String> unreadable =
+        List.of(
+            "{\"x\": tru, \"name\": \"p\"}",
+            "{\"a\": " + "[".repeat(2000) + "]".repeat(2000) + "}",
+            "{\"x\": " + "1".repeat(20_000) + "}");
+    for (String text : unreadable) {
+      for (Class<?> type : List.of(JsonNode.class, Point.class)) {
+        SessionGatewayException error =
+            assertThrows(SessionGatewayException.class, () -> output(text).as(type));
+        assertEquals("INVALID_RESPONSE", error.code());
+      }
+      assertEquals(text, output(text).text());
+    }
+    assertThrows(IllegalArgumentException.class, () -> output("{\"x\": \"far\"}").as(Point.class));
+  }
+
+  @Test
+  void arraysOfNumbersAreSentAsTheyAre() {
+    assertEquals(
+        "{\"a\":[1.0,-0.5]}", sent(RunParams.builder().input(Map.of("a", new double[] {1, -0.5}))));
   }
 
   private static JsonOutput output(String text) {

@@ -1,8 +1,8 @@
 package com.sessiongateway.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -14,6 +14,7 @@ import com.sessiongateway.client.errors.SessionGatewayException;
 import com.sessiongateway.client.errors.StoreUnavailableException;
 import com.sessiongateway.client.errors.UnavailableException;
 import com.sessiongateway.v1.ErrorCode;
+import com.sessiongateway.v1.ErrorDetail;
 import com.sessiongateway.v1.RunRequest;
 import com.sessiongateway.v1.RunResponse;
 import com.sessiongateway.v1.RunStreamResponse;
@@ -21,9 +22,13 @@ import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.io.IOException;
+import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -34,6 +39,7 @@ class RunnerTest {
       RunResponse.newBuilder().setOutputJson(ByteString.copyFromUtf8("{}")).build();
   private final StatusRuntimeException draining = refusal(ErrorCode.ERROR_CODE_GATEWAY_DRAINING);
   private final StatusRuntimeException noStore = refusal(ErrorCode.ERROR_CODE_STORE_UNAVAILABLE);
+  private final ScheduledExecutorService contexts = new ScheduledThreadPoolExecutor(1);
   private FakeGateway gateway;
   private Runner runner;
 
@@ -46,6 +52,7 @@ class RunnerTest {
   @AfterEach
   void stop() {
     gateway.close();
+    contexts.shutdownNow();
   }
 
   @Test
@@ -93,6 +100,15 @@ class RunnerTest {
   }
 
   @Test
+  void aConnectionThatWasClosedUnderARequestIsUnavailable() {
+    Status closed =
+        Status.UNKNOWN.withDescription("channel closed").withCause(new ClosedChannelException());
+    SessionGatewayException error = gateway.transport.failure(closed, null, new Transport.Sent());
+    assertInstanceOf(UnavailableException.class, error);
+    assertEquals(RunState.NOT_STARTED, error.runState());
+  }
+
+  @Test
   void aServerThatCancelsHasGoneAway() throws Exception {
     CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
     gateway.runs.take().answers().onError(Status.CANCELLED.asRuntimeException());
@@ -106,6 +122,72 @@ class RunnerTest {
     gateway.runs.take();
     context.cancel(null);
     assertInstanceOf(CancelledException.class, failure(run));
+  }
+
+  @Test
+  void theEndOfTheContextCancelsARunThatIsToBeSentAgain() throws Exception {
+    Context.CancellableContext context = Context.current().withCancellation();
+    CompletableFuture<RunResult> run = context.call(() -> runner.run(REQUEST, runner.budget(null)));
+    gateway.runs.take().answers().onError(draining);
+    gateway.timer.awaitPlan(Duration.ofMillis(200)::equals);
+    context.cancel(null);
+    CancelledException error = assertInstanceOf(CancelledException.class, failure(run));
+    assertEquals(RunState.NOT_STARTED, error.runState());
+    gateway.timer.awaitIdle();
+  }
+
+  @Test
+  void aWaitBeyondTheDeadlineOfTheContextIsNotBegun() throws Exception {
+    Context context = deadlineIn(Duration.ofMinutes(1));
+    Budget budget = context.call(() -> runner.budget(Duration.ofHours(1)));
+    // Sent outside the context, whose clock gRPC would not compare with that of the test.
+    CompletableFuture<RunResult> run =
+        runner.run(REQUEST, new Budget(budget.deadline(), Context.ROOT));
+    gateway
+        .runs
+        .take()
+        .answers()
+        .onError(
+            FakeGateway.error(
+                Status.UNAVAILABLE,
+                ErrorDetail.newBuilder()
+                    .setCode(ErrorCode.ERROR_CODE_GATEWAY_DRAINING)
+                    .setRetryAfter(
+                        com.google.protobuf.Duration.newBuilder().setSeconds(120).build())
+                    .build()));
+    assertInstanceOf(GatewayDrainingException.class, failure(run));
+  }
+
+  @Test
+  void aTimeoutThatIsShorterThanThatOfTheContextCounts() throws Exception {
+    Context context = deadlineIn(Duration.ofHours(1));
+    Duration minute = Duration.ofMinutes(1);
+    assertEquals(minute, context.call(() -> runner.budget(minute)).remaining());
+  }
+
+  @Test
+  void aRunThatMayHaveBegunIsNotSentAgainWhateverItsCode() throws Exception {
+    CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
+    gateway
+        .runs
+        .take()
+        .answers()
+        .onError(
+            FakeGateway.error(
+                Status.UNAVAILABLE,
+                ErrorCode.ERROR_CODE_GATEWAY_DRAINING,
+                com.sessiongateway.v1.RunState.RUN_STATE_UNKNOWN));
+    assertInstanceOf(GatewayDrainingException.class, failure(run));
+  }
+
+  @Test
+  void closingAStreamTakesAwayAnOutputThatNobodyHasTaken() throws Exception {
+    RunStream stream = new RunStream(runner, StreamTurn.free(REQUEST), null);
+    CompletableFuture<Boolean> first = CompletableFuture.supplyAsync(stream::hasNext);
+    gateway.streams.take().answers().onNext(part("{}"));
+    assertTrue(first.get());
+    stream.close();
+    assertFalse(stream.hasNext());
   }
 
   @Test
@@ -159,13 +241,13 @@ class RunnerTest {
   void cancellingTheFutureCancelsTheRun() throws Exception {
     CompletableFuture<RunResult> run = runner.run(REQUEST, runner.budget(null));
     FakeGateway.Asked<RunRequest, RunResponse> asked = gateway.runs.take();
-    io.grpc.stub.ServerCallStreamObserver<RunResponse> call =
-        (io.grpc.stub.ServerCallStreamObserver<RunResponse>) asked.answers();
     run.cancel(false);
-    while (!call.isCancelled()) {
-      Thread.onSpinWait();
-    }
-    assertSame(true, run.isCancelled());
+    asked.isLeft().get();
+    assertTrue(run.isCancelled());
+  }
+
+  private Context deadlineIn(Duration time) {
+    return Context.ROOT.withDeadlineAfter(time.toNanos(), TimeUnit.NANOSECONDS, contexts);
   }
 
   private static RunStreamResponse part(String json) {

@@ -4,9 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sessiongateway.client.errors.CancelledException;
 import com.sessiongateway.client.errors.UnavailableException;
+import com.sessiongateway.v1.ErrorCode;
+import com.sessiongateway.v1.RunState;
 import com.sessiongateway.v1.SessionEvent;
 import com.sessiongateway.v1.WatchSessionsRequest;
 import com.sessiongateway.v1.WatchSessionsResponse;
@@ -71,6 +74,38 @@ class WatchStreamTest {
             () -> assertThrows(UnavailableException.class, watch::awaitStanding));
     gateway.watches.take().answers().onError(Status.UNAVAILABLE.asRuntimeException());
     standing.get();
+  }
+
+  @Test
+  void aWatchThatIsClosedWhileItWaitsToBeOpenedIsNotOpened() throws Exception {
+    CompletableFuture<Boolean> interrupted =
+        CompletableFuture.supplyAsync(
+            () -> {
+              Thread.currentThread().interrupt();
+              assertThrows(CancelledException.class, watch::awaitStanding);
+              return Thread.interrupted();
+            });
+    gateway
+        .watches
+        .take()
+        .answers()
+        .onError(
+            FakeGateway.error(
+                Status.UNAVAILABLE,
+                ErrorCode.ERROR_CODE_GATEWAY_DRAINING,
+                RunState.RUN_STATE_UNSPECIFIED));
+    assertTrue(interrupted.get());
+    gateway.timer.awaitPlan(Duration.ofMillis(100)::equals);
+    watch.close();
+    gateway.timer.awaitIdle();
+    assertTrue(gateway.watches.isEmpty());
+  }
+
+  @Test
+  void aWatchThatIsClosedOpensNoStream() {
+    watch.close();
+    assertThrows(CancelledException.class, watch::awaitStanding);
+    assertTrue(gateway.watches.isEmpty());
   }
 
   @Test

@@ -24,7 +24,7 @@ final class Answers {
 
   static JsonNode result(RunResult result) {
     ObjectNode answer = object();
-    answer.put("session_id", result.sessionId());
+    answer.put("session_id", result.sessionId() == null ? "" : result.sessionId());
     answer.put("output", result.output().text());
     answer.put("call_id", result.callId());
     answer.set("session", session(result.session()));

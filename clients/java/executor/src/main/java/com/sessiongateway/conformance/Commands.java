@@ -8,6 +8,7 @@ import com.sessiongateway.client.Session;
 import com.sessiongateway.client.SessionGatewayClient;
 import com.sessiongateway.client.SessionInfo;
 import com.sessiongateway.client.SessionStatus;
+import com.sessiongateway.client.Sessions;
 import com.sessiongateway.client.errors.SessionGatewayException;
 import io.grpc.TlsChannelCredentials;
 import java.io.File;
@@ -21,6 +22,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
@@ -38,10 +40,9 @@ final class Commands {
       case "connect" -> done(() -> connect(command));
       case "close" -> waiting(() -> nothing(taken(clients, command, "client")::close));
       case "run" -> map(client(command).runAsync(params(command)), Answers::result);
-      case "get" -> session(client(command).sessions().getAsync(id(command), timeout(command)));
-      case "keepalive" ->
-          session(client(command).sessions().keepaliveAsync(id(command), timeout(command)));
-      case "end" -> session(client(command).sessions().endAsync(id(command), timeout(command)));
+      case "get" -> session(command, Sessions::getAsync, Sessions::getAsync);
+      case "keepalive" -> session(command, Sessions::keepaliveAsync, Sessions::keepaliveAsync);
+      case "end" -> session(command, Sessions::endAsync, Sessions::endAsync);
       case "list" -> waiting(() -> list(command));
       case "get_app" ->
           map(
@@ -206,6 +207,24 @@ final class Commands {
     T thing = found(things, command, field);
     things.remove(text(command, field));
     return thing;
+  }
+
+  private CompletableFuture<JsonNode> session(
+      JsonNode command,
+      BiFunction<Sessions, String, CompletableFuture<SessionInfo>> untimed,
+      Timed timed) {
+    Sessions sessions = client(command).sessions();
+    Duration timeout = timeout(command);
+    return session(
+        timeout == null
+            ? untimed.apply(sessions, id(command))
+            : timed.send(sessions, id(command), timeout));
+  }
+
+  /** A request about a session within a time of its own. */
+  @FunctionalInterface
+  private interface Timed {
+    CompletableFuture<SessionInfo> send(Sessions sessions, String sessionId, Duration timeout);
   }
 
   private static CompletableFuture<JsonNode> session(CompletableFuture<SessionInfo> future) {

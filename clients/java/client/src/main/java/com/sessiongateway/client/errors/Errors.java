@@ -88,6 +88,12 @@ public final class Errors {
     };
   }
 
+  /** Returns what a gateway would say, of a request that is not even sent. */
+  public static SessionGatewayException local(ErrorCode code, String message) {
+    ErrorDetail detail = detail(null, "", "");
+    return Kind.exception(Failure.local(codeName(code.getNumber(), ""), message, null, detail));
+  }
+
   /** Returns the exception of an answer that cannot be read. */
   public static SessionGatewayException invalidResponse(
       String message, RunState runState, String sessionId, String callId) {

@@ -81,6 +81,10 @@ final class Gateway implements AutoCloseable {
     } catch (CompletionException late) {
       process.destroyForcibly().onExit().join();
     }
+    if (!Files.exists(directory)) {
+      // Its successor has cleaned up.
+      return;
+    }
     try (Stream<Path> files = Files.walk(directory)) {
       files.sorted(Comparator.reverseOrder()).forEach(file -> file.toFile().delete());
     }

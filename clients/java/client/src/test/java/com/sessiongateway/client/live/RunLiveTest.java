@@ -45,6 +45,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 class RunLiveTest {
   private static Gateway gateway;
@@ -71,7 +72,7 @@ class RunLiveTest {
     assertEquals(large, back.path("n").bigIntegerValue());
     assertEquals("aß€𝄞😀", back.path("t").asText());
     assertEquals(0.1, back.path("d").asDouble());
-    assertEquals("", result.sessionId());
+    assertNull(result.sessionId());
     assertNull(result.session());
   }
 
@@ -187,6 +188,16 @@ class RunLiveTest {
               DeadlineExceededException.class,
               () -> waiting.run(run -> run.app("kv").timeout(Duration.ofMillis(500))));
       assertEquals(RunState.NOT_STARTED, error.runState());
+      Duration soon = Duration.ofMillis(100);
+      for (Executable request :
+          List.<Executable>of(
+              () -> waiting.sessions().get("sess_a", soon),
+              () -> waiting.sessions().keepalive("sess_a", soon),
+              () -> waiting.sessions().end("sess_a", soon),
+              () -> waiting.apps().get("kv", soon),
+              () -> waiting.apps().list(0, soon).iterator().hasNext())) {
+        assertThrows(DeadlineExceededException.class, request);
+      }
     }
   }
 

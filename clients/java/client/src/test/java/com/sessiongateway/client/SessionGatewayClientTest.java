@@ -1,0 +1,54 @@
+package com.sessiongateway.client;
+
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sessiongateway.client.errors.SessionGatewayException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class SessionGatewayClientTest {
+  // Nobody listens there, and nobody has to.
+  private final SessionGatewayClient client =
+      SessionGatewayClient.builder().address("127.0.0.1:1").build();
+
+  @AfterEach
+  void close() {
+    client.close();
+  }
+
+  @Test
+  void closingTheClientEndsWhatWaitsForNews() {
+    KeepaliveStream stream = client.keepalive(List.of("a"));
+    Session session = client.session("kv");
+    CompletableFuture<SessionGatewayException> lost = session.lost();
+    client.close();
+    assertFalse(stream.hasNext());
+    assertThrows(CancellationException.class, lost::get);
+    assertTrue(session.lost().isCancelled());
+  }
+
+  @Test
+  void aClosedClientBeginsNothing() {
+    client.close();
+    assertThrows(IllegalStateException.class, () -> client.keepalive(List.of("a")));
+    assertThrows(IllegalStateException.class, () -> client.session("kv"));
+    assertThrows(IllegalStateException.class, () -> client.sessions().watch());
+    assertThrows(IllegalStateException.class, () -> client.sessions().get("a"));
+    client.close();
+  }
+
+  @Test
+  void whatComesTooLateToBeClosedWithTheClientIsClosedAtOnce() {
+    OpenStreams streams = new OpenStreams();
+    streams.close();
+    List<Object> closed = new ArrayList<>();
+    assertThrows(IllegalStateException.class, () -> streams.add("late", String.class, closed::add));
+    assertTrue(closed.contains("late"));
+  }
+}
