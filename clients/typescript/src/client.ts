@@ -35,8 +35,8 @@ export interface InferenceOptions {
 /**
  * A client of Session Gateway.
  *
- * It opens one connection, with its first request. `close()`, or `await using`, ends what is in flight; an idle client
- * does not keep a program from ending.
+ * It opens one connection, with its first request, and another one only when that is gone or says nothing. `close()`, or
+ * `await using`, ends what is in flight; an idle client does not keep a program from ending.
  */
 export class Inference {
   /** Reads, watches, renews and ends sessions. */

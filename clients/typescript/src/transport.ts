@@ -23,8 +23,6 @@ import { VERSION } from './version.js';
 
 /** Sends over one connection; over another one from when the first has gone silent. */
 export class Transport {
-  /** HOST:PORT. */
-  readonly address: string;
   readonly #pacing: Pacing;
   readonly #open: () => Line;
   readonly #lines = new Set<Line>();
@@ -39,7 +37,6 @@ export class Transport {
    * @throws TypeError if the address is not HOST:PORT, or the key holds characters that cannot be sent.
    */
   constructor(address: string, apiKey: string | undefined, tls: TlsOptions | undefined, pacing: Pacing) {
-    this.address = address;
     this.#pacing = pacing;
     this.#headers = headers(apiKey);
     checkAddress(address);
