@@ -1,9 +1,36 @@
 /** What every error of the client tells. */
 
-import type { ErrorDetail } from './gen/sessiongateway/v1/errors_pb.js';
+import type { ErrorCode, ErrorDetail } from './gen/sessiongateway/v1/errors_pb.js';
 
 /** Whether the function of a run was applied: only after "not_started" is it safe to send the run again. */
 export type RunState = 'not_started' | 'unknown' | 'completed' | `unknown_${number}`;
+
+/** Why a session is no longer active; "unknown_N" is a reason of a newer gateway. */
+export type EndReasonName =
+  | 'caller'
+  | 'idle_timeout'
+  | 'worker_lost'
+  | 'max_lifetime'
+  | 'call_timed_out'
+  | 'memory_limit'
+  | 'process_limit'
+  | 'disk_limit'
+  | 'first_call_failed'
+  | 'gateway_restarted'
+  | `unknown_${number}`;
+
+/** What an error is about: a code of the gateway, one of this client, or another that a newer gateway or a proxy gives. */
+export type ErrorCodeName =
+  | keyof typeof ErrorCode
+  | 'UNAVAILABLE'
+  | 'DEADLINE_EXCEEDED'
+  | 'CANCELLED'
+  | 'INVALID_RESPONSE'
+  | 'INVALID_MESSAGE'
+  | 'KEEPALIVE_FAILED'
+  | 'UNKNOWN'
+  // Keeps the others for completion, where plain `string` would swallow them.
+  | (string & Record<never, never>);
 
 /** How a worker died; neither is set if nobody saw it. */
 export interface WorkerExit {
@@ -28,7 +55,7 @@ export interface FieldViolation {
 
 /** What is known of an error besides its message; what is absent does not apply. */
 export interface ErrorFields {
-  code?: string | undefined;
+  code?: ErrorCodeName | undefined;
   grpcStatus?: string | undefined;
   sessionId?: string | undefined;
   runState?: RunState | undefined;
@@ -36,7 +63,7 @@ export interface ErrorFields {
   httpStatus?: number | undefined;
   metadata?: Readonly<Record<string, string>> | undefined;
   callId?: string | undefined;
-  endReason?: string | undefined;
+  endReason?: EndReasonName | undefined;
   workerExit?: WorkerExit | undefined;
   sessionApp?: string | undefined;
   requestedApp?: string | undefined;
@@ -52,11 +79,13 @@ export class SessionGatewayError extends Error {
   /** The code that the class stands for. */
   static readonly code: string = 'UNKNOWN';
 
+  /** That of the class, as it is written here: bundlers shorten the names of classes. */
+  override readonly name: string = 'SessionGatewayError';
   /**
    * Why, such as "SESSION_EXPIRED". Of a code that this client does not know: the gateway's name for it. Of a status
    * that does not come from a gateway: the gRPC name, such as "UNIMPLEMENTED".
    */
-  readonly code: string;
+  readonly code: ErrorCodeName;
   /** The gRPC status, such as "FAILED_PRECONDITION"; undefined for what did not come as the status of a request. */
   readonly grpcStatus: string | undefined;
   /** The session in question. */
@@ -72,7 +101,7 @@ export class SessionGatewayError extends Error {
   /** The call that failed, as it stands in the gateway's log. */
   readonly callId: string | undefined;
   /** Why the session is no longer active: "caller", "idle_timeout", "worker_lost", ... */
-  readonly endReason: string | undefined;
+  readonly endReason: EndReasonName | undefined;
   /** How the worker died. */
   readonly workerExit: WorkerExit | undefined;
   /** The app and version that the session is bound to, as "app@version". */
@@ -90,7 +119,6 @@ export class SessionGatewayError extends Error {
 
   constructor(message: string, fields: ErrorFields = {}) {
     super(message, 'cause' in fields ? { cause: fields.cause } : undefined);
-    this.name = new.target.name;
     this.code = fields.code ?? new.target.code;
     this.grpcStatus = fields.grpcStatus;
     this.sessionId = fields.sessionId;

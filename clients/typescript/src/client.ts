@@ -35,8 +35,8 @@ export interface InferenceOptions {
 /**
  * A client of Session Gateway.
  *
- * It opens one connection, with its first request. `close()`, or `await using`, ends what is in flight; an idle client
- * does not keep a program from ending.
+ * It opens one connection, with its first request, and another one only when that is gone or says nothing. `close()`, or
+ * `await using`, ends what is in flight; an idle client does not keep a program from ending.
  */
 export class Inference {
   /** Reads, watches, renews and ends sessions. */
@@ -89,10 +89,10 @@ export class Inference {
    *
    * @throws TypeError if a field is unknown or wrong, or the input cannot be JSON.
    */
-  runStream<Partial = JsonObject, Output = JsonObject>(
+  runStream<Yielded = JsonObject, Output = JsonObject>(
     params: RunParams,
     options: RunOptions = {},
-  ): RunStream<Partial, Output> {
+  ): RunStream<Yielded, Output> {
     const { timeoutMs, signal } = options;
     const request = merged(params, options);
     const startDeadline = () => this.#runner.deadline(timeoutMs);
@@ -107,11 +107,11 @@ export class Inference {
   /**
    * Renews sessions, each at a third of its timeout, until the returned iterator is closed. All renewals of a client
    * share one stream to the gateway.
+   *
+   * @throws TypeError if an id is not a string, or empty.
    */
   streamKeepalive(sessionIds: Iterable<string>): KeepaliveStream {
-    const stream: KeepaliveStream = new KeepaliveStream(this.#renewer, sessionIds, () => this.#renewals.delete(stream));
-    this.#renewals.add(stream);
-    return stream;
+    return new KeepaliveStream(this.#renewer, sessionIds, this.#renewals);
   }
 
   /** Stops every renewal and watch, cancels what is in flight and closes the connection. May be called twice. */

@@ -51,7 +51,12 @@ export function runRequest(params: Partial<RunParams>): RunRequest {
   });
 }
 
-function text(name: string, value: unknown): string | undefined {
+/**
+ * Returns a text that callers may leave out, by undefined or null.
+ *
+ * @throws TypeError if it is none that can be sent.
+ */
+export function text(name: string, value: unknown): string | undefined {
   if (value === undefined || value === null) {
     return undefined;
   }
@@ -61,7 +66,25 @@ function text(name: string, value: unknown): string | undefined {
   return value;
 }
 
-function integer(name: string, value: unknown): number | undefined {
+/**
+ * Returns a text that callers may not leave out.
+ *
+ * @throws TypeError if it is none that can be sent.
+ */
+export function required(name: string, value: unknown): string {
+  const found = text(name, value);
+  if (found === undefined) {
+    throw new TypeError(`the field '${name}' must be a string of Unicode text`);
+  }
+  return found;
+}
+
+/**
+ * Returns a number that callers may leave out, by undefined or null.
+ *
+ * @throws TypeError if it is not an integer, or more than its field holds.
+ */
+export function integer(name: string, value: unknown): number | undefined {
   if (value === undefined || value === null) {
     return undefined;
   }

@@ -1,22 +1,23 @@
 /** One request on its way. */
 
-import { CancelledError } from './errors.js';
-import type { RunState, SessionGatewayError } from './errors.js';
+import { CancelledError, SessionGatewayError } from './errors.js';
+import type { RunState } from './errors.js';
 import { onAbort } from './signals.js';
 import { fromFailure } from './status.js';
 
 /** A request that its caller can abort, and the client when it is closed; knows why it failed. */
 export class Flight {
+  /** Only a run has a run state. */
+  readonly isRun: boolean;
   readonly #controller = new AbortController();
   readonly #flights: Set<Flight>;
-  readonly #isRun: boolean;
   readonly #unfollow: () => void;
   #cancelled: { message: string; cause?: unknown } | undefined;
 
   /** Begins; `flights` has it until it ends. */
   constructor(flights: Set<Flight>, isRun: boolean, callersSignal: AbortSignal | undefined) {
     this.#flights = flights;
-    this.#isRun = isRun;
+    this.isRun = isRun;
     flights.add(this);
     this.#unfollow = onAbort(callersSignal, () => {
       this.cancel('the request was aborted by its caller', callersSignal?.reason);
@@ -43,11 +44,14 @@ export class Flight {
 
   /** Returns what went wrong; `cancelledRunState` is what holds of a run that was given up here. */
   failure(reason: unknown, cancelledRunState: RunState = 'unknown'): SessionGatewayError {
+    if (reason instanceof SessionGatewayError) {
+      return reason;
+    }
     const { message, ...cause } = this.#cancelled ?? {};
     if (message === undefined) {
-      return fromFailure(reason, this.#isRun);
+      return fromFailure(reason, this.isRun);
     }
-    const runState = this.#isRun ? cancelledRunState : undefined;
+    const runState = this.isRun ? cancelledRunState : undefined;
     return new CancelledError(message, { runState, grpcStatus: 'CANCELLED', ...cause });
   }
 }
@@ -56,10 +60,13 @@ export class Flight {
 export class ServerCall<Message> {
   readonly #flight: Flight;
   readonly #messages: AsyncIterator<Message>;
+  readonly #onSilence: () => void;
 
-  constructor(flight: Flight, messages: AsyncIterable<Message>) {
+  /** `onSilence` hears of it when the request was given up because nothing came. */
+  constructor(flight: Flight, messages: AsyncIterable<Message>, onSilence: () => void) {
     this.#flight = flight;
     this.#messages = messages[Symbol.asyncIterator]();
+    this.#onSilence = onSilence;
   }
 
   /**
@@ -85,5 +92,11 @@ export class ServerCall<Message> {
   cancel(): void {
     this.#flight.cancel('the stream was closed');
     this.#flight.end();
+  }
+
+  /** The same because nothing comes: the next request takes another connection. */
+  giveUp(): void {
+    this.cancel();
+    this.#onSilence();
   }
 }

@@ -35,7 +35,15 @@ export {
   WorkerLostError,
   WorkerNotFoundError,
 } from './errors.js';
-export type { AppFailure, ErrorFields, FieldViolation, RunState, WorkerExit } from './errors.js';
+export type {
+  AppFailure,
+  EndReasonName,
+  ErrorCodeName,
+  ErrorFields,
+  FieldViolation,
+  RunState,
+  WorkerExit,
+} from './errors.js';
 export { parseJson, stringifyJson } from './json.js';
 export type { JsonObject, JsonValue } from './json.js';
 export type { KeepaliveStream } from './keepalive-stream.js';
@@ -52,7 +60,10 @@ export type {
   RunParams,
   RunResult,
   SessionInfo,
+  SessionStatusFilter,
+  SessionStatusName,
   TlsOptions,
   WatchEvent,
+  WatchEventName,
 } from './types.js';
 export type { WatchOptions, WatchStream } from './watch.js';

@@ -1,5 +1,7 @@
 /** JSON without loss: integers of any size, and nothing that JSON cannot carry. */
 
+import { types } from 'node:util';
+
 /** What an output may hold. Integers that a number cannot hold exactly are bigints. */
 export type JsonValue = string | number | bigint | boolean | null | JsonValue[] | JsonObject;
 
@@ -12,7 +14,8 @@ export interface JsonObject {
  * Returns a value as JSON text. As with JSON.stringify, `toJSON` is asked and properties that are undefined are left
  * out; unlike there, a bigint is written with all its digits, and what would be changed or lost is refused.
  *
- * @throws TypeError if it holds NaN, an infinity, a cycle, text that is not Unicode, or what JSON does not have.
+ * @throws TypeError if it holds NaN, an infinity, a cycle, text that is not Unicode, a gap in an array, or what JSON does
+ *   not have: functions, Maps, typed arrays, promises, errors ...
  */
 export function stringifyJson(value: unknown): string {
   try {
@@ -58,14 +61,9 @@ function writeObject(value: object, key: string, parents: Set<object>): string {
   if ('toJSON' in value && typeof value.toJSON === 'function') {
     text = write((value.toJSON as (key: string) => unknown)(key), key, parents);
   } else if (Array.isArray(value)) {
-    text = `[${value.map((item, index) => write(item, String(index), parents)).join()}]`;
-  } else if (
-    value instanceof Map ||
-    value instanceof Set ||
-    ArrayBuffer.isView(value) ||
-    value instanceof ArrayBuffer
-  ) {
-    // JSON.stringify would make empty or numbered objects of them.
+    // Not `map`, which would pass over gaps.
+    text = `[${Array.from(value, (item, index) => write(item, String(index), parents)).join()}]`;
+  } else if (isOpaque(value)) {
     throw new TypeError(`a ${value.constructor.name} cannot be sent as JSON; convert it first`);
   } else {
     const entries = Object.entries(value).filter(([, item]) => item !== undefined);
@@ -73,6 +71,24 @@ function writeObject(value: object, key: string, parents: Set<object>): string {
   }
   parents.delete(value);
   return text;
+}
+
+/** Whether JSON.stringify would make an empty, a numbered or another value of it. */
+function isOpaque(value: object): boolean {
+  return (
+    types.isBoxedPrimitive(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isWeakMap(value) ||
+    types.isWeakSet(value) ||
+    types.isAnyArrayBuffer(value) ||
+    ArrayBuffer.isView(value) ||
+    types.isRegExp(value) ||
+    types.isNativeError(value) ||
+    value instanceof Error ||
+    // A promise that was not awaited, or what can be awaited like one.
+    ('then' in value && typeof value.then === 'function')
+  );
 }
 
 /**

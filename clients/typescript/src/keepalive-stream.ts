@@ -12,21 +12,27 @@ import type { KeepaliveEvent } from './types.js';
 export class KeepaliveStream implements AsyncIterableIterator<KeepaliveEvent> {
   readonly #discards = new Map<string, () => void>();
   readonly #news = new Map<string, KeepaliveEvent>();
-  readonly #onClose: () => void;
+  readonly #active: Set<KeepaliveStream>;
   #turn: Promise<unknown> = Promise.resolve();
   #wake: () => void = () => undefined;
 
-  /** @internal Starts at once. Made by `client.streamKeepalive`. */
-  constructor(renewer: Renewer, sessionIds: Iterable<string>, onClose: () => void) {
-    this.#onClose = onClose;
-    const ids = typeof sessionIds === 'string' ? [sessionIds] : sessionIds;
-    for (const sessionId of new Set(ids)) {
-      this.#discards.set(
-        sessionId,
-        renewer.add(sessionId, (event) => {
-          this.#put(event);
-        }),
-      );
+  /**
+   * @internal Starts at once. Made by `client.streamKeepalive`. Is in `active` while it renews any session.
+   *
+   * @throws TypeError if an id is not a string, or empty.
+   */
+  constructor(renewer: Renewer, sessionIds: Iterable<string>, active: Set<KeepaliveStream>) {
+    this.#active = active;
+    const ids = new Set(typeof sessionIds === 'string' ? [sessionIds] : sessionIds);
+    for (const sessionId of ids) {
+      checkId(sessionId);
+    }
+    for (const sessionId of ids) {
+      const discard = renewer.add(sessionId, (event) => {
+        this.#put(event);
+      });
+      this.#discards.set(sessionId, discard);
+      active.add(this);
     }
   }
 
@@ -58,7 +64,7 @@ export class KeepaliveStream implements AsyncIterableIterator<KeepaliveEvent> {
       discard();
     }
     this.#discards.clear();
-    this.#onClose();
+    this.#active.delete(this);
     this.#wake();
   }
 
@@ -83,7 +89,17 @@ export class KeepaliveStream implements AsyncIterableIterator<KeepaliveEvent> {
     this.#news.set(event.sessionId, event);
     if (event.error !== undefined) {
       this.#discards.delete(event.sessionId);
+      if (this.#discards.size === 0) {
+        this.#active.delete(this);
+      }
     }
     this.#wake();
+  }
+}
+
+/** That of a session handle is undefined before its first call, which would be sent as text. */
+function checkId(sessionId: unknown): void {
+  if (typeof sessionId !== 'string' || sessionId === '') {
+    throw new TypeError(`a session id must be a string that is not empty, not ${String(sessionId) || "''"}`);
   }
 }

@@ -4,44 +4,50 @@ import { CancelledError, DeadlineExceededError } from './errors.js';
 import type { Clock, Deadline } from './pacing.js';
 import { onAbort } from './signals.js';
 
-/** The right to try to open the session; others wait until it is released. */
-export interface Turn {
-  /** From now on others are refused instead of waiting: the reader of a stream could be among them. */
-  keepForReader(): void;
-  /** Lets the next one try. */
-  release(): void;
+/** Who asks for the turn, and for how long it waits. */
+export interface Asker {
+  readonly deadline: Deadline;
+  readonly signal: AbortSignal | undefined;
+  /** While it has the turn others are refused instead of waiting: the reader of a stream could be among them. */
+  readonly isForReader: boolean;
 }
 
 /** Lets one call at a time try to open the session. */
 export class Opening {
+  readonly #clock: Clock;
+  readonly #isOpen: () => boolean;
   #released: Promise<void> | undefined;
   #isForReader = false;
 
+  constructor(clock: Clock, isOpen: () => boolean) {
+    this.#clock = clock;
+    this.#isOpen = isOpen;
+  }
+
   /**
-   * Waits for the turn.
+   * Waits for the right to try. Returns what gives it back; undefined if the session is open.
    *
    * @throws TypeError if a stream has it.
    * @throws DeadlineExceededError if it did not come in time.
    * @throws CancelledError if the signal was aborted meanwhile.
    */
-  async turn(deadline: Deadline, clock: Clock, signal: AbortSignal | undefined): Promise<Turn> {
-    while (this.#released !== undefined) {
+  async turn(asker: Asker): Promise<(() => void) | undefined> {
+    while (this.#released !== undefined && !this.#isOpen()) {
       this.#refuseForReader();
-      await this.#wait(this.#released, deadline, clock, signal);
+      await this.#wait(this.#released, asker);
+    }
+    if (this.#isOpen()) {
+      return undefined;
     }
     let release: () => void = () => undefined;
     this.#released = new Promise((resolve) => {
       release = resolve;
     });
-    return {
-      keepForReader: () => {
-        this.#isForReader = true;
-      },
-      release: () => {
-        this.#released = undefined;
-        this.#isForReader = false;
-        release();
-      },
+    this.#isForReader = asker.isForReader;
+    return () => {
+      this.#released = undefined;
+      this.#isForReader = false;
+      release();
     };
   }
 
@@ -51,17 +57,12 @@ export class Opening {
     }
   }
 
-  async #wait(
-    released: Promise<void>,
-    deadline: Deadline,
-    clock: Clock,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #wait(released: Promise<void>, { deadline, signal }: Asker): Promise<void> {
     const settled = new AbortController();
     const unfollow = onAbort(signal, () => {
       settled.abort();
     });
-    await Promise.race([released, clock.sleep(deadline.remaining() ?? Infinity, settled.signal)]);
+    await Promise.race([released, this.#clock.sleep(deadline.remaining() ?? Infinity, settled.signal)]);
     unfollow();
     settled.abort();
     if (signal?.aborted) {

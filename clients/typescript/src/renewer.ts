@@ -3,7 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 
 import { sessionInfo } from './convert.js';
-import { SessionGatewayError } from './errors.js';
+import { SessionGatewayError, StoreUnavailableError } from './errors.js';
 import type { ServerCall } from './flight.js';
 import type { StreamKeepaliveRequest, StreamKeepaliveResponse } from './gen/sessiongateway/v1/sessions_pb.js';
 import { StreamKeepaliveRequestSchema } from './gen/sessiongateway/v1/sessions_pb.js';
@@ -29,10 +29,8 @@ interface Renewal {
   timeout: number | undefined;
   /** When it is to be asked about next. */
   due: number;
-  /** When it was last asked about, ... */
+  /** When it was last asked about. */
   asked: number;
-  /** ... and since when an answer is missing. */
-  unanswered: number | undefined;
 }
 
 /**
@@ -49,6 +47,10 @@ export class Renewer {
   readonly #alarm = new Alarm();
   #running: Promise<void> | undefined;
   #hasAnswered = false;
+  /** Since when an answer is missing on the present stream, of those of whom one is. */
+  readonly #unanswered = new Map<string, number>();
+  /** When the loop wakes up by itself. */
+  #wakesAt = Infinity;
 
   constructor(transport: Transport, pacing: Pacing) {
     this.#transport = transport;
@@ -63,7 +65,6 @@ export class Renewer {
       timeout: undefined,
       due: now,
       asked: now,
-      unanswered: undefined,
     };
     renewal.due = now;
     renewal.sinks.add(sink);
@@ -75,6 +76,7 @@ export class Renewer {
       renewal.sinks.delete(sink);
       if (renewal.sinks.size === 0 && this.#live.get(sessionId) === renewal) {
         this.#live.delete(sessionId);
+        this.#unanswered.delete(sessionId);
         this.#alarm.ring();
       }
     };
@@ -124,14 +126,14 @@ export class Renewer {
 
   /** Uses one stream until nothing is left to renew; throws when it breaks. */
   async #converse(): Promise<void> {
+    this.#hasAnswered = false;
+    this.#unanswered.clear();
     const outbox = new Outbox<StreamKeepaliveRequest>();
-    const call = this.#transport.streamKeepalive(outbox);
+    const call = await this.#transport.streamKeepalive(outbox, this.#closing.signal);
     const now = this.#pacing.clock.now();
     for (const renewal of this.#live.values()) {
       renewal.due = now;
-      renewal.unanswered = undefined;
     }
-    this.#hasAnswered = false;
     const reader: { failure?: unknown } = {};
     const reading = this.#read(call).catch((failure: unknown) => {
       reader.failure = failure;
@@ -140,7 +142,7 @@ export class Renewer {
     try {
       while (this.#live.size > 0) {
         this.#ask(outbox);
-        await this.#alarm.sleep(this.#pacing.clock, this.#timeLeft());
+        await this.#alarm.sleep(this.#pacing.clock, this.#timeLeft(call));
         if ('failure' in reader) {
           throw reader.failure;
         }
@@ -164,7 +166,7 @@ export class Renewer {
     for (const [sessionId, renewal] of [...due, ...near]) {
       ids.push(sessionId);
       renewal.asked = now;
-      renewal.unanswered ??= now;
+      this.#unanswered.set(sessionId, this.#unanswered.get(sessionId) ?? now);
       // Before an answer there is no timeout to go by; a missing one is found after the same while.
       renewal.due = renewal.timeout === undefined ? now + 2 * replyTimeout : now + interval(renewal.timeout, random());
     }
@@ -174,17 +176,20 @@ export class Renewer {
   }
 
   /** Returns the milliseconds until there is something to do; throws when an answer is overdue. */
-  #timeLeft(): number {
+  #timeLeft(call: ServerCall<StreamKeepaliveResponse>): number {
     const now = this.#pacing.clock.now();
-    let next = Infinity;
-    for (const { due, unanswered } of this.#live.values()) {
-      const overdue = unanswered === undefined ? Infinity : unanswered + this.#pacing.replyTimeout;
-      if (overdue <= now) {
+    this.#wakesAt = Infinity;
+    for (const { due } of this.#live.values()) {
+      this.#wakesAt = Math.min(this.#wakesAt, due);
+    }
+    for (const since of this.#unanswered.values()) {
+      this.#wakesAt = Math.min(this.#wakesAt, since + this.#pacing.replyTimeout);
+      if (since + this.#pacing.replyTimeout <= now) {
+        call.giveUp();
         throw transportError('UNAVAILABLE', 'no answer in time', undefined);
       }
-      next = Math.min(next, due, overdue);
     }
-    return next - now;
+    return this.#wakesAt - now;
   }
 
   async #read(call: ServerCall<StreamKeepaliveResponse>): Promise<never> {
@@ -203,10 +208,9 @@ export class Renewer {
     if (renewal === undefined) {
       return;
     }
-    renewal.unanswered = undefined;
+    this.#unanswered.delete(sessionId);
     if (outcome.case === 'error') {
-      this.#live.delete(sessionId);
-      tell(renewal, { sessionId, error: fromDetail(outcome.value) });
+      this.#takeError(renewal, sessionId, fromDetail(outcome.value));
     } else if (outcome.case === 'session') {
       const session = sessionInfo(outcome.value);
       const timeout = session.sessionTimeout * 1000;
@@ -216,7 +220,21 @@ export class Renewer {
       }
       tell(renewal, { sessionId, session });
     }
-    this.#alarm.ring();
+    // Waking up for each of many answers would look at all sessions each time.
+    if (this.#unanswered.size === 0 || this.#live.size === 0 || renewal.due < this.#wakesAt) {
+      this.#alarm.ring();
+    }
+  }
+
+  #takeError(renewal: Renewal, sessionId: string, error: SessionGatewayError): void {
+    if (error instanceof StoreUnavailableError) {
+      // It lives, and stays on the stream; see "When the store fails" in the contract.
+      const { clock, reconnect } = this.#pacing;
+      renewal.due = clock.now() + (error.retryAfterMs ?? reconnect.maximum);
+    } else {
+      this.#live.delete(sessionId);
+      tell(renewal, { sessionId, error });
+    }
   }
 }
 

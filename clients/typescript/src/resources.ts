@@ -1,19 +1,19 @@
 /** `client.sessions` and `client.apps`. */
 
-import { appInfo, sessionInfo, sessionStatus } from './convert.js';
+import { appInfo, integer, required, sessionInfo, sessionStatus, text } from './convert.js';
 import { SessionGatewayError } from './errors.js';
 import type { Session } from './gen/sessiongateway/v1/sessions_pb.js';
 import { Pages } from './pages.js';
 import type { Runner } from './runner.js';
 import type { Transport } from './transport.js';
-import type { AppInfo, CallOptions, SessionInfo } from './types.js';
+import type { AppInfo, CallOptions, SessionInfo, SessionStatusFilter } from './types.js';
 import { WatchStream } from './watch.js';
 import type { WatchOptions } from './watch.js';
 
 /** Which sessions are listed. */
 export interface ListSessionsOptions extends CallOptions {
-  /** Only those that are "active", "ended" or "expired". */
-  status?: string | undefined;
+  /** Only those of which this holds. */
+  status?: SessionStatusFilter | undefined;
   /** Only those of this app, "name" or "name@version". */
   app?: string | undefined;
   /** How many to fetch at a time, 1 to 1000. */
@@ -26,7 +26,10 @@ export interface ListAppsOptions extends CallOptions {
   pageSize?: number | undefined;
 }
 
-/** Reads, watches, renews and ends sessions. Every method rejects with SessionGatewayError if the request fails. */
+/**
+ * Reads, watches, renews and ends sessions. Every method rejects with SessionGatewayError if the request fails, and with
+ * TypeError, before anything is sent, if an argument is of the wrong type.
+ */
 export class Sessions {
   readonly #transport: Transport;
   readonly #runner: Runner;
@@ -45,8 +48,9 @@ export class Sessions {
    * @throws SessionNotFoundError if there is none with this id.
    */
   async get(sessionId: string, options: CallOptions = {}): Promise<SessionInfo> {
+    const id = required('sessionId', sessionId);
     const { session } = await this.#transport.send(
-      (to, how) => to.sessions.getSession({ sessionId }, how),
+      (to, how) => to.sessions.getSession({ sessionId: id }, how),
       this.#runner.deadline(options.timeoutMs),
       options.signal,
     );
@@ -61,8 +65,9 @@ export class Sessions {
    * @throws SessionEndedError if it was ended.
    */
   async keepalive(sessionId: string, options: CallOptions = {}): Promise<SessionInfo> {
+    const id = required('sessionId', sessionId);
     const { session } = await this.#transport.send(
-      (to, how) => to.sessions.keepalive({ sessionId }, how),
+      (to, how) => to.sessions.keepalive({ sessionId: id }, how),
       this.#runner.deadline(options.timeoutMs),
       options.signal,
     );
@@ -75,8 +80,9 @@ export class Sessions {
    * @throws SessionNotFoundError if there is none with this id.
    */
   async end(sessionId: string, options: CallOptions = {}): Promise<SessionInfo> {
+    const id = required('sessionId', sessionId);
     const { session } = await this.#transport.send(
-      (to, how) => to.sessions.endSession({ sessionId }, how),
+      (to, how) => to.sessions.endSession({ sessionId: id }, how),
       this.#runner.deadline(options.timeoutMs),
       options.signal,
     );
@@ -87,10 +93,12 @@ export class Sessions {
    * Returns the caller's sessions, the newest first: an array of all when it is awaited, page by page when it is
    * iterated over with `for await`. `timeoutMs` is for each page.
    *
-   * @throws TypeError if there is no such status.
+   * @throws TypeError if there is no such status, or an option is of the wrong type.
    */
   list(options: ListSessionsOptions = {}): Pages<SessionInfo> {
-    const { app = '', pageSize = 0, timeoutMs, signal } = options;
+    const { timeoutMs, signal } = options;
+    const app = text('app', options.app) ?? '';
+    const pageSize = integer('pageSize', options.pageSize) ?? 0;
     const status = sessionStatus(options.status);
     return new Pages(async (pageToken) => {
       const page = await this.#transport.send(
@@ -104,9 +112,7 @@ export class Sessions {
 
   /** Returns an iterator over what happens to the caller's sessions from now on, or from where a token stands. */
   watch(options: WatchOptions = {}): WatchStream {
-    const watch = new WatchStream(this.#transport, this.#runner.pacing, options, () => this.#watches.delete(watch));
-    this.#watches.add(watch);
-    return watch;
+    return new WatchStream(this.#transport, this.#runner.pacing, options, this.#watches);
   }
 }
 
@@ -129,8 +135,9 @@ export class Apps {
    * @throws AppStartFailedError if its code cannot be imported.
    */
   async get(app: string, options: CallOptions = {}): Promise<AppInfo> {
+    const name = required('app', app);
     const response = await this.#transport.send(
-      (to, how) => to.apps.getApp({ app }, how),
+      (to, how) => to.apps.getApp({ app: name }, how),
       this.#runner.deadline(options.timeoutMs),
       options.signal,
     );
@@ -142,7 +149,8 @@ export class Apps {
 
   /** Returns the deployed apps by name, without their functions; see `Sessions.list` for how to read it. */
   list(options: ListAppsOptions = {}): Pages<AppInfo> {
-    const { pageSize = 0, timeoutMs, signal } = options;
+    const { timeoutMs, signal } = options;
+    const pageSize = integer('pageSize', options.pageSize) ?? 0;
     return new Pages(async (pageToken) => {
       const page = await this.#transport.send(
         (to, how) => to.apps.listApps({ pageSize, pageToken }, how),

@@ -15,7 +15,7 @@ import type { RunResult } from './types.js';
  * A step rejects with what `run` rejects with, also after outputs have come. A stream that has failed or was closed
  * yields nothing more.
  */
-export class RunStream<Partial = JsonObject, Output = JsonObject> implements AsyncIterableIterator<Partial> {
+export class RunStream<Yielded = JsonObject, Output = JsonObject> implements AsyncIterableIterator<Yielded> {
   readonly #stop = new AbortController();
   readonly #parts: AsyncGenerator<Part<Output>, void>;
   readonly #unfollow: () => void;
@@ -28,7 +28,7 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
    * aborted; that follows the caller's.
    */
   constructor(
-    start: (stop: AbortSignal, stream: RunStream<Partial, Output>) => AsyncGenerator<Part<Output>, void>,
+    start: (stop: AbortSignal, stream: RunStream<Yielded, Output>) => AsyncGenerator<Part<Output>, void>,
     callersSignal: AbortSignal | undefined,
   ) {
     this.#parts = start(this.#stop.signal, this);
@@ -50,7 +50,7 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
   }
 
   /** Returns the next partial output. Steps that are asked for at once are taken one after another. */
-  next(): Promise<IteratorResult<Partial, undefined>> {
+  next(): Promise<IteratorResult<Yielded, undefined>> {
     // Closing later makes this step reject, however early in it that comes.
     const isOver = this.#isClosed;
     const step = this.#turn.then(() => this.#next(isOver));
@@ -58,7 +58,7 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
     return step;
   }
 
-  async #next(isOver: boolean): Promise<IteratorResult<Partial, undefined>> {
+  async #next(isOver: boolean): Promise<IteratorResult<Yielded, undefined>> {
     if (isOver || this.#result !== undefined) {
       return { done: true, value: undefined };
     }
@@ -70,7 +70,7 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
       return { done: true, value: undefined };
     }
     if (step.value.kind === 'partial') {
-      return { done: false, value: step.value.value as Partial };
+      return { done: false, value: step.value.value as Yielded };
     }
     this.#result = step.value.value;
     this.#unfollow();
@@ -98,7 +98,7 @@ export class RunStream<Partial = JsonObject, Output = JsonObject> implements Asy
   }
 
   /** Closes the stream when a loop is left. */
-  async return(): Promise<IteratorResult<Partial, undefined>> {
+  async return(): Promise<IteratorResult<Yielded, undefined>> {
     await this.close();
     return { done: true, value: undefined };
   }

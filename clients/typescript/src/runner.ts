@@ -93,20 +93,27 @@ export class Runner {
 
   async #send<Answer>(send: () => Promise<Answer>, deadline: Deadline, signal?: AbortSignal): Promise<Answer> {
     const { clock, random, runAttempts, runBackoff } = this.pacing;
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return await send();
-      } catch (error) {
-        if (!tookNothing(error) || attempt + 1 >= runAttempts) {
-          throw error;
+    const flight = this.#transport.beginRun(signal);
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await send();
+        } catch (error) {
+          if (!tookNothing(error) || attempt + 1 >= runAttempts) {
+            throw error;
+          }
+          const pause = Math.max(error.retryAfterMs ?? 0, backoffDelay(runBackoff, attempt, random()));
+          if (pause >= (deadline.remaining() ?? Infinity)) {
+            throw error;
+          }
+          await clock.sleep(pause, flight.signal);
+          if (flight.signal.aborted) {
+            throw flight.failure(undefined, 'not_started');
+          }
         }
-        const pause = Math.max(error.retryAfterMs ?? 0, backoffDelay(runBackoff, attempt, random()));
-        if (pause >= (deadline.remaining() ?? Infinity)) {
-          throw error;
-        }
-        // An abort ends the wait, and the next attempt throws before it sends.
-        await clock.sleep(pause, signal);
       }
+    } finally {
+      flight.end();
     }
   }
 }

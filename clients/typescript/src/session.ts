@@ -57,7 +57,7 @@ export class Session {
   readonly #app: string;
   readonly #options: SessionOptions;
   readonly #tools: SessionTools;
-  readonly #opening = new Opening();
+  readonly #opening: Opening;
   readonly #lost = new AbortController();
   readonly #openingStreams = new Set<RunStream<unknown, unknown>>();
   #stopRenewing: () => void = () => undefined;
@@ -71,6 +71,7 @@ export class Session {
     this.#app = app;
     this.#options = options;
     this.#tools = tools;
+    this.#opening = new Opening(tools.runner.pacing.clock, () => this.#id !== undefined);
   }
 
   /** The session's id; undefined before the first call has succeeded. */
@@ -100,18 +101,15 @@ export class Session {
     const { request, options } = this.#request(given);
     const deadline = this.#deadline(options);
     const run = () => this.#tools.runner.run<Output>(request, deadline, options.signal);
-    if (!this.#isOpen()) {
-      const turn = await this.#opening.turn(deadline, this.#tools.runner.pacing.clock, options.signal);
+    const release = await this.#opening.turn({ deadline, signal: options.signal, isForReader: false });
+    if (release !== undefined) {
       try {
-        // Another call may have opened it meanwhile.
-        if (!this.#isOpen()) {
-          this.#refuseFinished();
-          const result = await run();
-          await this.#opened(result);
-          return result;
-        }
+        this.#refuseFinished();
+        const result = await run();
+        await this.#opened(result);
+        return result;
       } finally {
-        turn.release();
+        release();
       }
     }
     this.#continue(request);
@@ -126,18 +124,18 @@ export class Session {
    *
    * @throws TypeError if the input cannot be JSON.
    */
-  stream<Partial = JsonObject, Output = JsonObject>(
+  stream<Yielded = JsonObject, Output = JsonObject>(
     input?: object,
     options?: SessionCallOptions,
-  ): RunStream<Partial, Output>;
-  stream<Partial = JsonObject, Output = JsonObject>(
+  ): RunStream<Yielded, Output>;
+  stream<Yielded = JsonObject, Output = JsonObject>(
     name: string,
     input?: object,
     options?: SessionCallOptions,
-  ): RunStream<Partial, Output>;
-  stream<Partial, Output>(...given: CallArguments): RunStream<Partial, Output> {
+  ): RunStream<Yielded, Output>;
+  stream<Yielded, Output>(...given: CallArguments): RunStream<Yielded, Output> {
     const { request, options } = this.#request(given);
-    return new RunStream<Partial, Output>(
+    return new RunStream<Yielded, Output>(
       (stop, stream) => this.#parts<Output>(request, options, stop, stream),
       options.signal,
     );
@@ -181,24 +179,23 @@ export class Session {
   ): AsyncGenerator<Part<Output>, void> {
     const deadline = this.#deadline(options);
     const { runner } = this.#tools;
-    if (!this.#isOpen()) {
-      const turn = await this.#opening.turn(deadline, runner.pacing.clock, signal);
+    const release = await this.#opening.turn({ deadline, signal, isForReader: true });
+    if (release !== undefined) {
       try {
-        if (!this.#isOpen()) {
-          this.#refuseFinished();
-          turn.keepForReader();
-          this.#openingStreams.add(self);
-          for await (const part of runner.stream<Output>(request, () => deadline, signal)) {
-            if (part.kind === 'result') {
-              await this.#opened(part.value);
-            }
-            yield part;
+        this.#refuseFinished();
+        this.#openingStreams.add(self);
+        for await (const part of runner.stream<Output>(request, () => deadline, signal)) {
+          if (part.kind === 'result') {
+            // Its step is not over: whoever ends the session from here on must not wait for it.
+            this.#openingStreams.delete(self);
+            await this.#opened(part.value);
           }
-          return;
+          yield part;
         }
+        return;
       } finally {
         this.#openingStreams.delete(self);
-        turn.release();
+        release();
       }
     }
     this.#continue(request);
@@ -208,10 +205,6 @@ export class Session {
       }
       yield part;
     }
-  }
-
-  #isOpen(): boolean {
-    return this.#id !== undefined;
   }
 
   #deadline(options: CallOptions): Deadline {
@@ -249,8 +242,9 @@ export class Session {
     this.#id = result.session_id;
     this.#info = result.session;
     if (this.#isClosed) {
-      // The scope was left while this call ran, and could not end what it did not know.
-      await this.end();
+      // The scope was left while this call ran, and could not end what it did not know. The call has its result all the
+      // same; a session that cannot be ended expires.
+      await this.end().catch(() => undefined);
     } else if (this.#options.keepalive) {
       this.#stopRenewing = this.#tools.renewer.add(this.#id, (event) => {
         this.#hear(event);
@@ -279,5 +273,6 @@ export class Session {
 /** The same loss, as the error of a call that was not sent because of it. */
 function notStarted(error: SessionGatewayError): SessionGatewayError {
   const sameClass = error.constructor as typeof SessionGatewayError;
-  return new sameClass(error.message, Object.assign({}, error, { runState: 'not_started' as const }));
+  const cause = 'cause' in error ? { cause: error.cause } : {};
+  return new sameClass(error.message, Object.assign({}, error, cause, { runState: 'not_started' as const }));
 }

@@ -14,6 +14,12 @@ const DOMAIN = 'sessiongateway';
 /** Statuses that this side makes up when a connection breaks; a server that means them sends a grpc-status. */
 const BROKEN = new Set([Code.Canceled, Code.Aborted, Code.Internal, Code.Unknown, Code.Unavailable]);
 
+/** Connect says INTERNAL of messages that it cannot write or read, too, and nothing but its words tells them apart. */
+const UNREADABLE = [
+  { beginning: 'parse binary: ', code: 'INVALID_RESPONSE', runState: 'unknown' },
+  { beginning: 'serialize binary: ', code: 'INVALID_MESSAGE', runState: 'not_started' },
+] as const;
+
 /** After these, the same stream opened again would fail in the same way. */
 const FINAL = new Set([
   'INVALID_ARGUMENT',
@@ -37,9 +43,15 @@ export function fromFailure(failure: unknown, isRun: boolean): SessionGatewayErr
   if (detail !== undefined || (info?.domain === DOMAIN && info.reason !== '')) {
     return fromGateway(error, detail);
   }
+  const isOurs = !error.metadata.has('grpc-status');
+  const unreadable = UNREADABLE.find(({ beginning }) => isOurs && error.rawMessage.startsWith(beginning));
+  if (unreadable !== undefined) {
+    const { code, runState } = unreadable;
+    return new SessionGatewayError(error.rawMessage, { code, runState: isRun ? runState : undefined, cause: failure });
+  }
   const runState = isRun ? 'unknown' : undefined;
   // A server that is stopped answers CANCELLED to what it had not yet looked at; nobody here cancelled that.
-  if (error.code === Code.Canceled || (BROKEN.has(error.code) && !error.metadata.has('grpc-status'))) {
+  if (error.code === Code.Canceled || (BROKEN.has(error.code) && isOurs)) {
     return transportError('UNAVAILABLE', error.rawMessage, runState, failure);
   }
   return transportError(statusName(error.code), error.rawMessage, runState, failure);
@@ -93,7 +105,7 @@ function codeName(number: number, reason: string): string {
 function fieldsOf(detail: ErrorDetail): ErrorFields {
   return {
     sessionId: detail.sessionId || undefined,
-    runState: optionalWord(RunStates, detail.runState) as RunState | undefined,
+    runState: optionalWord(RunStates, detail.runState),
     retryAfterMs: detail.retryAfter && milliseconds(detail.retryAfter),
     httpStatus: detail.httpStatus || undefined,
     callId: detail.callId || undefined,

@@ -1,6 +1,6 @@
 /** What the client takes and returns. */
 
-import type { SessionGatewayError, WorkerExit } from './base-error.js';
+import type { EndReasonName, SessionGatewayError, WorkerExit } from './base-error.js';
 import type { JsonObject, JsonValue } from './json.js';
 
 /** What is to be run. The names are those of the protocol, as in all languages. */
@@ -59,15 +59,23 @@ export interface RunResult<Output = JsonObject> {
   readonly session: SessionInfo | undefined;
 }
 
+/** What a session can be listed by. */
+export type SessionStatusFilter = 'active' | 'ended' | 'expired';
+
+/** How it stands with a session; "unknown_N" is a status of a newer gateway. */
+export type SessionStatusName = SessionStatusFilter | `unknown_${number}`;
+
+/** What can happen to a session, and "watching"; "unknown_N" is an event of a newer gateway. */
+export type WatchEventName = 'watching' | 'created' | 'ended' | 'expired' | 'worker_lost' | `unknown_${number}`;
+
 /** A session as it was when the gateway answered. All times are by the gateway's clock. */
 export interface SessionInfo {
   readonly id: string;
   readonly app: string;
   readonly version: string;
-  /** "active", "ended" or "expired"; "unknown_N" of a newer gateway. */
-  readonly status: string;
-  /** Why it is no longer active: "caller", "idle_timeout", "worker_lost", ...; undefined while it is. */
-  readonly endReason: string | undefined;
+  readonly status: SessionStatusName;
+  /** Why it is no longer active; undefined while it is. */
+  readonly endReason: EndReasonName | undefined;
   readonly workerId: string;
   /** The idle timeout in seconds. */
   readonly sessionTimeout: number;
@@ -113,8 +121,8 @@ export interface AppInfo {
 
 /** One thing that happened to a session. */
 export interface WatchEvent {
-  /** "created", "ended", "expired" or "worker_lost"; or "watching", if that is asked for. */
-  readonly event: string;
+  /** "watching" only if that is asked for. */
+  readonly event: WatchEventName;
   /** The session as it was right after it; undefined for "watching". */
   readonly session: SessionInfo | undefined;
   readonly occurredAt: Date | undefined;

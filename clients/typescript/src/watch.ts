@@ -2,7 +2,7 @@
 
 import { create } from '@bufbuild/protobuf';
 
-import { watchEvent } from './convert.js';
+import { text, watchEvent } from './convert.js';
 import { GatewayDrainingError, SessionGatewayError, StoreUnavailableError } from './errors.js';
 import type { ServerCall } from './flight.js';
 import type { WatchSessionsResponse } from './gen/sessiongateway/v1/sessions_pb.js';
@@ -38,24 +38,32 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
   readonly #pacing: Pacing;
   readonly #app: string;
   readonly #showsWatching: boolean;
-  readonly #onClose: () => void;
+  readonly #active: Set<WatchStream>;
   readonly #closing = new AbortController();
   #token: string;
   #call: ServerCall<WatchSessionsResponse> | undefined;
   #step: Promise<WatchEvent | undefined> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
-  #standing = false;
+  readonly #stands: Promise<void>;
   #onStanding: () => void = () => undefined;
+  #standing = false;
   #attempt = 0;
 
-  /** @internal Made by `client.sessions.watch`. */
-  constructor(transport: Transport, pacing: Pacing, options: WatchOptions, onClose: () => void) {
+  /**
+   * @internal Made by `client.sessions.watch`. Is in `active` while it has a stream, or waits for one.
+   *
+   * @throws TypeError if the token or the app is not text.
+   */
+  constructor(transport: Transport, pacing: Pacing, options: WatchOptions, active: Set<WatchStream>) {
     this.#transport = transport;
     this.#pacing = pacing;
-    this.#token = options.resumeToken ?? '';
-    this.#app = options.app ?? '';
+    this.#token = text('resumeToken', options.resumeToken) ?? '';
+    this.#app = text('app', options.app) ?? '';
     this.#showsWatching = options.showWatching ?? false;
-    this.#onClose = onClose;
+    this.#active = active;
+    this.#stands = new Promise((resolve) => {
+      this.#onStanding = resolve;
+    });
   }
 
   /** Continues behind the last event that was read; "" before the watch stands. Good after a restart, too. */
@@ -69,15 +77,15 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
    * @throws SessionGatewayError if the gateway cannot be reached, or refuses the token or the app.
    */
   async opened(): Promise<this> {
-    const standing = new Promise<void>((resolve) => {
-      this.#onStanding = resolve;
-    });
     if (!this.#standing && !this.#isClosed()) {
       const step = this.#begin();
       try {
-        await Promise.race([step, standing]);
+        await Promise.race([step, this.#stands]);
       } catch (failure) {
-        this.#step = undefined;
+        // Others may have waited for it too, and one of them may have begun anew.
+        if (this.#step === step) {
+          this.#step = undefined;
+        }
         throw failure;
       }
     }
@@ -112,7 +120,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
   /** Watches no longer; an iteration that waits ends. May be called twice. */
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#onClose();
+    this.#active.delete(this);
     this.#drop();
     await this.#turn;
   }
@@ -137,6 +145,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
 
   #begin(): Promise<WatchEvent | undefined> {
     if (this.#step === undefined) {
+      this.#active.add(this);
       this.#step = this.#read();
       // It may fail while nobody waits for it, between `opened` and the first step; that step then tells.
       this.#step.catch(() => undefined);
@@ -168,14 +177,18 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
   /** Returns the next message of the present stream, or of a new one. */
   async #receive(): Promise<WatchSessionsResponse> {
     const request = create(WatchSessionsRequestSchema, { resumeToken: this.#token, app: this.#app });
-    this.#call ??= this.#transport.watchSessions(request);
+    this.#call ??= await this.#transport.watchSessions(request, this.#closing.signal);
+    const call = this.#call;
     const { clock, watchTimeout } = this.#pacing;
     const settled = new AbortController();
     const silence = clock.sleep(watchTimeout, settled.signal).then(() => {
+      if (!settled.signal.aborted) {
+        call.giveUp();
+      }
       throw transportError('UNAVAILABLE', 'no word from the gateway in time', undefined);
     });
     try {
-      const message = await Promise.race([this.#call.next(), silence]);
+      const message = await Promise.race([call.next(), silence]);
       if (message === undefined) {
         throw transportError('UNAVAILABLE', 'the gateway closed the stream', undefined);
       }
@@ -197,6 +210,7 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
     const isHopeful = this.#standing || (isTemporary && this.#attempt + 1 < runAttempts);
     if (!(failure instanceof SessionGatewayError) || isFinal(failure) || !isHopeful) {
       this.#attempt = 0;
+      this.#active.delete(this);
       throw failure;
     }
     const pause = backoffDelay(reconnect, this.#attempt, random());

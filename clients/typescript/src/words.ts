@@ -2,14 +2,21 @@
 
 import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
 
-/** Returns the lower-case name of an enum's value; "unknown_N" for one that only a newer gateway knows. */
-export function enumWord(names: Readonly<Record<number, string>>, value: number): string {
-  return names[value]?.toLowerCase() ?? `unknown_${value}`;
+/** The words of an enum but UNSPECIFIED, and those that are made for values that only a newer gateway knows. */
+export type Word<Names> = Exclude<Lowercase<keyof Names & string>, 'unspecified'> | `unknown_${number}`;
+
+/** Returns the lower-case name of an enum's value; "unknown_N" for UNSPECIFIED, and for what only a newer gateway knows. */
+export function enumWord<Names extends object>(names: Names, value: number): Word<Names> {
+  return optionalWord(names, value) ?? `unknown_${value}`;
 }
 
 /** The same, but undefined for UNSPECIFIED. */
-export function optionalWord(names: Readonly<Record<number, string>>, value: number): string | undefined {
-  return value === 0 ? undefined : enumWord(names, value);
+export function optionalWord<Names extends object>(names: Names, value: number): Word<Names> | undefined {
+  if (value === 0) {
+    return undefined;
+  }
+  const name = (names as Readonly<Record<number, string>>)[value];
+  return name === undefined ? `unknown_${value}` : (name.toLowerCase() as Word<Names>);
 }
 
 /** Returns a duration in milliseconds. */

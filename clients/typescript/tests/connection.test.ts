@@ -19,12 +19,7 @@ test('a connection that the gateway closes at the moment when it is given up rai
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());
 
-  const connection = new Connection(
-    `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    {},
-    {},
-    DEFAULT_PACING,
-  );
+  const connection = new Connection(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {}, DEFAULT_PACING);
   const stream = await connection.request('POST', '/', {}, {});
   const { session } = stream;
   assert.ok(session);

@@ -4,7 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 
 import * as exported from '../src/index.js';
-import { CancelledError, SessionGatewayError, UnavailableError } from '../src/errors.js';
+import { CancelledError, SessionGatewayError, SessionNotFoundError, UnavailableError } from '../src/errors.js';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../src/gen/google/rpc/error_details_pb.js';
 import { EndReason, ErrorCode, ErrorDetailSchema, RunState } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import { fromDetail, fromFailure, isFinal, transportError } from '../src/status.js';
@@ -120,6 +120,25 @@ test('what breaks without a status of the server is UNAVAILABLE, and a run may h
   }
   assert.equal(fromFailure(new Error('socket hang up'), false).code, 'UNAVAILABLE');
   assert.equal(fromFailure(new ConnectError('x', Code.Internal, { 'grpc-status': '13' }), false).code, 'INTERNAL');
+});
+
+test('what this side cannot write or read is no broken connection', () => {
+  const of = (message: string) => fromFailure(new ConnectError(message, Code.Internal), true);
+  assert.deepEqual([of('parse binary: x').code, of('parse binary: x').runState], ['INVALID_RESPONSE', 'unknown']);
+  const unwritten = of('serialize binary: x');
+  assert.deepEqual([unwritten.code, unwritten.runState], ['INVALID_MESSAGE', 'not_started']);
+  const theirs = new ConnectError('parse binary: x', Code.Internal, { 'grpc-status': '13' });
+  assert.equal(fromFailure(theirs, true).code, 'INTERNAL');
+});
+
+test('the name of an error does not depend on that of its class in a bundle', () => {
+  const Renamed = class a extends SessionNotFoundError {};
+  assert.equal(new Renamed('x').name, 'SessionNotFoundError');
+  for (const [name, exportedClass] of Object.entries(exported)) {
+    if (name.endsWith('Error')) {
+      assert.equal(new (exportedClass as typeof SessionGatewayError)('x').name, name);
+    }
+  }
 });
 
 test('a worker that nobody saw die has an exit of which nothing is known', () => {

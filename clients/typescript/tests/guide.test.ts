@@ -138,10 +138,13 @@ async function continueOrBeginAnew(client: Inference, sessionId: string, opened:
 test('error handling', async (t) => {
   const client = new Inference({ apiKey: '...' });
   t.after(() => client.close());
+  await using watch = await client.sessions.watch().opened();
   const [ended, expired] = [await openSession(), await openSession(1)];
   await client.sessions.end(ended);
-  while ((await client.sessions.get(expired)).status === 'active') {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  for await (const { event, session } of watch) {
+    if (event === 'expired' && session?.id === expired) {
+      break;
+    }
   }
   const gone: [string, typeof SessionGatewayError][] = [
     ['sess_unknown', SessionNotFoundError],

@@ -44,7 +44,11 @@ test('what JSON would change or lose is refused', () => {
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;
   const refused = [NaN, Infinity, '\ud800', { '\udc00': 1 }, [undefined], () => 1, Symbol('x'), new Map(), new Set()];
-  for (const value of [...refused, new Uint8Array(1), cycle]) {
+  const opaque = [new Uint8Array(1), new ArrayBuffer(1), new WeakMap(), /x/, new Error('x'), new DOMException('x')];
+  const thenable = { then: () => undefined };
+  const boxed = [new Number(5), new String('x'), new Boolean(true), Object(1n)] as unknown[];
+  // eslint-disable-next-line no-sparse-arrays -- it is what is to be refused
+  for (const value of [...refused, ...opaque, ...boxed, cycle, Promise.resolve(1), thenable, [1, , 2]]) {
     assert.throws(() => stringifyJson({ value }), TypeError);
   }
 });

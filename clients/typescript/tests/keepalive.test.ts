@@ -1,42 +1,20 @@
 import assert from 'node:assert/strict';
 
-import { Code, ConnectError } from '@connectrpc/connect';
+import { Code } from '@connectrpc/connect';
 import type { HandlerContext } from '@connectrpc/connect';
 
 import type { SessionGatewayError } from '../src/errors.js';
+import { KeepaliveStream } from '../src/keepalive-stream.js';
+import type { Renewer } from '../src/renewer.js';
+import type { KeepaliveEvent } from '../src/types.js';
 import { SessionNotFoundError, UnauthenticatedError } from '../src/errors.js';
 import { ErrorCode } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import { Outbox } from '../src/outbox.js';
 import { activeSession, refusal, ScriptedGateway } from './support/scripted.js';
+import { keeper, lost, renewed } from './support/keeper.js';
+import type { Requests } from './support/keeper.js';
 import { FakeClock } from './support/clock.js';
 import { deferred, test } from './support/testing.js';
-
-type Requests = AsyncIterable<{ sessionIds: string[] }>;
-
-const renewed = (sessionId: string, sessionTimeout = 60) => ({
-  sessionId,
-  outcome: { case: 'session' as const, value: activeSession(sessionId, { sessionTimeout }) },
-});
-const lost = (sessionId: string) => ({
-  sessionId,
-  outcome: { case: 'error' as const, value: { code: ErrorCode.SESSION_NOT_FOUND, message: 'gone', sessionId } },
-});
-
-/** Answers every id, those that begin with "gone" with an error, and keeps what it was asked on each stream. */
-function keeper(timeouts: Record<string, number> = {}) {
-  const streams: string[][][] = [];
-  const streamKeepalive = async function* (requests: Requests) {
-    const asked: string[][] = [];
-    streams.push(asked);
-    for await (const { sessionIds } of requests) {
-      asked.push([...sessionIds].sort());
-      for (const id of sessionIds) {
-        yield id.startsWith('gone') ? lost(id) : renewed(id, timeouts[id] ?? 60);
-      }
-    }
-  };
-  return { streams, streamKeepalive };
-}
 
 test('each session is renewed at a third of its own timeout, with jitter, on one stream of the client', async (t) => {
   const clock = new FakeClock();
@@ -107,28 +85,6 @@ test('who reads slowly sees the newest renewal of each session, and every loss',
   ]);
 });
 
-test('a broken stream is opened again with growing pauses, and all sessions are asked about again', async (t) => {
-  const clock = new FakeClock();
-  let streams = 0;
-  const streamKeepalive = async function* (requests: Requests) {
-    streams += 1;
-    if (streams < 4) {
-      throw new ConnectError('x', Code.Unavailable);
-    }
-    for await (const { sessionIds } of requests) {
-      yield* sessionIds.map((id) => renewed(id));
-    }
-  };
-  const gateway = await ScriptedGateway.start(t, { streamKeepalive });
-  const pacing = { clock, random: () => 1, reconnect: { initial: 100, maximum: 300 } };
-  const stream = gateway.client(t, { pacing }).streamKeepalive(['sess_1']);
-  for (const pause of [200, 300, 300]) {
-    await clock.pass(pause);
-  }
-  assert.equal((await stream.next()).value?.session?.id, 'sess_1');
-  assert.equal(streams, 4);
-});
-
 test('a connection that is cut is replaced, and the sessions live on', async (t) => {
   const { streams, streamKeepalive } = keeper();
   const gateway = await ScriptedGateway.start(t, { streamKeepalive });
@@ -139,32 +95,34 @@ test('a connection that is cut is replaced, and the sessions live on', async (t)
   assert.equal(streams.length, 2);
 });
 
-test('a gateway that stops answering is left and asked anew', async (t) => {
-  const clock = new FakeClock();
-  const arrived = deferred();
-  const left = deferred();
-  let streams = 0;
-  const streamKeepalive = async function* (requests: Requests, { signal }: HandlerContext) {
-    streams += 1;
-    for await (const { sessionIds } of requests) {
-      if (streams > 1) {
-        yield* sessionIds.map((id) => renewed(id));
-      } else {
-        signal.addEventListener('abort', () => {
-          left.resolve();
-        });
-        arrived.resolve();
-      }
-    }
+test('an id that is none is refused before anything is sent', async (t) => {
+  const { streams, streamKeepalive } = keeper();
+  const client = (await ScriptedGateway.start(t, { streamKeepalive })).client(t);
+  const { id } = client.session('kv');
+  for (const wrong of [[id as unknown as string], [''], ['a', 1 as unknown as string]]) {
+    assert.throws(() => client.streamKeepalive(wrong), TypeError);
+  }
+  assert.equal((await client.streamKeepalive([]).next()).done, true);
+  assert.deepEqual(streams, []);
+});
+
+test('a stream is held by its client for as long as it renews something', async () => {
+  const sinks: ((event: KeepaliveEvent) => void)[] = [];
+  const add = (_: string, sink: (event: KeepaliveEvent) => void) => {
+    sinks.push(sink);
+    return () => undefined;
   };
-  const gateway = await ScriptedGateway.start(t, { streamKeepalive });
-  const pacing = { clock, random: () => 0, replyTimeout: 10_000, reconnect: { initial: 100, maximum: 100 } };
-  const stream = gateway.client(t, { pacing }).streamKeepalive(['sess_1']);
-  await arrived.promise;
-  await clock.pass(10_000);
-  await left.promise;
-  await clock.pass(50);
-  assert.equal((await stream.next()).value?.session?.id, 'sess_1');
+  const active = new Set<KeepaliveStream>();
+  const stream = new KeepaliveStream({ add } as unknown as Renewer, ['a', 'b'], active);
+  assert.ok(active.has(stream));
+  const error = new SessionNotFoundError('gone');
+  sinks[0]?.({ sessionId: 'a', error });
+  assert.ok(active.has(stream));
+  sinks[1]?.({ sessionId: 'b', error });
+  assert.equal(active.size, 0);
+  new KeepaliveStream({ add } as unknown as Renewer, [], active);
+  assert.equal(active.size, 0);
+  await stream.next();
 });
 
 test('a stream that is refused for good loses all its sessions', async (t) => {
@@ -178,21 +136,6 @@ test('a stream that is refused for good loses all its sessions', async (t) => {
     errors.push(error);
   }
   assert.equal(errors.length, 2);
-});
-
-test('more than a thousand sessions are asked about in several messages', async (t) => {
-  const { streams, streamKeepalive } = keeper();
-  const client = (await ScriptedGateway.start(t, { streamKeepalive })).client(t);
-  const ids = Array.from({ length: 2500 }, (_, n) => `sess_${n}`);
-  const stream = client.streamKeepalive(ids);
-  const seen = new Set<string>();
-  while (seen.size < ids.length) {
-    seen.add((await stream.next()).value?.sessionId ?? '');
-  }
-  assert.deepEqual(
-    streams[0]?.slice(0, 3).map((asked) => asked.length),
-    [1000, 1000, 500],
-  );
 });
 
 test('closing ends the stream to the gateway, and closing the client ends an iteration that waits', async (t) => {

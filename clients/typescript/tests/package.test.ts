@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before } from 'node:test';
@@ -19,10 +19,17 @@ function write(name: string, text: string): void {
   writeFileSync(join(directory, name), text);
 }
 
+interface Packed {
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+let files: string[];
+
 before(() => {
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const [packed] = JSON.parse(command('npm', 'pack', resolve('.'), '--json', ...quiet)) as { filename: string }[];
+  const [packed] = JSON.parse(command('npm', 'pack', resolve('.'), '--json', ...quiet)) as Packed[];
   assert.ok(packed);
+  files = packed.files.map(({ path }) => path);
   write('package.json', '{ "private": true }');
   command('npm', 'install', '--prefer-offline', ...quiet, `./${packed.filename}`);
 });
@@ -49,10 +56,15 @@ test('it is imported by both kinds of modules, which get the same classes', () =
   command(process.execPath, 'only.cjs');
 });
 
+test('it has its license and README, the license being that of the project', () => {
+  assert.ok(files.includes('LICENSE') && files.includes('README.md'));
+  assert.equal(readFileSync('LICENSE', 'utf8'), readFileSync('../../LICENSE', 'utf8'));
+});
+
 test('it ships types for both, which hold under strict rules', () => {
   const program = `
     import { Inference, SessionExpiredError } from '@sessiongateway/client';
-    import type { RunResult, SessionInfo } from '@sessiongateway/client';
+    import type { RunResult, SessionInfo, SessionStatusName } from '@sessiongateway/client';
     import { SessionService } from '@sessiongateway/client/stubs';
     export async function main(): Promise<void> {
       const client = new Inference({ apiKey: '...', timeoutMs: 1000 });
@@ -63,6 +75,12 @@ test('it ships types for both, which hold under strict rules', () => {
       for await (const info of client.sessions.list({ status: 'active' })) info.callCount + Number(n);
       await using session = client.session('kv', { keepalive: true });
       for await (const part of session.stream('rows', { sql: '' })) part['rows'];
+      const status: SessionStatusName | undefined = sessions[0]?.status;
+      // @ts-expect-error: no status
+      sessions[0]?.status === 'actve';
+      // @ts-expect-error: no status to list by
+      client.sessions.list({ status: 'actve' });
+      status;
       const error: unknown = SessionExpiredError;
       // @ts-expect-error: a field that there is not
       await client.run({ app: 'kv', sesion: 'new' });
@@ -81,9 +99,9 @@ test('it ships types for both, which hold under strict rules', () => {
     'nodenext',
   ];
   const types = ['--types', 'node', '--typeRoots', resolve('node_modules/@types')];
-  const files = ['consumer.mts', 'consumer.cts'];
+  const programs = ['consumer.mts', 'consumer.cts'];
   try {
-    command(resolve('node_modules/.bin/tsc'), ...rules, ...types, ...files);
+    command(resolve('node_modules/.bin/tsc'), ...rules, ...types, ...programs);
   } catch (error) {
     assert.fail((error as { stdout: string }).stdout);
   }

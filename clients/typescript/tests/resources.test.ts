@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 
+import { Inference } from '../src/client.js';
 import type { SessionGatewayError } from '../src/errors.js';
 import { EndReason } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import { SessionStatus } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import type { ListSessionsRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
+import type { ListSessionsOptions } from '../src/resources.js';
 import { activeSession, ScriptedGateway } from './support/scripted.js';
 import { failureOf, test } from './support/testing.js';
 
@@ -55,8 +59,52 @@ test('a list that is iterated over fetches a page when its first item is asked f
 
 test('there are no other statuses', async (t) => {
   const client = (await ScriptedGateway.start(t, {})).client(t);
-  assert.throws(() => client.sessions.list({ status: 'gone' }), /active, ended, expired/);
-  assert.throws(() => client.sessions.list({ status: 'toString' }), TypeError);
+  for (const status of ['gone', 'toString']) {
+    const options = { status } as unknown as ListSessionsOptions;
+    assert.throws(() => client.sessions.list(options), /TypeError.*active, ended, expired/);
+  }
+});
+
+test('arguments of the wrong type are refused before anything is sent', async (t) => {
+  const client = (await ScriptedGateway.start(t, {})).client(t);
+  for (const pageSize of [1.5, NaN, 2 ** 31, '5']) {
+    assert.throws(() => client.sessions.list({ pageSize: pageSize as number }), TypeError);
+    assert.throws(() => client.apps.list({ pageSize: pageSize as number }), TypeError);
+  }
+  for (const text of [1, {}, '\ud800'] as string[]) {
+    assert.throws(() => client.sessions.list({ app: text }), TypeError);
+    assert.throws(() => client.sessions.watch({ app: text }), TypeError);
+    assert.throws(() => client.sessions.watch({ resumeToken: text }), TypeError);
+  }
+  for (const text of [undefined, null, 1, '\ud800'] as string[]) {
+    const { sessions, apps } = client;
+    for (const request of [sessions.get(text), sessions.keepalive(text), sessions.end(text), apps.get(text)]) {
+      assert.ok((await failureOf(request)) instanceof TypeError);
+    }
+  }
+});
+
+test('an answer that cannot be read is an error of its own, and is not asked for again', async (t) => {
+  let sent = 0;
+  const server = createServer();
+  server.on('stream', (stream) => {
+    sent += 1;
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc+proto' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => {
+      stream.sendTrailers({ 'grpc-status': '0' });
+    });
+    stream.end(Buffer.from([0, 0, 0, 0, 2, 0x0a, 0xff]));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = new Inference({ address: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+  t.after(async () => {
+    await client.close();
+    server.close();
+  });
+  const get = (await failureOf(client.sessions.get('x'))) as SessionGatewayError;
+  assert.deepEqual([get.code, get.runState, sent], ['INVALID_RESPONSE', undefined, 1]);
+  const run = (await failureOf(client.run({ app: 'kv' }))) as SessionGatewayError;
+  assert.deepEqual([run.code, run.runState], ['INVALID_RESPONSE', 'unknown']);
 });
 
 test('a session is decoded with all its fields', async (t) => {

@@ -4,13 +4,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 
 import { Inference } from '../src/client.js';
 import type { SessionGatewayError } from '../src/errors.js';
-import {
-  CancelledError,
-  DeadlineExceededError,
-  GatewayDrainingError,
-  StoreUnavailableError,
-  UnavailableError,
-} from '../src/errors.js';
+import { DeadlineExceededError, GatewayDrainingError, StoreUnavailableError, UnavailableError } from '../src/errors.js';
 import { ErrorCode, RunState } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import type { RunRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import { activeSession, echo, refusal, ScriptedGateway } from './support/scripted.js';
@@ -200,65 +194,6 @@ test('a deadline that has passed sends nothing, one that passes later leaves the
   const late = await failureOf(client.run({ app: 'kv' }));
   assert.ok(late instanceof DeadlineExceededError);
   assert.deepEqual([late.runState, sent], ['unknown', 1]);
-});
-
-test('aborting cancels the run on the gateway, and the reason is the cause of the error', async (t) => {
-  const arrived = deferred();
-  const cancelled = deferred();
-  const gateway = await ScriptedGateway.start(t, {
-    run: (_, { signal }) => {
-      signal.addEventListener('abort', () => {
-        cancelled.resolve();
-      });
-      arrived.resolve();
-      return never();
-    },
-  });
-  const client = gateway.client(t);
-  const controller = new AbortController();
-  const failure = failureOf(client.run({ app: 'kv' }, { signal: controller.signal }));
-  await arrived.promise;
-  controller.abort('enough');
-  const error = await failure;
-  assert.ok(error instanceof CancelledError);
-  assert.deepEqual([error.runState, error.cause], ['unknown', 'enough']);
-  await cancelled.promise;
-  const again = await failureOf(client.run({ app: 'kv' }, { signal: controller.signal }));
-  assert.equal((again as SessionGatewayError).runState, 'not_started');
-});
-
-test('closing the client rejects what is in flight, and what comes later', async (t) => {
-  const arrived = deferred();
-  const gateway = await ScriptedGateway.start(t, {
-    run: () => {
-      arrived.resolve();
-      return never();
-    },
-  });
-  const client = gateway.client(t);
-  const failure = failureOf(client.run({ app: 'kv' }));
-  await arrived.promise;
-  await client.close();
-  assert.ok((await failure) instanceof CancelledError);
-  assert.ok((await failureOf(client.run({ app: 'kv' }))) instanceof TypeError);
-  await client.close();
-});
-
-test('many runs may share a signal', async (t) => {
-  const gateway = await ScriptedGateway.start(t, { run: never });
-  const warnings: Error[] = [];
-  const listen = (warning: Error) => warnings.push(warning);
-  process.on('warning', listen);
-  t.after(() => process.off('warning', listen));
-  const client = gateway.client(t);
-  const controller = new AbortController();
-  const options = { signal: controller.signal };
-  const failures = Promise.all(Array.from({ length: 30 }, () => failureOf(client.run({ app: 'kv' }, options))));
-  await new Promise((resolve) => setImmediate(resolve));
-  controller.abort();
-  assert.ok((await failures).every((failure) => failure instanceof CancelledError));
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(warnings, []);
 });
 
 test('a field of the second argument that is undefined does not win', async (t) => {

@@ -1,43 +1,21 @@
 import assert from 'node:assert/strict';
 
 import { Code } from '@connectrpc/connect';
-import type { HandlerContext } from '@connectrpc/connect';
 
 import type { SessionGatewayError } from '../src/errors.js';
-import { AppError, CancelledError, DeadlineExceededError, SessionExpiredError } from '../src/errors.js';
+import { DeadlineExceededError, SessionExpiredError } from '../src/errors.js';
 import { EndReason, ErrorCode } from '../src/gen/sessiongateway/v1/errors_pb.js';
-import type { EndSessionRequest, RunRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
-import { SessionStatus } from '../src/gen/sessiongateway/v1/sessions_pb.js';
+import { DEFAULT_PACING } from '../src/pacing.js';
+import type { Renewer } from '../src/renewer.js';
+import { Sessions as SessionsResource } from '../src/resources.js';
+import { Runner } from '../src/runner.js';
+import { Session } from '../src/session.js';
+import { Transport } from '../src/transport.js';
+import type { KeepaliveEvent } from '../src/types.js';
+import { FakeClock } from './support/clock.js';
+import { Sessions } from './support/sessions.js';
 import { activeSession, refusal, ScriptedGateway } from './support/scripted.js';
 import { deferred, failureOf, test } from './support/testing.js';
-
-/** Opens sess_1, sess_2, ... of kv@v1, echoes, and keeps what it was asked. */
-class Sessions {
-  readonly runs: RunRequest[] = [];
-  readonly ended: string[] = [];
-  #opened = 0;
-
-  readonly run = (request: RunRequest) => {
-    this.runs.push(request);
-    const sessionId = request.session === 'new' ? `sess_${(this.#opened += 1)}` : request.session;
-    const value = request.payload.value as Uint8Array<ArrayBuffer>;
-    return { sessionId, session: activeSession(sessionId), result: { case: 'outputJson' as const, value } };
-  };
-
-  readonly runStream = async function* (this: Sessions, request: RunRequest) {
-    yield { part: { case: 'partialJson' as const, value: new TextEncoder().encode('{"n":1}') } };
-    yield { part: { case: 'result' as const, value: this.run(request) } };
-  };
-
-  readonly endSession = ({ sessionId }: EndSessionRequest) => {
-    this.ended.push(sessionId);
-    return { session: activeSession(sessionId, { status: SessionStatus.ENDED, endReason: EndReason.CALLER }) };
-  };
-
-  script() {
-    return { run: this.run, runStream: this.runStream.bind(this), endSession: this.endSession };
-  }
-}
 
 test('the first call opens the session, later ones are pinned to its version, leaving the scope ends it', async (t) => {
   const sessions = new Sessions();
@@ -120,103 +98,28 @@ test('leaving does not wait for ever', async (t) => {
   assert.ok((await failureOf(session.end())) instanceof DeadlineExceededError);
 });
 
-test('calls that come while the session is being opened wait for it', async (t) => {
-  const sessions = new Sessions();
-  const opens = deferred();
-  const arrived = deferred();
-  const run = async (request: RunRequest) => {
-    if (request.session === 'new') {
-      arrived.resolve();
-      await opens.promise;
-    }
-    return sessions.run(request);
-  };
-  const session = (await ScriptedGateway.start(t, { ...sessions.script(), run })).client(t).session('kv');
-  const calls = Promise.all([session.call({ n: 1 }), session.call({ n: 2 }), session.stream({ n: 3 }).finish()]);
-  await arrived.promise;
-  const late = await failureOf(session.call({}, { timeoutMs: 20 }));
-  assert.ok(late instanceof DeadlineExceededError);
-  assert.equal(late.runState, 'not_started');
-  const aborted = await failureOf(session.call({}, { signal: AbortSignal.abort() }));
-  assert.ok(aborted instanceof CancelledError);
-  opens.resolve();
-  assert.deepEqual(
-    (await calls).map(({ session_id: id }) => id),
-    ['sess_1', 'sess_1', 'sess_1'],
-  );
-  assert.deepEqual(
-    sessions.runs.map(({ session: id }) => id),
-    ['new', 'sess_1', 'sess_1'],
-  );
-});
-
-test('if the first call fails there is no session, and the next call is the first again', async (t) => {
-  const sessions = new Sessions();
-  const run = (request: RunRequest) => {
-    if (request.function === 'fail') {
-      throw refusal(Code.Unknown, { code: ErrorCode.APP_ERROR, sessionId: 'sess_0' });
-    }
-    return sessions.run(request);
-  };
-  const session = (await ScriptedGateway.start(t, { ...sessions.script(), run })).client(t).session('kv');
-  const calls = [failureOf(session.call('fail')), session.call()];
-  assert.ok((await calls[0]) instanceof AppError);
-  await calls[1];
-  assert.equal(session.id, 'sess_1');
-});
-
-test('a scope that is left while the opening call runs ends what that call has opened', async (t) => {
-  const sessions = new Sessions();
-  const opens = deferred();
-  const arrived = deferred();
-  const run = async (request: RunRequest) => {
-    arrived.resolve();
-    await opens.promise;
-    return sessions.run(request);
-  };
-  const session = (await ScriptedGateway.start(t, { ...sessions.script(), run })).client(t).session('kv');
-  const call = session.call();
-  await arrived.promise;
-  await session.end();
-  opens.resolve();
-  await call;
-  assert.deepEqual(sessions.ended, ['sess_1']);
-});
-
-test('a stream opens the session with its result; until then other calls are refused', async (t) => {
-  const sessions = new Sessions();
-  const session = (await ScriptedGateway.start(t, sessions.script())).client(t).session('kv');
-  const stream = session.stream('count', { steps: 1 });
-  assert.deepEqual(await stream.next(), { done: false, value: { n: 1 } });
-  const failure = await failureOf(session.call());
-  assert.ok(failure instanceof TypeError);
-  assert.match(failure.message, /read it to its end/);
-  assert.equal((await stream.finish()).session_id, 'sess_1');
+test('the error of a call after a loss has the cause of the loss', async (t) => {
+  const error = new SessionExpiredError('too late', { cause: 'mine' });
+  let tell: (event: KeepaliveEvent) => void = () => undefined;
+  const renewer = {
+    add: (_: string, sink: typeof tell) => {
+      tell = sink;
+      return () => undefined;
+    },
+  } as unknown as Renewer;
+  const pacing = { ...DEFAULT_PACING, clock: new FakeClock() };
+  const { address } = await ScriptedGateway.start(t, new Sessions().script());
+  const transport = new Transport(address, undefined, undefined, pacing);
+  t.after(() => {
+    transport.close();
+  });
+  const runner = new Runner(transport, pacing, undefined);
+  const sessions = new SessionsResource(transport, runner, new Set());
+  const session = new Session('kv', { keepalive: true }, { runner, sessions, renewer });
   await session.call();
-  for await (const output of session.stream('count', { steps: 2 })) {
-    assert.deepEqual(output, { n: 1 });
-  }
-  assert.deepEqual(
-    sessions.runs.map(({ session: id }) => id),
-    ['new', 'sess_1', 'sess_1'],
-  );
-});
-
-test('ending the handle closes a stream that has not opened its session yet', async (t) => {
-  const cancelled = deferred();
-  const runStream = async function* (_: RunRequest, { signal }: HandlerContext) {
-    signal.addEventListener('abort', () => {
-      cancelled.resolve();
-    });
-    yield { part: { case: 'partialJson' as const, value: new TextEncoder().encode('{}') } };
-    await deferred<never>().promise;
-  };
-  const session = (await ScriptedGateway.start(t, { runStream })).client(t).session('kv');
-  const stream = session.stream();
-  await stream.next();
-  assert.equal(await session.end(), undefined);
-  await cancelled.promise;
-  assert.deepEqual(await stream.next(), { done: true, value: undefined });
+  tell({ sessionId: 'sess_1', error });
+  const failure = (await failureOf(session.call())) as SessionGatewayError;
+  assert.deepEqual([failure.cause, failure.message, failure.runState], ['mine', 'too late', 'not_started']);
 });
 
 test('with keepalive the session is renewed, and its loss is told with the reason', async (t) => {

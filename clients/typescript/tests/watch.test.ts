@@ -6,8 +6,11 @@ import { GatewayDrainingError, InvalidRequestError, UnavailableError } from '../
 import { ErrorCode } from '../src/gen/sessiongateway/v1/errors_pb.js';
 import { SessionEvent } from '../src/gen/sessiongateway/v1/sessions_pb.js';
 import type { WatchSessionsRequest } from '../src/gen/sessiongateway/v1/sessions_pb.js';
+import { DEFAULT_PACING } from '../src/pacing.js';
+import { Transport } from '../src/transport.js';
 import type { WatchEvent } from '../src/types.js';
-import { activeSession, refusal, ScriptedGateway } from './support/scripted.js';
+import { WatchStream } from '../src/watch.js';
+import { activeSession, IMPATIENT, refusal, ScriptedGateway } from './support/scripted.js';
 import { FakeClock } from './support/clock.js';
 import { deferred, failureOf, test } from './support/testing.js';
 
@@ -70,6 +73,43 @@ test('opened waits until the watch stands, and then there is a token', async (t)
   assert.notEqual(watch.resumeToken, '');
   await watch.opened();
   assert.equal((await take(watch, 1))[0]?.resumeToken, '1');
+});
+
+test('opened may be asked for several times at once', async (t) => {
+  const stands = deferred();
+  const watchSessions = async function* () {
+    await stands.promise;
+    yield watching('0');
+    await forever();
+  };
+  const watch = (await ScriptedGateway.start(t, { watchSessions })).client(t).sessions.watch();
+  const opened = Promise.all([watch.opened(), watch.opened(), watch.opened()]);
+  stands.resolve();
+  assert.deepEqual(await opened, [watch, watch, watch]);
+});
+
+test('a watch is held by its client only while it has a stream, or waits for one', async (t) => {
+  let streams = 0;
+  const watchSessions = async function* () {
+    streams += 1;
+    if (streams !== 2) {
+      throw refusal(Code.InvalidArgument, { code: ErrorCode.INVALID_REQUEST });
+    }
+    yield created('1');
+  };
+  const { address } = await ScriptedGateway.start(t, { watchSessions });
+  const transport = new Transport(address, undefined, undefined, DEFAULT_PACING);
+  t.after(() => {
+    transport.close();
+  });
+  const active = new Set<WatchStream>();
+  const watch = new WatchStream(transport, { ...DEFAULT_PACING, ...IMPATIENT }, {}, active);
+  await failureOf(watch.opened());
+  assert.equal(active.size, 0);
+  await watch.next();
+  assert.ok(active.has(watch));
+  await failureOf(watch.next());
+  assert.equal(active.size, 0);
 });
 
 test('watching is shown to those who ask', async (t) => {

@@ -13,12 +13,19 @@ export class FakeClock implements Clock {
   readonly #sleepers = new Set<Sleeper>();
   #now = 0;
   readonly #watchers = new Set<() => void>();
+  #sleeps = 0;
+
+  /** How often somebody has gone to sleep. */
+  get sleeps(): number {
+    return this.#sleeps;
+  }
 
   now(): number {
     return this.#now;
   }
 
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+    this.#sleeps += 1;
     return new Promise((resolve) => {
       const wake = () => {
         this.#sleepers.delete(sleeper);
@@ -39,9 +46,10 @@ export class FakeClock implements Clock {
     });
   }
 
-  /** Waits until somebody sleeps for so long. */
-  async sleeping(milliseconds: number): Promise<void> {
-    while (![...this.#sleepers].some((sleeper) => Math.abs(sleeper.milliseconds - milliseconds) < 1e-6)) {
+  /** Waits until somebody, or so many, sleep for so long. */
+  async sleeping(milliseconds: number, count = 1): Promise<void> {
+    const isMeant = (sleeper: Sleeper) => Math.abs(sleeper.milliseconds - milliseconds) < 1e-6;
+    while ([...this.#sleepers].filter(isMeant).length < count) {
       await new Promise<void>((resolve) => {
         this.#watchers.add(resolve);
       });

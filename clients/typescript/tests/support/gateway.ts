@@ -1,5 +1,6 @@
 /** A real gateway, started for the tests of one file. */
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +13,13 @@ import { after, before } from 'node:test';
 const TREE = resolve('../..');
 const COMMAND = process.env.SGW_COMMAND ?? join(TREE, '.venv/bin/sgw');
 const START_LIMIT = 30_000;
+/** Longer than the gateway takes for its drain and its workers. */
+const END_LIMIT = 20_000;
+
+/** The gateway takes its settings from these, and refuses those that it does not know, such as ours. */
+function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('SGW_')));
+}
 
 /** The apps of the examples, and one that does what tests ask for. */
 const APPS: Readonly<Record<string, string>> = {
@@ -46,7 +54,10 @@ export class Gateway {
     const apps = Object.entries(this.#apps).flatMap(([name, path]) => ['--app', `${name}=${join(TREE, path)}`]);
     const place = ['--listen', this.#address, '--data-dir', join(this.#directory, 'data')];
     const options = ['--drain', drain, '--drain-grace', '0', '--log-level', 'error'];
-    const started = spawn(COMMAND, ['serve', ...place, ...options, ...apps], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const started = spawn(COMMAND, ['serve', ...place, ...options, ...apps], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: withoutSettings(process.env),
+    });
     this.#process = started;
     const limit = setTimeout(() => started.kill('SIGKILL'), START_LIMIT);
     for await (const line of createInterface({ input: started.stdout })) {
@@ -62,14 +73,17 @@ export class Gateway {
     throw new Error(`${COMMAND} did not start`);
   }
 
-  /** Ends it with a signal and waits for that. */
+  /** Ends it with a signal and waits for that; kills it if it takes too long, and fails. */
   async end(signal: NodeJS.Signals): Promise<void> {
     const ended = this.#process;
     this.#process = undefined;
     if (ended?.exitCode === null && ended.signalCode === null) {
       const exit = once(ended, 'exit');
       ended.kill(signal);
-      await exit;
+      const limit = setTimeout(() => ended.kill('SIGKILL'), END_LIMIT);
+      const [, endedBy] = (await exit) as [number | null, NodeJS.Signals | null];
+      clearTimeout(limit);
+      assert.ok(signal === 'SIGKILL' || endedBy !== 'SIGKILL', `${COMMAND} did not end`);
     }
   }
 

@@ -85,6 +85,18 @@ export class ScriptedGateway {
     this.#connections.clear();
   }
 
+  /** Takes no more requests on its connections, as a server that is replaced; returns when its callers know. */
+  async goAway(): Promise<void> {
+    for (const connection of this.#connections) {
+      connection.goaway();
+      await new Promise<void>((resolve) => {
+        connection.ping(() => {
+          resolve();
+        });
+      });
+    }
+  }
+
   /** Cuts every connection and listens no more. May be called twice. */
   async stop(): Promise<void> {
     this.cut();
