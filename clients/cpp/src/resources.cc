@@ -20,8 +20,7 @@ SessionInfo ask_about(detail::Core& core,
                       const std::string& session_id, const CallOptions& options) {
   Request request;
   request.set_session_id(detail::utf8(session_id, "session_id"));
-  const auto response =
-      core.transport->send(method, request, core.deadline(options.timeout), options.stop);
+  const auto response = core.transport->send(method, request, core.deadline(options.timeout), options.stop);
   return detail::session_info(response.session());
 }
 
@@ -47,8 +46,8 @@ Pages<SessionInfo> Sessions::list(SessionFilter filter, CallOptions options) con
         request.set_page_token(token);
         request.set_app(detail::utf8(filter.app, "app"));
         if (filter.status) request.set_status(static_cast<v1::SessionStatus>(*filter.status));
-        const auto response = core->transport->send(&SessionStub::ListSessions, request,
-                                                   core->deadline(options.timeout), options.stop);
+        const auto response =
+            core->transport->send(&SessionStub::ListSessions, request, core->deadline(options.timeout), options.stop);
         Pages<SessionInfo>::Page page{.items = {}, .next_token = response.next_page_token()};
         for (const auto& each : response.sessions()) page.items.push_back(detail::session_info(each));
         return page;
@@ -66,8 +65,8 @@ WatchStream Sessions::watch(WatchParams params, const CallOptions& options) cons
 AppInfo Apps::get(const std::string& app, const CallOptions& options) const {
   v1::GetAppRequest request;
   request.set_app(detail::utf8(app, "app"));
-  const auto response = core_->transport->send(&AppStub::GetApp, request,
-                                              core_->deadline(options.timeout), options.stop);
+  const auto response =
+      core_->transport->send(&AppStub::GetApp, request, core_->deadline(options.timeout), options.stop);
   return detail::app_info(response.app());
 }
 
@@ -76,8 +75,8 @@ Pages<AppInfo> Apps::list(int page_size, CallOptions options) const {
     v1::ListAppsRequest request;
     request.set_page_size(page_size);
     request.set_page_token(token);
-    const auto response = core->transport->send(&AppStub::ListApps, request,
-                                               core->deadline(options.timeout), options.stop);
+    const auto response =
+        core->transport->send(&AppStub::ListApps, request, core->deadline(options.timeout), options.stop);
     Pages<AppInfo>::Page page{.items = {}, .next_token = response.next_page_token()};
     for (const auto& each : response.apps()) page.items.push_back(detail::app_info(each));
     return page;

@@ -22,8 +22,8 @@ TEST(Package, TheExampleThatWasBuiltAgainstItRuns) {
   while (const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), example)) told.append(bytes.data(), count);
   const int status = pclose(example);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << told;
-  for (const char* each : {"plain:   {", "1267650600228229401496703205377", "partial: {", "result:  {", " ended 2 calls",
-                           "refused: APP_NOT_FOUND"}) {
+  for (const char* each : {"plain:   {", "1267650600228229401496703205377", "partial: {", "result:  {",
+                           " ended 2 calls", "refused: APP_NOT_FOUND"}) {
     EXPECT_NE(told.find(each), std::string::npos) << each << " is not in\n" << told;
   }
 }

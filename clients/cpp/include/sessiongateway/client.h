@@ -13,8 +13,8 @@
 
 namespace sessiongateway {
 
-/// A client of Session Gateway. All of it may be used by many threads at a time; not to be carried across a fork. Of one
-/// that was moved from, everything but `close` throws UsageError; so it is with handles and streams.
+/// A client of Session Gateway. All of it may be used by many threads at a time; not to be carried across a fork. Of
+/// one that was moved from, everything but `close` throws UsageError; so it is with handles and streams.
 class Client {
  public:
   /// Remembers where to connect; the connection is made with the first request.

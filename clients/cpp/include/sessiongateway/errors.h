@@ -262,8 +262,8 @@ class CancelledError final : public detail::ErrorOf<CancelledError> {
   using ErrorOf::ErrorOf;
 };
 
-/// The caller's mistake, found before anything was sent: a closed client, a key or a text that cannot be sent, an unknown
-/// word, something that was moved from.
+/// The caller's mistake, found before anything was sent: a closed client, a key or a text that cannot be sent, an
+/// unknown word, something that was moved from.
 class UsageError : public std::logic_error {
  public:
   using std::logic_error::logic_error;

@@ -28,9 +28,9 @@ struct SessionOptions {
   /// For its requests, where a call has none of its own. Left out: the client's.
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
   /// Called once, with the reason, when keepalive finds that the session is lost: on the client's one thread for
-  /// renewals, never after the handle is gone, whose destructor waits for it. So it must not block, which would stop the
-  /// renewals of all sessions, nor wait for another thread that destroys the handle or closes the client. It may itself
-  /// end or destroy the handle, and close or destroy the client. What it throws is dropped.
+  /// renewals, never after the handle is gone, whose destructor waits for it. So it must not block, which would stop
+  /// the renewals of all sessions, nor wait for another thread that destroys the handle or closes the client. It may
+  /// itself end or destroy the handle, and close or destroy the client. What it throws is dropped.
   std::function<void(const Error&)> on_lost = {};
 };
 
@@ -76,8 +76,8 @@ class Session {
   std::shared_ptr<const Error> lost() const;
 
   /// Calls a function of the app.
-  /// \throws UsageError The handle or the client is closed, a field is not UTF-8, or this thread reads a stream that is opening the session.
-  /// \throws Error The call failed; or the session is known to be lost.
+  /// \throws UsageError The handle or the client is closed, a field is not UTF-8, or this thread reads a stream that is
+  /// opening the session. \throws Error The call failed; or the session is known to be lost.
   RunResult call(const SessionCall& call);
   RunResult call(std::string function, std::string input = "{}") {
     return call(SessionCall{.function = std::move(function), .input = std::move(input)});
