@@ -47,23 +47,25 @@ v1::RunResponse Transport::run(const v1::RunRequest& request, const Deadline& de
 
 std::shared_ptr<RunStreamCall> Transport::run_stream(const v1::RunRequest& request, const Deadline& deadline,
                                                      const std::stop_token& stop) {
-  const auto connection = open(stop, RunState::not_started);
+  auto connection = open(stop, RunState::not_started);
   connect(*connection->channel, deadline, stop);
   auto call = std::make_shared<RunStreamCall>(connection->in_flight, request);
   prepare(call->context());
   deadline.apply(call->context());
   connection->sessions->async()->RunStream(&call->context(), &call->request(), call.get());
   call->start();
+  let_go(std::move(connection), [&call] { call->cancel(); });
   return call;
 }
 
 std::shared_ptr<WatchCall> Transport::watch(v1::WatchSessionsRequest request) {
-  const auto connection = this->connection();
+  auto connection = this->connection();
   if (!connection) return nullptr;
   auto call = std::make_shared<WatchCall>(connection->in_flight, std::move(request));
   prepare(call->context());
   connection->sessions->async()->WatchSessions(&call->context(), &call->request(), call.get());
   call->start();
+  let_go(std::move(connection), [&call] { call->cancel(); });
   return call;
 }
 
@@ -115,6 +117,13 @@ std::shared_ptr<Connection> Transport::open(const std::stop_token& stop, std::op
   auto connection = this->connection();
   if (!connection || stop.stop_requested()) fail_cancelled(run_state);
   return connection;
+}
+
+/// Gives the connection up after a call was started. If the client is closed meanwhile its last owner may be here, and
+/// waits for the call, of which nobody else knows yet.
+void Transport::let_go(std::shared_ptr<Connection> connection, const std::function<void()>& cancel) const {
+  const std::stop_callback on_close(closing_.get_token(), cancel);
+  connection.reset();
 }
 
 // A run that fails without a connection can be told from one that was cut off only before it is sent.

@@ -105,6 +105,7 @@ class Transport {
 
   void prepare(grpc::ClientContext& context) const;
   std::shared_ptr<Connection> open(const std::stop_token& stop, std::optional<RunState> run_state) const;
+  void let_go(std::shared_ptr<Connection> connection, const std::function<void()>& cancel) const;
   void connect(grpc::Channel& channel, const Deadline& deadline, const std::stop_token& stop) const;
 
   const std::string address_;
