@@ -11,6 +11,9 @@ install(DIRECTORY include/sessiongateway DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 install(DIRECTORY "${SESSIONGATEWAY_STUBS_DIR}/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.pb.h")
 install(EXPORT sessiongatewayTargets NAMESPACE sessiongateway:: DESTINATION ${_package})
 
+# Generated code compiles with the release of protobuf that wrote it, patches aside.
+string(REGEX MATCH "^[0-9]+\\.[0-9]+" SESSIONGATEWAY_PROTOBUF_RELEASE "${Protobuf_VERSION}")
+
 configure_package_config_file(cmake/sessiongatewayConfig.cmake.in
   "${CMAKE_CURRENT_BINARY_DIR}/sessiongatewayConfig.cmake" INSTALL_DESTINATION ${_package})
 write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/sessiongatewayConfigVersion.cmake"

@@ -97,6 +97,10 @@ json Commands::run(const std::string& op, const json& fields, const std::stop_to
   return (this->*found->second)(fields, stop);
 }
 
+bool Commands::is_immediate(const std::string& op) {
+  return op == "connect" || op == "stream_open" || op == "keepalive_open" || op == "handle_open";
+}
+
 void Commands::close_all() {
   for (const auto& [name, client] : clients_.take_all()) client->close();
 }

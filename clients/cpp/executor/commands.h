@@ -57,6 +57,9 @@ class Commands {
   /// \throws UnsupportedCommand, and what the client throws.
   json run(const std::string& op, const json& fields, const std::stop_token& stop);
 
+  /// Whether a command only makes something under a name, which later ones may use, and waits for nothing.
+  static bool is_immediate(const std::string& op);
+
   /// Closes every client, with all that it has open.
   void close_all();
 

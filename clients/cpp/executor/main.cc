@@ -63,8 +63,14 @@ class Executor {
     std::stop_source stop;
     std::unique_lock lock(mutex_);
     pending_.emplace(key, stop);
+    if (executor::Commands::is_immediate(op)) {
+      lock.unlock();
+      run(key, op, fields, stop.get_token());
+      return;
+    }
     std::thread([this, key, op, stop, fields = std::move(fields)] { run(key, op, fields, stop.get_token()); }).detach();
-    // The client's calls block and do not tell when they were sent. This head start keeps the order of arrival.
+    // The client's calls block and do not tell when they were sent. This head start nearly always keeps the order in
+    // which they arrive; where more is needed a scenario waits for an arrival.
     changed_.wait_for(lock, std::chrono::milliseconds(3), [&] { return !pending_.contains(key); });
   }
 

@@ -50,6 +50,10 @@ std::string class_of(const Object& object) {
   return status == 0 ? name.get() : typeid(object).name();
 }
 
+json untold(const char* code, const std::exception& error) {
+  return {{"code", code}, {"message", error.what()}, {"class", class_of(error)}};
+}
+
 }  // namespace
 
 json text_or_null(const std::string& text) {
@@ -129,8 +133,13 @@ json show(const std::exception_ptr& failure) {
     return show(error);
   } catch (const RawError& error) {
     return error.fields();
+  } catch (const sgw::UsageError& error) {
+    return untold("USAGE", error);
+  } catch (const json::parse_error& error) {
+    // By `to_input` or `from_output`, which belong to the layer.
+    return untold("USAGE", error);
   } catch (const std::exception& error) {
-    return {{"code", "USAGE"}, {"message", error.what()}, {"class", class_of(error)}};
+    return untold("EXECUTOR_FAILED", error);
   }
 }
 

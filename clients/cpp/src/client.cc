@@ -6,9 +6,11 @@
 
 #include "convert.h"
 #include "core.h"
+#include "held.h"
 #include "keepalive_stream_state.h"
 #include "run_stream_state.h"
 #include "session_state.h"
+#include "utf8.h"
 
 namespace sessiongateway {
 
@@ -34,26 +36,39 @@ Client::~Client() {
 }
 
 RunResult Client::run(const RunParams& params, const CallOptions& options) {
-  core_->transport.refuse_closed();
+  detail::held(core_).transport->refuse_closed();
   const detail::Deadline deadline = core_->deadline(options.timeout);
-  const detail::Cancellation cancelled(options.stop, core_->transport.closed());
+  const detail::Cancellation cancelled(options.stop, core_->transport->closed());
   return core_->runner.run(detail::run_request(params), deadline, cancelled.token());
 }
 
 RunStream Client::run_stream(RunParams params, CallOptions options) {
+  detail::held(core_);
   return RunStream(std::make_shared<detail::RunStreamState>(core_, detail::run_request(params), options, nullptr));
 }
 
 Session Client::session(std::string app, SessionOptions options) {
+  detail::held(core_);
   return Session(std::make_shared<detail::SessionState>(core_, std::move(app), std::move(options)));
 }
 
 KeepaliveStream Client::stream_keepalive(std::vector<std::string> session_ids) {
-  core_->transport.refuse_closed();
+  detail::held(core_).transport->refuse_closed();
+  for (const auto& each : session_ids) detail::utf8(each, "session_id");
   auto state = std::make_shared<detail::KeepaliveStreamState>(core_);
   KeepaliveStream stream(state);
   state->renew(session_ids);
   return stream;
+}
+
+Sessions Client::sessions() const {
+  detail::held(core_);
+  return Sessions(core_);
+}
+
+Apps Client::apps() const {
+  detail::held(core_);
+  return Apps(core_);
 }
 
 void Client::close() noexcept {

@@ -3,10 +3,13 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
+#include "error_decoding.h"
 #include "sessiongateway/errors.h"
+#include "utf8.h"
 
 namespace sessiongateway::detail {
 
@@ -16,10 +19,34 @@ Timestamp timestamp_of(const google::protobuf::Timestamp& moment) {
   return Timestamp(std::chrono::seconds(moment.seconds()) + std::chrono::nanoseconds(moment.nanos()));
 }
 
+bool is_json(const google::protobuf::Struct& value);
+
+bool is_json(const google::protobuf::Value& value) {
+  switch (value.kind_case()) {
+    case google::protobuf::Value::kNumberValue:
+      return std::isfinite(value.number_value());
+    case google::protobuf::Value::kStructValue:
+      return is_json(value.struct_value());
+    case google::protobuf::Value::kListValue:
+      return std::ranges::all_of(value.list_value().values(), [](const auto& each) { return is_json(each); });
+    case google::protobuf::Value::KIND_NOT_SET:
+      return false;
+    default:
+      return true;
+  }
+}
+
+/// Whether it holds nothing that JSON lacks: protobuf writes NaN as a text, and leaves out a value that has no kind.
+bool is_json(const google::protobuf::Struct& value) {
+  return std::ranges::all_of(value.fields(), [](const auto& each) { return is_json(each.second); });
+}
+
 /// Only a gateway that ignores how it was asked answers with a Struct.
 std::string text_of(const google::protobuf::Struct& value) {
   std::string text;
-  if (!google::protobuf::util::MessageToJsonString(value, &text).ok()) return "{}";
+  if (!is_json(value) || !google::protobuf::util::MessageToJsonString(value, &text).ok()) {
+    throw_error(transport_error("INVALID_RESPONSE", "the output cannot be written as JSON", RunState::unknown));
+  }
   return text;
 }
 
@@ -32,14 +59,14 @@ std::int32_t whole_seconds(std::chrono::seconds timeout) {
 
 v1::RunRequest run_request(const RunParams& params) {
   v1::RunRequest request;
-  request.set_app(params.app);
-  request.set_function(params.function);
+  request.set_app(utf8(params.app, "app"));
+  request.set_function(utf8(params.function, "function"));
   // Set even if it is empty: the answer comes in the form of the request, and only JSON text keeps integers exact.
-  request.set_input_json(params.input);
-  request.set_session(params.session);
+  request.set_input_json(utf8(params.input, "input"));
+  request.set_session(utf8(params.session, "session"));
   if (params.session_timeout) request.set_session_timeout(whole_seconds(*params.session_timeout));
-  request.set_worker_id(params.worker_id);
-  request.set_request_id(params.request_id);
+  request.set_worker_id(utf8(params.worker_id, "worker_id"));
+  request.set_request_id(utf8(params.request_id, "request_id"));
   if (params.expected_call_count) request.set_expected_call_count(*params.expected_call_count);
   return request;
 }

@@ -13,11 +13,14 @@
 
 namespace sessiongateway::detail {
 
+/// \throws UsageError A field is not UTF-8.
 v1::RunRequest run_request(const RunParams& params);
 
+/// \throws Error The output cannot be written as JSON.
 RunResult run_result(v1::RunResponse&& response);
 
 /// The text of a part that is not the result.
+/// \throws Error It cannot be written as JSON.
 std::string partial_output(v1::RunStreamResponse&& part);
 
 SessionInfo session_info(const v1::Session& session);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <random>
 #include <utility>
@@ -26,24 +27,30 @@ class Core {
   explicit Core(ClientOptions options)
       : pacing(std::move(options.pacing)),
         random(random_of(pacing)),
-        transport(options),
-        runner(transport, pacing, random),
-        renewer(transport, pacing, random),
+        transport(std::make_shared<Transport>(options)),
+        runner(*transport, pacing, random),
+        renewer(std::make_shared<Renewer>(transport, pacing, random)),
         timeout_(options.timeout) {}
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+  ~Core() { close(); }
 
   /// Starts counting a request's own time, or the client's.
   Deadline deadline(std::optional<Duration> timeout) const { return Deadline(timeout ? timeout : timeout_); }
 
+  /// See `Client::close`. What is in flight must have been cancelled before the connection can go.
   void close() noexcept {
-    transport.close();
-    renewer.close();
+    transport->close();
+    renewer->close();
+    transport->disconnect();
   }
 
   const Pacing pacing;
   const std::function<double()> random;
-  Transport transport;
+  // Shared with the thread of the renewals, which may be the one that destroys this.
+  const std::shared_ptr<Transport> transport;
   Runner runner;
-  Renewer renewer;
+  const std::shared_ptr<Renewer> renewer;
 
  private:
   const std::optional<Duration> timeout_;

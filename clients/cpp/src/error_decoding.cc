@@ -124,6 +124,7 @@ ErrorInfo transport_error(std::string code, std::string message, std::optional<R
   ErrorInfo info;
   info.grpc_status = code;
   info.code = std::move(code);
+  info.is_bare = true;
   info.message = std::move(message);
   info.run_state = run_state;
   return info;

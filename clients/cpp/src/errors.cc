@@ -35,6 +35,10 @@ void Error::raise() const {
 }
 
 std::shared_ptr<const Error> make_error(ErrorInfo info) {
+  // A gateway that says INTERNAL has logged it, and one that refuses a key has looked at it. A proxy has not.
+  const bool is_transports = info.code == UnavailableError::kCode || info.code == DeadlineExceededError::kCode ||
+                             info.code == CancelledError::kCode;
+  if (info.is_bare && !is_transports) return std::make_shared<Error>(std::move(info));
   return AllErrors::make(info);
 }
 

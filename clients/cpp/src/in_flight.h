@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 
 namespace sessiongateway::detail {
 
@@ -10,23 +11,28 @@ namespace sessiongateway::detail {
 /// gRPC 1.51 would join that thread from within itself, and abort. So whoever has the channel waits for them.
 class InFlight {
  public:
-  /// Stands for one call. A call has it as its first member, so that it goes last.
+  /// Stands for what one call has of the channel.
   class Ticket {
    public:
-    explicit Ticket(InFlight& all) : all_(all) {
-      const std::lock_guard lock(all_.mutex_);
-      ++all_.count_;
+    explicit Ticket(InFlight& all) : all_(&all) {
+      const std::lock_guard lock(all_->mutex_);
+      ++all_->count_;
     }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
-    ~Ticket() {
-      const std::lock_guard lock(all_.mutex_);
-      --all_.count_;
-      all_.none_.notify_all();
+    ~Ticket() { give_back(); }
+
+    /// The call has nothing of the channel any more.
+    void give_back() noexcept {
+      InFlight* const all = std::exchange(all_, nullptr);
+      if (all == nullptr) return;
+      const std::lock_guard lock(all->mutex_);
+      --all->count_;
+      all->none_.notify_all();
     }
 
    private:
-    InFlight& all_;
+    InFlight* all_;
   };
 
   /// Waits until there are none. All must have been cancelled.

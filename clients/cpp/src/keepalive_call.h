@@ -23,7 +23,8 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
   /// `notify` is called by gRPC's threads, without a lock of this object.
   KeepaliveCall(InFlight& all, std::function<void()> notify) : ticket_(all), notify_(std::move(notify)) {}
 
-  grpc::ClientContext& context() { return context_; }
+  /// For whoever starts it.
+  grpc::ClientContext& context() { return *context_; }
 
   /// Begins, after the stub was given this reactor.
   void start() {
@@ -38,6 +39,12 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
   bool can_write() const {
     const std::lock_guard lock(mutex_);
     return !writing_ && held_;
+  }
+
+  /// Whether a message is on its way that gRPC has not yet taken.
+  bool is_writing() const {
+    const std::lock_guard lock(mutex_);
+    return writing_;
   }
 
   void write(v1::StreamKeepaliveRequest request) {
@@ -68,8 +75,11 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
   }
 
   void cancel() noexcept {
-    context_.TryCancel();
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    const auto context = context_;
+    lock.unlock();
+    if (context) context->TryCancel();
+    lock.lock();
     if (!reading_) release();
   }
 
@@ -94,11 +104,14 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
   void OnDone(const grpc::Status& status) override {
     // Destroyed last, since it may hold the only reference to this.
     const auto self = std::move(self_);
-    {
-      const std::lock_guard lock(mutex_);
-      status_ = status;
-    }
+    std::unique_lock lock(mutex_);
+    status_ = status;
+    auto context = std::move(context_);
+    lock.unlock();
     notify_();
+    // It refers to the channel, which must be able to go while somebody still has this.
+    context.reset();
+    ticket_.give_back();
   }
 
  private:
@@ -106,9 +119,9 @@ class KeepaliveCall final : public grpc::ClientBidiReactor<v1::StreamKeepaliveRe
     if (std::exchange(held_, false)) RemoveHold();
   }
 
-  const InFlight::Ticket ticket_;
+  InFlight::Ticket ticket_;
   const std::function<void()> notify_;
-  grpc::ClientContext context_;
+  std::shared_ptr<grpc::ClientContext> context_ = std::make_shared<grpc::ClientContext>();
   std::shared_ptr<KeepaliveCall> self_;
   mutable std::mutex mutex_;
   v1::StreamKeepaliveRequest request_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "held.h"
 #include "keepalive_stream_state.h"
 
 namespace sessiongateway {
@@ -8,7 +9,7 @@ namespace sessiongateway {
 namespace detail {
 
 KeepaliveStreamState::KeepaliveStreamState(std::shared_ptr<Core> core)
-    : core_(std::move(core)), on_client_close_(core_->transport.closed(), [this] { close(); }) {}
+    : core_(std::move(core)), on_client_close_(core_->transport->closed(), [this] { close(); }) {}
 
 void KeepaliveStreamState::renew(const std::vector<std::string>& session_ids) {
   const std::lock_guard lock(mutex_);
@@ -16,7 +17,7 @@ void KeepaliveStreamState::renew(const std::vector<std::string>& session_ids) {
   const auto put = [self = weak_from_this()](const KeepaliveEvent& event) {
     if (const auto state = self.lock()) state->put(event);
   };
-  for (const auto& each : live_) tickets_.push_back(core_->renewer.add(each, put));
+  for (const auto& each : live_) tickets_.push_back(core_->renewer->add(each, put));
 }
 
 std::optional<KeepaliveEvent> KeepaliveStreamState::next(const WaitOptions& options) {
@@ -44,10 +45,11 @@ void KeepaliveStreamState::close() noexcept {
     const std::lock_guard lock(mutex_);
     live_.clear();
     events_.clear();
-    tickets = std::exchange(tickets_, {});
+    // Kept, since each who closes waits for the end of what is being told.
+    tickets = tickets_;
     changed_.notify_all();
   }
-  for (const std::uint64_t each : tickets) core_->renewer.discard(each);
+  for (const std::uint64_t each : tickets) core_->renewer->discard(each);
 }
 
 void KeepaliveStreamState::put(const KeepaliveEvent& event) {
@@ -77,11 +79,11 @@ KeepaliveStream::~KeepaliveStream() {
 }
 
 std::optional<KeepaliveEvent> KeepaliveStream::next(const WaitOptions& options) {
-  return state_->next(options);
+  return detail::held(state_).next(options);
 }
 
 bool KeepaliveStream::ended() const {
-  return state_->ended();
+  return detail::held(state_).ended();
 }
 
 void KeepaliveStream::close() noexcept {

@@ -31,6 +31,11 @@ void Opening::read_by_caller() {
   reader_ = std::this_thread::get_id();
 }
 
+void Opening::read_by_nobody() {
+  const std::lock_guard lock(mutex_);
+  reader_ = {};
+}
+
 void Opening::release() noexcept {
   const std::lock_guard lock(mutex_);
   taken_ = false;

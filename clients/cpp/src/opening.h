@@ -47,6 +47,9 @@ class Opening {
   /// Remembers that whoever has the turn gives an output to this thread now.
   void read_by_caller();
 
+  /// Whoever has the turn goes on, in whichever thread.
+  void read_by_nobody();
+
  private:
   void release() noexcept;
 

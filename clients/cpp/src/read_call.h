@@ -28,7 +28,8 @@ class ReadCall final : public grpc::ClientReadReactor<Response>,
 
   ReadCall(InFlight& all, Request request) : ticket_(all), request_(std::move(request)) {}
 
-  grpc::ClientContext& context() { return context_; }
+  /// For whoever starts it.
+  grpc::ClientContext& context() { return *context_; }
   const Request& request() const { return request_; }
 
   /// Begins, after the stub was given this reactor.
@@ -66,8 +67,11 @@ class ReadCall final : public grpc::ClientReadReactor<Response>,
 
   /// Ends the call on the gateway too. May be called at any time, by any thread.
   void cancel() noexcept {
-    context_.TryCancel();
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    const auto context = context_;
+    lock.unlock();
+    if (context) context->TryCancel();
+    lock.lock();
     if (!reading_) release();
   }
 
@@ -82,10 +86,15 @@ class ReadCall final : public grpc::ClientReadReactor<Response>,
   void OnDone(const grpc::Status& status) override {
     // Destroyed last, since it may hold the only reference to this.
     const auto self = std::move(self_);
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     status_ = status;
     done_ = true;
+    auto context = std::move(context_);
     changed_.notify_all();
+    lock.unlock();
+    // It refers to the channel, which must be able to go while somebody still has this.
+    context.reset();
+    ticket_.give_back();
   }
 
  private:
@@ -93,8 +102,8 @@ class ReadCall final : public grpc::ClientReadReactor<Response>,
     if (std::exchange(held_, false)) this->RemoveHold();
   }
 
-  const InFlight::Ticket ticket_;
-  grpc::ClientContext context_;
+  InFlight::Ticket ticket_;
+  std::shared_ptr<grpc::ClientContext> context_ = std::make_shared<grpc::ClientContext>();
   const Request request_;
   std::shared_ptr<ReadCall> self_;
   std::mutex mutex_;

@@ -70,10 +70,13 @@ bool RenewalPlan::is_overdue(Moment now) const {
   return !awaited_.empty() && awaited_.begin()->first <= now;
 }
 
+std::optional<Moment> RenewalPlan::overdue_moment() const {
+  return awaited_.empty() ? std::nullopt : std::optional(awaited_.begin()->first);
+}
+
 std::optional<Moment> RenewalPlan::next_moment() const {
-  std::optional<Moment> next;
-  if (!due_.empty()) next = due_.begin()->first;
-  if (!awaited_.empty()) next = std::min(next.value_or(Moment::max()), awaited_.begin()->first);
+  auto next = overdue_moment();
+  if (!due_.empty()) next = std::min(next.value_or(Moment::max()), due_.begin()->first);
   return next;
 }
 

@@ -41,6 +41,9 @@ class RenewalPlan {
   /// Whether an answer did not come in time.
   bool is_overdue(Moment now) const;
 
+  /// When the first of the awaited answers is overdue; none if none is awaited.
+  std::optional<Moment> overdue_moment() const;
+
   /// When there is something to do next; none if there never is.
   std::optional<Moment> next_moment() const;
 

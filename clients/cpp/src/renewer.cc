@@ -15,8 +15,11 @@ constexpr std::size_t kIdsPerMessage = 1000;
 
 }  // namespace
 
-Renewer::Renewer(Transport& transport, const Pacing& pacing, std::function<double()> random)
-    : transport_(transport), pacing_(pacing), random_(std::move(random)), plan_(pacing.reply_timeout) {}
+Renewer::Renewer(std::shared_ptr<Transport> transport, Pacing pacing, std::function<double()> random)
+    : transport_(std::move(transport)),
+      pacing_(std::move(pacing)),
+      random_(std::move(random)),
+      plan_(pacing_.reply_timeout) {}
 
 std::uint64_t Renewer::add(const std::string& session_id, Sink sink) {
   const Lock lock(bell_->mutex);
@@ -25,7 +28,11 @@ std::uint64_t Renewer::add(const std::string& session_id, Sink sink) {
   watchers_.emplace(ticket, Watcher{session_id, std::move(sink)});
   tickets_.emplace(session_id, ticket);
   plan_.add(session_id, Clock::now());
-  if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  if (!running_) {
+    thread_ = std::jthread([self = shared_from_this()](const std::stop_token& stop) { self->run(stop); });
+    thread_id_ = thread_.get_id();
+    running_ = true;
+  }
   bell_->ring();
   return ticket;
 }
@@ -40,21 +47,27 @@ void Renewer::discard(std::uint64_t ticket) noexcept {
     if (!tickets_.contains(session_id)) plan_.remove(session_id);
     bell_->ring();
   }
-  if (thread_.get_id() != std::this_thread::get_id()) {
-    told_.wait(lock, [&] { return telling_ != ticket; });
-  }
+  if (!is_own_thread()) told_.wait(lock, [&] { return telling_ != ticket; });
 }
 
 void Renewer::close() noexcept {
-  {
-    const Lock lock(bell_->mutex);
-    closed_ = true;
-    watchers_.clear();
-    tickets_.clear();
-    plan_.clear();
+  Lock lock(bell_->mutex);
+  closed_ = true;
+  watchers_.clear();
+  tickets_.clear();
+  plan_.clear();
+  // Whoever closes first has the thread; others wait for its end.
+  std::jthread thread = std::move(thread_);
+  if (is_own_thread()) {
+    thread.request_stop();
+    if (thread.joinable()) thread.detach();
+  } else if (thread.joinable()) {
+    lock.unlock();
+    thread.request_stop();
+    thread.join();
+  } else {
+    told_.wait(lock, [this] { return !running_; });
   }
-  thread_.request_stop();
-  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
 }
 
 void Renewer::run(const std::stop_token& stop) {
@@ -73,34 +86,53 @@ void Renewer::run(const std::stop_token& stop) {
     pause(wait, stop);
     lock.lock();
   }
+  running_ = false;
+  told_.notify_all();
 }
 
-/// Uses one stream until it breaks or nothing is left to renew; returns how long the gateway asks to wait.
+/// Opens one stream and uses it until it breaks or nothing is left to renew; returns how long the gateway asks to wait.
 Duration Renewer::converse(Lock& lock, const std::stop_token& stop) {
+  auto connection = transport_->connection();
+  if (!connection) return {};
   answered_ = false;
   plan_.restart(Clock::now());
-  const auto call = transport_.keepalive([bell = bell_] {
+  write_until_ = Clock::now() + pacing_.reply_timeout;
+  auto call = transport_->keepalive(connection, [bell = bell_] {
     const std::lock_guard guard(bell->mutex);
     bell->ring();
   });
-  Duration told_to_wait{};
+  const Duration told_to_wait = use(*call, lock, stop);
+  // The last owner of the connection waits for the call's end, which rings.
+  lock.unlock();
+  call->cancel();
+  connection.reset();
+  lock.lock();
+  return told_to_wait;
+}
+
+Duration Renewer::use(KeepaliveCall& call, Lock& lock, const std::stop_token& stop) {
   while (!stop.stop_requested() && !plan_.empty()) {
     bell_->news = false;
-    if (const auto answer = call->take()) {
-      take(lock, *answer);
+    if (const auto answer = call.take()) {
+      if (const auto told_to_wait = take(lock, *answer)) return *told_to_wait;
       continue;
     }
-    if (const auto status = call->ended()) {
-      told_to_wait = broken(lock, *status);
-      break;
-    }
+    if (const auto status = call.ended()) return broken(lock, *status);
     const Moment now = Clock::now();
     if (plan_.is_overdue(now)) break;
-    ask(*call, now);
-    wait(lock, stop, plan_.next_moment());
+    ask(call, now);
+    if (call.can_write()) {
+      wait(lock, stop, plan_.next_moment());
+    } else if (!call.is_writing()) {
+      // It has ended; how is about to be told.
+      wait(lock, stop, plan_.overdue_moment());
+    } else {
+      if (write_until_ <= now) break;
+      // Whatever is due meanwhile has to wait for that write.
+      wait(lock, stop, std::min(write_until_, plan_.overdue_moment().value_or(write_until_)));
+    }
   }
-  call->cancel();
-  return told_to_wait;
+  return {};
 }
 
 Duration Renewer::broken(Lock& lock, const grpc::Status& status) {
@@ -131,24 +163,34 @@ void Renewer::ask(KeepaliveCall& call, Moment now) {
   v1::StreamKeepaliveRequest request;
   request.mutable_session_ids()->Add(due.begin(), due.end());
   call.write(std::move(request));
+  write_until_ = now + pacing_.reply_timeout;
 }
 
-void Renewer::take(Lock& lock, const v1::StreamKeepaliveResponse& answer) {
+/// Returns how long to wait before all sessions are asked about again, if the answer says so.
+std::optional<Duration> Renewer::take(Lock& lock, const v1::StreamKeepaliveResponse& answer) {
   answered_ = true;
   const std::string& session_id = answer.session_id();
-  if (!plan_.contains(session_id)) return;
+  if (!plan_.contains(session_id)) return std::nullopt;
   switch (answer.outcome_case()) {
     case v1::StreamKeepaliveResponse::kSession:
       plan_.answered(session_id, std::chrono::seconds(answer.session().session_timeout()));
       tell(lock, KeepaliveEvent{session_id, session_info(answer.session()), nullptr});
       break;
     case v1::StreamKeepaliveResponse::kError:
-      tell(lock, KeepaliveEvent{session_id, std::nullopt, make_error(decode(answer.error()))});
-      break;
+      return take_error(lock, answer);
     case v1::StreamKeepaliveResponse::OUTCOME_NOT_SET:
       plan_.answered(session_id, std::chrono::seconds::zero());
       break;
   }
+  return std::nullopt;
+}
+
+std::optional<Duration> Renewer::take_error(Lock& lock, const v1::StreamKeepaliveResponse& answer) {
+  auto error = make_error(decode(answer.error()));
+  // No session is lost then, and none can be renewed.
+  if (error->code() == StoreUnavailableError::kCode) return error->retry_after().value_or(Duration::zero());
+  tell(lock, KeepaliveEvent{answer.session_id(), std::nullopt, std::move(error)});
+  return std::nullopt;
 }
 
 /// Calls the sinks of a session, without the lock. A loss is the last that they hear.

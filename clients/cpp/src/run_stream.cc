@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "convert.h"
+#include "held.h"
 #include "run_stream_state.h"
 #include "session_state.h"
 #include "sessiongateway/streams.h"
@@ -23,11 +24,13 @@ RunStreamState::RunStreamState(std::shared_ptr<Core> core, v1::RunRequest reques
       request_(std::move(request)),
       timeout_(options.timeout),
       session_(std::move(session)),
-      cancelled_(options.stop, core_->transport.closed()) {}
+      cancelled_(options.stop, core_->transport->closed()) {}
 
 std::optional<std::string> RunStreamState::next() {
   const std::lock_guard lock(reading_);
   if (over_) return std::nullopt;
+  // The thread that had the last part waits for its turn from now on, like any other.
+  if (turn_) session_->read_by_nobody();
   try {
     auto part = begun_ ? core_->runner.read(*call_, cancelled_.token()) : begin();
     return deliver(std::move(part));
@@ -39,7 +42,7 @@ std::optional<std::string> RunStreamState::next() {
 
 v1::RunStreamResponse RunStreamState::begin() {
   begun_ = true;
-  core_->transport.refuse_closed();
+  core_->transport->refuse_closed();
   const Deadline deadline = core_->deadline(timeout_);
   if (session_) turn_ = session_->enter(request_, deadline, cancelled_.token());
   auto begun = core_->runner.begin(request_, deadline, cancelled_.token());
@@ -104,11 +107,11 @@ RunStream::~RunStream() {
 }
 
 std::optional<std::string> RunStream::next() {
-  return state_->next();
+  return detail::held(state_).next();
 }
 
 const RunResult& RunStream::result() const {
-  return state_->result();
+  return detail::held(state_).result();
 }
 
 RunResult RunStream::finish() {

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "convert.h"
+#include "held.h"
 #include "run_stream_state.h"
 #include "session_state.h"
 #include "sessiongateway/resources.h"
@@ -26,9 +27,9 @@ std::shared_ptr<const Error> SessionState::lost() const {
 }
 
 RunResult SessionState::call(const SessionCall& call) {
-  core_->transport.refuse_closed();
+  core_->transport->refuse_closed();
   const Deadline deadline = core_->deadline(timeout_of(call));
-  const Cancellation cancelled(call.stop, core_->transport.closed());
+  const Cancellation cancelled(call.stop, core_->transport->closed());
   v1::RunRequest made = request(call);
   auto turn = enter(made, deadline, cancelled.token());
   RunResult result = core_->runner.run(made, deadline, cancelled.token());
@@ -59,12 +60,13 @@ std::optional<SessionInfo> SessionState::end() {
   }
   if (id_.empty() || ended_) return info_;
   const std::string session_id = id_;
-  const std::uint64_t renewal = std::exchange(renewal_, 0);
+  const std::uint64_t renewal = renewal_;
   lock.unlock();
-  if (renewal != 0) core_->renewer.discard(renewal);
+  if (renewal != 0) core_->renewer->discard(renewal);
+  const Duration patience = core_->pacing.end_timeout;
   std::optional<SessionInfo> last;
   try {
-    last = Sessions(core_).end(session_id, {.timeout = options_.timeout.value_or(core_->pacing.end_timeout)});
+    last = Sessions(core_).end(session_id, {.timeout = std::min(options_.timeout.value_or(patience), patience)});
   } catch (const SessionNotFoundError&) {
     // Its record has been purged, so it was over long ago.
   }
@@ -72,6 +74,18 @@ std::optional<SessionInfo> SessionState::end() {
   ended_ = true;
   if (last) info_ = std::move(last);
   return info_;
+}
+
+void SessionState::leave() noexcept {
+  try {
+    end();
+  } catch (const std::exception&) {
+    // It will expire by itself; whoever wants to know calls `end`.
+  }
+  std::unique_lock lock(mutex_);
+  const std::uint64_t renewal = renewal_;
+  lock.unlock();
+  if (renewal != 0) core_->renewer->discard(renewal);
 }
 
 Opening::Turn SessionState::enter(v1::RunRequest& request, const Deadline& deadline, const std::stop_token& stop) {
@@ -100,20 +114,28 @@ void SessionState::took(Opening::Turn turn, const RunResult& result) {
   lock.unlock();
   if (is_unwanted) {
     // The handle was closed while this call ran, and could not end what it did not know.
-    end();
+    leave();
   } else if (options_.keepalive) {
-    const auto hear_it = [self = weak_from_this()](const KeepaliveEvent& event) {
-      if (const auto state = self.lock()) state->hear(event);
-    };
-    const std::uint64_t renewal = core_->renewer.add(result.session_id, hear_it);
-    lock.lock();
-    renewal_ = renewal;
-    if (closed_) {
-      renewal_ = 0;
-      lock.unlock();
-      core_->renewer.discard(renewal);
-    }
+    keep_alive(result.session_id);
   }
+}
+
+void SessionState::keep_alive(const std::string& session_id) {
+  const auto hear_it = [self = weak_from_this()](const KeepaliveEvent& event) {
+    if (const auto state = self.lock()) state->hear(event);
+  };
+  std::uint64_t renewal = 0;
+  try {
+    renewal = core_->renewer->add(session_id, hear_it);
+  } catch (const UsageError&) {
+    // The client was closed when the answer had come, which is the caller's all the same.
+    return;
+  }
+  std::unique_lock lock(mutex_);
+  renewal_ = renewal;
+  const bool is_unwanted = closed_;
+  lock.unlock();
+  if (is_unwanted) core_->renewer->discard(renewal);
 }
 
 v1::RunRequest SessionState::request(const SessionCall& call) const {
@@ -171,31 +193,26 @@ Session& Session::operator=(Session&& other) noexcept {
 }
 
 Session::~Session() {
-  if (!state_) return;
-  try {
-    state_->end();
-  } catch (const std::exception&) {
-    // It will expire by itself; whoever wants to know calls `end`.
-  }
+  if (state_) state_->leave();
 }
 
 std::string Session::id() const {
-  return state_->id();
+  return detail::held(state_).id();
 }
 std::optional<SessionInfo> Session::info() const {
-  return state_->info();
+  return detail::held(state_).info();
 }
 std::shared_ptr<const Error> Session::lost() const {
-  return state_->lost();
+  return detail::held(state_).lost();
 }
 RunResult Session::call(const SessionCall& call) {
-  return state_->call(call);
+  return detail::held(state_).call(call);
 }
 RunStream Session::stream(SessionCall call) {
-  return RunStream(state_->stream(std::move(call)));
+  return RunStream(detail::held(state_).stream(std::move(call)));
 }
 std::optional<SessionInfo> Session::end() {
-  return state_->end();
+  return detail::held(state_).end();
 }
 
 }  // namespace sessiongateway

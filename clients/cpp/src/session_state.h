@@ -27,6 +27,10 @@ class SessionState : public std::enable_shared_from_this<SessionState> {
   std::shared_ptr<RunStreamState> stream(SessionCall call);
   std::optional<SessionInfo> end();
 
+  /// Ends the session, whatever goes wrong with that. Afterwards `on_lost` is not called and not running, unless it is
+  /// the caller itself.
+  void leave() noexcept;
+
   /// Lets a request open the session, while others wait, or else makes it one in the session that is open. Returns the
   /// turn to open it, if it is to do that.
   /// \throws UsageError, Error The handle is closed, the session lost, or the turn did not come.
@@ -38,10 +42,14 @@ class SessionState : public std::enable_shared_from_this<SessionState> {
   /// Remembers that this thread reads the stream that is opening the session.
   void read_by_caller() { opening_.read_by_caller(); }
 
+  /// Remembers that the stream that is opening the session goes on.
+  void read_by_nobody() { opening_.read_by_nobody(); }
+
  private:
   v1::RunRequest request(const SessionCall& call) const;
   std::optional<Duration> timeout_of(const SessionCall& call) const;
   void refuse_finished() const;
+  void keep_alive(const std::string& session_id);
   void hear(const KeepaliveEvent& event);
 
   const std::shared_ptr<Core> core_;
@@ -53,6 +61,7 @@ class SessionState : public std::enable_shared_from_this<SessionState> {
   std::string id_;
   std::optional<SessionInfo> info_;
   std::shared_ptr<const Error> lost_;
+  // Kept after the end, since `on_lost` may be running still.
   std::uint64_t renewal_ = 0;
   bool closed_ = false;
   bool ended_ = false;

@@ -37,40 +37,56 @@ bool pause(Duration wait, const std::stop_token& stop) {
 Transport::Transport(const ClientOptions& options)
     : address_(address_of(options)),
       authorization_(authorization_of(options)),
-      channel_(make_channel(address_, options.tls)),
-      sessions_(v1::SessionService::NewStub(channel_)),
-      apps_(v1::AppService::NewStub(channel_)) {}
+      connection_(std::make_shared<Connection>(make_channel(address_, options.tls))) {}
 
 v1::RunResponse Transport::run(const v1::RunRequest& request, const Deadline& deadline, const std::stop_token& stop) {
-  connect(deadline, stop);
-  return call(*sessions_, &v1::SessionService::Stub::Run, request, deadline, stop, true);
+  const auto connection = open(stop, RunState::not_started);
+  connect(*connection->channel, deadline, stop);
+  return call(*connection->sessions, &v1::SessionService::Stub::Run, request, deadline, stop, true);
 }
 
 std::shared_ptr<RunStreamCall> Transport::run_stream(const v1::RunRequest& request, const Deadline& deadline,
                                                      const std::stop_token& stop) {
-  connect(deadline, stop);
-  auto call = std::make_shared<RunStreamCall>(in_flight_, request);
+  auto connection = open(stop, RunState::not_started);
+  connect(*connection->channel, deadline, stop);
+  auto call = std::make_shared<RunStreamCall>(connection->in_flight, request);
   prepare(call->context());
   deadline.apply(call->context());
-  sessions_->async()->RunStream(&call->context(), &call->request(), call.get());
+  connection->sessions->async()->RunStream(&call->context(), &call->request(), call.get());
   call->start();
+  let_go(std::move(connection), [&call] { call->cancel(); });
   return call;
 }
 
 std::shared_ptr<WatchCall> Transport::watch(v1::WatchSessionsRequest request) {
-  auto call = std::make_shared<WatchCall>(in_flight_, std::move(request));
+  auto connection = this->connection();
+  if (!connection) return nullptr;
+  auto call = std::make_shared<WatchCall>(connection->in_flight, std::move(request));
   prepare(call->context());
-  sessions_->async()->WatchSessions(&call->context(), &call->request(), call.get());
+  connection->sessions->async()->WatchSessions(&call->context(), &call->request(), call.get());
+  call->start();
+  let_go(std::move(connection), [&call] { call->cancel(); });
+  return call;
+}
+
+std::shared_ptr<KeepaliveCall> Transport::keepalive(const std::shared_ptr<Connection>& connection,
+                                                    std::function<void()> notify) {
+  auto call = std::make_shared<KeepaliveCall>(connection->in_flight, std::move(notify));
+  prepare(call->context());
+  connection->sessions->async()->StreamKeepalive(&call->context(), call.get());
   call->start();
   return call;
 }
 
-std::shared_ptr<KeepaliveCall> Transport::keepalive(std::function<void()> notify) {
-  auto call = std::make_shared<KeepaliveCall>(in_flight_, std::move(notify));
-  prepare(call->context());
-  sessions_->async()->StreamKeepalive(&call->context(), call.get());
-  call->start();
-  return call;
+std::shared_ptr<Connection> Transport::connection() const {
+  const std::lock_guard lock(mutex_);
+  return connection_;
+}
+
+void Transport::disconnect() noexcept {
+  std::shared_ptr<Connection> last;
+  const std::lock_guard lock(mutex_);
+  last = std::move(connection_);
 }
 
 void Transport::fail(const grpc::Status& status, const std::stop_token& stop, bool is_run) const {
@@ -96,11 +112,25 @@ void Transport::prepare(grpc::ClientContext& context) const {
   if (authorization_) context.AddMetadata("authorization", *authorization_);
 }
 
+/// The connection for a request; one that its caller does not want any more is not begun.
+std::shared_ptr<Connection> Transport::open(const std::stop_token& stop, std::optional<RunState> run_state) const {
+  auto connection = this->connection();
+  if (!connection || stop.stop_requested()) fail_cancelled(run_state);
+  return connection;
+}
+
+/// Gives the connection up after a call was started. If the client is closed meanwhile its last owner may be here, and
+/// waits for the call, of which nobody else knows yet.
+void Transport::let_go(std::shared_ptr<Connection> connection, const std::function<void()>& cancel) const {
+  const std::stop_callback on_close(closing_.get_token(), cancel);
+  connection.reset();
+}
+
 // A run that fails without a connection can be told from one that was cut off only before it is sent.
-void Transport::connect(const Deadline& deadline, const std::stop_token& stop) {
+void Transport::connect(grpc::Channel& channel, const Deadline& deadline, const std::stop_token& stop) const {
   for (;;) {
     if (stop.stop_requested()) fail_cancelled(RunState::not_started);
-    const grpc_connectivity_state state = channel_->GetState(true);
+    const grpc_connectivity_state state = channel.GetState(true);
     if (state == GRPC_CHANNEL_READY) return;
     if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) {
       throw_error(transport_error("UNAVAILABLE", "no connection to " + address_, RunState::not_started));
@@ -110,7 +140,7 @@ void Transport::connect(const Deadline& deadline, const std::stop_token& stop) {
                                   RunState::not_started));
     }
     const Duration left = deadline.remaining().value_or(kGlance);
-    channel_->WaitForStateChange(state, grpc_moment(std::min(left, kGlance)));
+    channel.WaitForStateChange(state, grpc_moment(std::min(left, kGlance)));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "convert.h"
 #include "error_decoding.h"
+#include "held.h"
 #include "watch_state.h"
 
 namespace sessiongateway {
@@ -12,16 +13,16 @@ namespace detail {
 WatchState::WatchState(std::shared_ptr<Core> core, WatchParams params)
     : core_(std::move(core)),
       params_(std::move(params)),
-      closing_({}, core_->transport.closed()),
+      closing_({}, core_->transport->closed()),
       token_(params_.resume_token) {}
 
 void WatchState::open(const CallOptions& options) {
   const std::lock_guard lock(reading_);
-  core_->transport.refuse_closed();
+  core_->transport->refuse_closed();
   const Deadline deadline = core_->deadline(options.timeout);
   const Cancellation stopped(options.stop, closing_.token());
   auto event = read(deadline.moment(), stopped.token());
-  if (!event && stopped.token().stop_requested()) core_->transport.fail_cancelled(std::nullopt);
+  if (!event && stopped.token().stop_requested()) core_->transport->fail_cancelled(std::nullopt);
   if (!event) {
     throw_error(transport_error("DEADLINE_EXCEEDED", "the watch did not stand in the time given", std::nullopt));
   }
@@ -96,7 +97,8 @@ bool WatchState::connect(std::optional<Moment> until, const std::stop_token& sto
   v1::WatchSessionsRequest request;
   request.set_resume_token(resume_token());
   request.set_app(params_.app);
-  call_ = core_->transport.watch(std::move(request));
+  call_ = core_->transport->watch(std::move(request));
+  if (!call_) return false;
   on_close_.emplace(closing_.token(), [call = call_] { call->cancel(); });
   return true;
 }
@@ -147,11 +149,11 @@ WatchStream::~WatchStream() {
 }
 
 std::optional<WatchEvent> WatchStream::next(const WaitOptions& options) {
-  return state_->next(options);
+  return detail::held(state_).next(options);
 }
 
 std::string WatchStream::resume_token() const {
-  return state_->resume_token();
+  return detail::held(state_).resume_token();
 }
 
 void WatchStream::close() noexcept {

@@ -116,6 +116,19 @@ TEST(ErrorDecoding, GarbageInPlaceOfDetailsLeavesTheStatus) {
   EXPECT_THROW(throw_error(info), UnavailableError);
 }
 
+TEST(ErrorDecoding, AStatusThatNoGatewayMadeIsTheBaseErrorWithItsName) {
+  for (const auto code :
+       {grpc::StatusCode::INTERNAL, grpc::StatusCode::UNAUTHENTICATED, grpc::StatusCode::PERMISSION_DENIED}) {
+    const auto error = make_error(decoded({code, "made by a proxy"}));
+    const Error& made = *error;
+    EXPECT_EQ(typeid(made), typeid(Error)) << error->code();
+    const auto again = make_error(error->info());
+    const Error& copied = *again;
+    EXPECT_EQ(typeid(copied), typeid(Error)) << error->code();
+  }
+  EXPECT_THROW(throw_error(decoded(status(grpc::StatusCode::INTERNAL, reason("INTERNAL")))), InternalError);
+}
+
 TEST(ErrorDecoding, OnlyRunsHaveARunState) {
   EXPECT_FALSE(detail::decode({grpc::StatusCode::DEADLINE_EXCEEDED, ""}, false).run_state);
   EXPECT_THROW(throw_error(decoded({grpc::StatusCode::DEADLINE_EXCEEDED, ""})), DeadlineExceededError);

@@ -4,6 +4,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <thread>
 
 namespace sessiongateway {
 
@@ -43,6 +44,13 @@ grpc::Status FakeGateway::GetSession(Context*, const v1::GetSessionRequest*, v1:
   return on_get(*response->mutable_session());
 }
 
+grpc::Status FakeGateway::EndSession(Context* context, const v1::EndSessionRequest* request,
+                                     v1::EndSessionResponse* response) {
+  response->mutable_session()->set_id(request->session_id());
+  response->mutable_session()->set_status(v1::SESSION_STATUS_ENDED);
+  return on_end ? on_end(*context, *response->mutable_session()) : grpc::Status::OK;
+}
+
 grpc::Status FakeGateway::WatchSessions(Context* context, const v1::WatchSessionsRequest* request,
                                         grpc::ServerWriter<v1::WatchSessionsResponse>* writer) {
   ++watches;
@@ -52,6 +60,15 @@ grpc::Status FakeGateway::WatchSessions(Context* context, const v1::WatchSession
 grpc::Status FakeGateway::StreamKeepalive(Context*, KeepaliveStream* stream) {
   ++keepalives;
   return on_keepalive(*stream);
+}
+
+bool is_left(const grpc::ServerContext& context) {
+  // A server of this kind cannot be told; it can only look.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!context.IsCancelled() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return context.IsCancelled();
 }
 
 grpc::Status gateway_status(grpc::StatusCode status, v1::ErrorCode code, v1::RunState run_state) {

@@ -21,6 +21,7 @@ class FakeGateway final : public v1::SessionService::Service {
   std::function<grpc::Status(Context&, const v1::RunRequest&, v1::RunResponse&)> on_run;
   std::function<grpc::Status(Context&, grpc::ServerWriter<v1::RunStreamResponse>&)> on_run_stream;
   std::function<grpc::Status(v1::Session&)> on_get;
+  std::function<grpc::Status(Context&, v1::Session&)> on_end;
   std::function<grpc::Status(Context&, const v1::WatchSessionsRequest&, grpc::ServerWriter<v1::WatchSessionsResponse>&)>
       on_watch;
   using KeepaliveStream = grpc::ServerReaderWriter<v1::StreamKeepaliveResponse, v1::StreamKeepaliveRequest>;
@@ -45,6 +46,8 @@ class FakeGateway final : public v1::SessionService::Service {
                          grpc::ServerWriter<v1::RunStreamResponse>* writer) override;
   grpc::Status GetSession(Context* context, const v1::GetSessionRequest* request,
                           v1::GetSessionResponse* response) override;
+  grpc::Status EndSession(Context* context, const v1::EndSessionRequest* request,
+                          v1::EndSessionResponse* response) override;
   grpc::Status WatchSessions(Context* context, const v1::WatchSessionsRequest* request,
                              grpc::ServerWriter<v1::WatchSessionsResponse>* writer) override;
   grpc::Status StreamKeepalive(Context* context, KeepaliveStream* stream) override;
@@ -53,6 +56,9 @@ class FakeGateway final : public v1::SessionService::Service {
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };
+
+/// Waits until the caller of a request has gone; false if it stays.
+bool is_left(const grpc::ServerContext& context);
 
 /// A status as a gateway makes it.
 grpc::Status gateway_status(grpc::StatusCode status, v1::ErrorCode code, v1::RunState run_state);

@@ -65,6 +65,16 @@ TEST(RenewalPlan, AnAnswerThatDoesNotComeIsOverdue) {
   EXPECT_EQ(plan.next_moment(), kStart + 10s);
 }
 
+TEST(RenewalPlan, OnlyAnAwaitedAnswerCanBeOverdue) {
+  RenewalPlan plan(10s);
+  plan.add("a", kStart);
+  plan.add("b", kStart);
+  EXPECT_FALSE(plan.overdue_moment());
+  plan.take_due(kStart, 1, 0.0);
+  EXPECT_EQ(plan.overdue_moment(), kStart + 10s);
+  EXPECT_EQ(plan.next_moment(), kStart);
+}
+
 TEST(RenewalPlan, OnANewStreamEverythingIsDueAndNothingIsAwaited) {
   RenewalPlan plan(10s);
   plan.add("a", kStart);

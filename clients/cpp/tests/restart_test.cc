@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <set>
+#include <vector>
 
 #include "gateway_process.h"
 #include "sessiongateway/sessiongateway.h"

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 #include <latch>
+#include <limits>
 #include <stop_token>
 #include <thread>
 
@@ -21,13 +22,6 @@ const grpc::Status kDraining =
     gateway_status(grpc::StatusCode::UNAVAILABLE, v1::ERROR_CODE_GATEWAY_DRAINING, v1::RUN_STATE_NOT_STARTED);
 const grpc::Status kNoStore =
     gateway_status(grpc::StatusCode::UNAVAILABLE, v1::ERROR_CODE_STORE_UNAVAILABLE, v1::RUN_STATE_NOT_STARTED);
-
-/// Waits until the caller of a request has gone; false if it stays.
-bool is_left(const grpc::ServerContext& context) {
-  const auto deadline = std::chrono::steady_clock::now() + 20s;
-  while (!context.IsCancelled() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-  return context.IsCancelled();
-}
 
 TEST(RunRules, ABrokenConnectionIsNeverAnsweredWithASecondRun) {
   FakeGateway gateway;
@@ -100,11 +94,14 @@ TEST(RunRules, ADeadlineEndsARunOnBothSides) {
   FakeGateway gateway;
   std::promise<bool> left;
   gateway.on_run = [&](grpc::ServerContext& context, auto&, auto&) {
-    left.set_value(is_left(context));
+    if (gateway.runs == 2) left.set_value(is_left(context));
     return grpc::Status::OK;
   };
+  Client client(gateway.options());
+  // The time of the second is not for connecting.
+  client.run({.app = "kv"});
   try {
-    Client(gateway.options()).run({.app = "kv"}, {.timeout = 200ms});
+    client.run({.app = "kv"}, {.timeout = 500ms});
     FAIL();
   } catch (const DeadlineExceededError& error) {
     EXPECT_EQ(error.run_state(), RunState::unknown);
@@ -183,6 +180,27 @@ TEST(RunRules, DroppingAStreamCancelsItsRun) {
   Client client(gateway.options());
   client.run_stream({.app = "kv"}).next();
   EXPECT_TRUE(left.get_future().get());
+}
+
+TEST(RunRules, AnOutputThatIsNoJsonIsAnErrorAndNotAnotherOutput) {
+  google::protobuf::Value not_a_number;
+  not_a_number.set_number_value(std::numeric_limits<double>::quiet_NaN());
+  google::protobuf::Value in_a_list;
+  *in_a_list.mutable_list_value()->add_values() = not_a_number;
+  for (const auto& value : {not_a_number, in_a_list, google::protobuf::Value()}) {
+    FakeGateway gateway;
+    gateway.on_run = [&](auto&, auto&, v1::RunResponse& response) {
+      (*response.mutable_output()->mutable_fields())["n"] = value;
+      return grpc::Status::OK;
+    };
+    try {
+      Client(gateway.options()).run({.app = "kv"});
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "INVALID_RESPONSE");
+      EXPECT_EQ(error.run_state(), RunState::unknown);
+    }
+  }
 }
 
 TEST(RunRules, TheKeyGoesWithARequest) {

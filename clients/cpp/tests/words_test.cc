@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <tuple>
 
 #include "channel.h"
 #include "sessiongateway/json.h"
 #include "sessiongateway/sessiongateway.h"
 #include "sessiongateway/v1/sessions.pb.h"
+#include "utf8.h"
 
 namespace sessiongateway {
 namespace {
@@ -44,6 +46,36 @@ TEST(Json, KeepsIntegersAndRefusesWhatJsonDoesNotHave) {
   EXPECT_THROW(to_input(nlohmann::json::array()), UsageError);
   EXPECT_THROW(to_input({{"deep", {1.0, std::numeric_limits<double>::quiet_NaN()}}}), UsageError);
   EXPECT_THROW(to_input({{"text", "\xff"}}), UsageError);
+}
+
+TEST(Utf8, IsWhatUnicodeSays) {
+  for (const std::string text : {"", "a", "aß€𝄞", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf", "\xee\x80\x80"}) {
+    EXPECT_TRUE(detail::is_utf8(text)) << text;
+  }
+  EXPECT_TRUE(detail::is_utf8(std::string_view("a\0b", 3)));
+  // Cut off, alone, overlong, a surrogate, and beyond the last code point.
+  for (const std::string text : {"\xc3", "\xe2\x82", "\xf0\x9d\x84", "\x80", "a\xff", "\xc0\x80", "\xe0\x80\x80",
+                                 "\xf0\x80\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x28\xa1"}) {
+    EXPECT_FALSE(detail::is_utf8(text)) << text;
+  }
+}
+
+TEST(Utf8, AnythingElseIsRefusedBeforeItIsSent) {
+  Client client({.address = "127.0.0.1:1", .timeout = std::chrono::seconds(1)});
+  const std::string wrong = "\xff";
+  EXPECT_THROW(client.run({.app = wrong}), UsageError);
+  EXPECT_THROW(client.run({.app = "kv", .function = wrong}), UsageError);
+  EXPECT_THROW(client.run({.app = "kv", .input = wrong}), UsageError);
+  EXPECT_THROW(client.run({.app = "kv", .session = wrong}), UsageError);
+  EXPECT_THROW(client.run({.app = "kv", .worker_id = wrong}), UsageError);
+  EXPECT_THROW(client.run({.app = "kv", .request_id = wrong}), UsageError);
+  EXPECT_THROW(client.session(wrong).call("keys"), UsageError);
+  EXPECT_THROW(client.sessions().get(wrong), UsageError);
+  EXPECT_THROW(client.sessions().list({.app = wrong}).all(), UsageError);
+  EXPECT_THROW(std::ignore = client.sessions().watch({.resume_token = wrong}), UsageError);
+  EXPECT_THROW(std::ignore = client.sessions().watch({.app = wrong}), UsageError);
+  EXPECT_THROW(std::ignore = client.stream_keepalive({"sess_a", wrong}), UsageError);
+  EXPECT_THROW(client.apps().get(wrong), UsageError);
 }
 
 TEST(Options, TheAddressAndTheKeyAreCheckedBeforeAnythingIsSent) {

@@ -28,6 +28,9 @@ struct ErrorInfo {
   std::string message = {};
   /// The gRPC status, such as "FAILED_PRECONDITION"; empty for an error within a keepalive stream.
   std::string grpc_status = {};
+  /// Whether the status came without the gateway's details: from gRPC itself, or from something between. Then `Error`
+  /// itself is thrown, but for UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
+  bool is_bare = false;
   std::string session_id = {};
   /// Set for runs only.
   std::optional<RunState> run_state = std::nullopt;

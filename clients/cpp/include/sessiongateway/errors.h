@@ -16,7 +16,7 @@
 
 namespace sessiongateway {
 
-/// A request failed. Thrown itself for codes and statuses that this client does not know.
+/// A request failed. Thrown itself for codes that this client does not know, and for statuses that no gateway made.
 class Error : public std::runtime_error {
  public:
   explicit Error(ErrorInfo info);
@@ -262,7 +262,8 @@ class CancelledError final : public detail::ErrorOf<CancelledError> {
   using ErrorOf::ErrorOf;
 };
 
-/// The caller's mistake, found before anything was sent: a closed client, a key that cannot be sent, an unknown word.
+/// The caller's mistake, found before anything was sent: a closed client, a key or a text that cannot be sent, an
+/// unknown word, something that was moved from.
 class UsageError : public std::logic_error {
  public:
   using std::logic_error::logic_error;

@@ -36,7 +36,7 @@ struct Pacing {
   std::chrono::nanoseconds reply_timeout = std::chrono::seconds(10);
   /// After this silence a watch counts as broken: a gateway sends something every 30 s at least.
   std::chrono::nanoseconds watch_timeout = std::chrono::seconds(100);
-  /// What a handle may take to end its session, if it has no timeout of its own.
+  /// What a handle may take to end its session, unless its own timeout is shorter.
   std::chrono::nanoseconds end_timeout = std::chrono::seconds(10);
   /// Returns a number from 0 to 1; spreads the waits of many clients. Left out: a generator of its own for each thread.
   std::function<double()> random = {};

@@ -82,7 +82,8 @@ struct WatchParams {
   bool show_watching = false;
 };
 
-/// Reads, watches, renews and ends sessions. These requests are repeated by gRPC when a connection breaks.
+/// Reads, watches, renews and ends sessions. These requests are repeated by gRPC when a connection breaks. All of them
+/// throw UsageError when the client is closed, or an id or a name is not UTF-8.
 class Sessions {
  public:
   explicit Sessions(std::shared_ptr<detail::Core> core) : core_(std::move(core)) {}
@@ -92,7 +93,7 @@ class Sessions {
   SessionInfo get(const std::string& session_id, const CallOptions& options = {}) const;
 
   /// The caller's sessions, the newest first. The options hold for each page.
-  Pages<SessionInfo> list(SessionFilter filter = {}, CallOptions options = {}) const;
+  [[nodiscard]] Pages<SessionInfo> list(SessionFilter filter = {}, CallOptions options = {}) const;
 
   /// Sets `expires_at` to now plus the session's timeout.
   /// \throws Error SessionNotFoundError, SessionExpiredError, SessionEndedError and what the transport gives.
@@ -104,7 +105,7 @@ class Sessions {
 
   /// Watches the caller's sessions; returns once the watch stands: what happens from then on is told.
   /// \throws Error The gateway cannot be reached, or refuses the token or the app.
-  WatchStream watch(WatchParams params = {}, const CallOptions& options = {}) const;
+  [[nodiscard]] WatchStream watch(WatchParams params = {}, const CallOptions& options = {}) const;
 
  private:
   std::shared_ptr<detail::Core> core_;
@@ -120,7 +121,7 @@ class Apps {
   AppInfo get(const std::string& app, const CallOptions& options = {}) const;
 
   /// All apps, without functions, by name. The options hold for each page.
-  Pages<AppInfo> list(int page_size = 0, CallOptions options = {}) const;
+  [[nodiscard]] Pages<AppInfo> list(int page_size = 0, CallOptions options = {}) const;
 
  private:
   std::shared_ptr<detail::Core> core_;

@@ -27,8 +27,10 @@ struct SessionOptions {
   bool keepalive = false;
   /// For its requests, where a call has none of its own. Left out: the client's.
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
-  /// Called once, with the reason, when keepalive finds that the session is lost: on a thread of the client, never
-  /// after the handle is gone. Must not block.
+  /// Called once, with the reason, when keepalive finds that the session is lost: on the client's one thread for
+  /// renewals, never after the handle is gone, whose destructor waits for it. So it must not block, which would stop
+  /// the renewals of all sessions, nor wait for another thread that destroys the handle or closes the client. It may
+  /// itself end or destroy the handle, and close or destroy the client. What it throws is dropped.
   std::function<void(const Error&)> on_lost = {};
 };
 
@@ -60,7 +62,8 @@ class Session {
   Session& operator=(Session&& other) noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  /// Ends the session; what goes wrong with that is not told: see `end`.
+  /// Ends the session; what goes wrong with that is not told: see `end`. Takes no longer than that, and the time of an
+  /// `on_lost` that is running.
   ~Session();
 
   /// The session's id; empty before the first call has succeeded.
@@ -73,21 +76,22 @@ class Session {
   std::shared_ptr<const Error> lost() const;
 
   /// Calls a function of the app.
-  /// \throws UsageError The handle or the client is closed, or this thread reads a stream that is opening the session.
-  /// \throws Error The call failed; or the session is known to be lost.
+  /// \throws UsageError The handle or the client is closed, a field is not UTF-8, or this thread reads a stream that is
+  /// opening the session. \throws Error The call failed; or the session is known to be lost.
   RunResult call(const SessionCall& call);
   RunResult call(std::string function, std::string input = "{}") {
     return call(SessionCall{.function = std::move(function), .input = std::move(input)});
   }
 
   /// Calls a function as `call` does, with its partial outputs. Nothing is sent before the first `next()`.
-  RunStream stream(SessionCall call);
-  RunStream stream(std::string function, std::string input = "{}") {
+  [[nodiscard]] RunStream stream(SessionCall call);
+  [[nodiscard]] RunStream stream(std::string function, std::string input = "{}") {
     return stream(SessionCall{.function = std::move(function), .input = std::move(input)});
   }
 
   /// Ends the session, if it was opened, and closes the handle. Returns the session as it then is; none if it was never
-  /// opened. May be called twice.
+  /// opened. May be called twice. Takes no longer than the handle's timeout or `Pacing::end_timeout`, whichever is
+  /// shorter.
   /// \throws Error The session could not be ended; it will expire by itself.
   std::optional<SessionInfo> end();
 
