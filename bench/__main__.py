@@ -1,0 +1,90 @@
+"""`make bench` and `make bench-quick`: measures, prints the table, and writes what was found.
+
+Ends with 0 when everything could be measured, however good it is, and with 1 when something went wrong.
+"""
+
+import argparse
+import datetime
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway import process_environment
+
+process_environment.apply()
+
+# What apply() sets is read when grpc is loaded.
+from rich.console import Console  # noqa: E402
+
+from bench import context, machine, report  # noqa: E402
+from bench.figure import Figure, LeftOut, Series  # noqa: E402
+from bench.figures import calls  # noqa: E402
+from bench.load import LoadGenerator  # noqa: E402
+from tools.paths import ROOT  # noqa: E402
+
+Measure = Callable[[context.Bench], Iterator[Figure | Series]]
+
+GROUPS: dict[str, tuple[Measure, bool]] = {
+    "calls": (calls.measure, True),
+}
+"""What is measured, in this order, and whether a quick run has it."""
+
+GENERATOR = ROOT / "build" / "bench" / "load"
+
+
+def main() -> int:
+    """Measure what is asked for, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the most telling figures, in fewer rounds")
+    parser.add_argument("--only", action="append", choices=GROUPS, help="measure this group only; repeatable")
+    parser.add_argument("--load", type=Path, default=GENERATOR, help="the load generator")
+    asked = parser.parse_args()
+    if not asked.load.exists():
+        print(f"bench: there is no load generator at {asked.load}; make bench-quick builds it", file=sys.stderr)
+        return 1
+    settings = context.quick() if asked.quick else context.full()
+    groups = asked.only or [name for name, (_, in_quick) in GROUPS.items() if in_quick or not settings.quick]
+    console = Console()
+    results = report.Results(
+        kind="part" if asked.only else "quick" if asked.quick else "full",
+        started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        machine=machine.machine(),
+        versions=machine.versions(),
+        settings=settings.as_json(),
+    )
+    bench = context.Bench(settings, LoadGenerator(asked.load), lambda text: console.print(text, markup=False))
+    measure(bench, groups, results)
+    report.show(console, results.figures, results.left_out, results.failed)
+    _write(results)
+    return 1 if results.failed else 0
+
+
+def measure(bench: context.Bench, groups: list[str], results: report.Results) -> None:
+    """Measure these groups one after another; one that fails does not keep the others from being measured."""
+    began = time.monotonic()
+    for name in groups:
+        bench.note(f"{time.monotonic() - began:5.0f} s  {name}")
+        try:
+            for found in GROUPS[name][0](bench):
+                if isinstance(found, Figure):
+                    results.figures.append(found)
+                else:
+                    results.series.append(found)
+        except LeftOut as reason:
+            results.left_out[name] = str(reason)
+        except Exception as error:  # noqa: BLE001  # whatever went wrong is in the results
+            results.failed[name] = f"{type(error).__name__}: {error}"
+            traceback.print_exc()
+    results.seconds = time.monotonic() - began
+
+
+def _write(results: report.Results) -> None:
+    results.write(report.LATEST)
+    if results.kind == "full" and not results.failed:
+        results.write(report.FULL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
