@@ -20,7 +20,7 @@ from rich.console import Console  # noqa: E402
 
 from bench import context, machine, report  # noqa: E402
 from bench.figure import Figure, LeftOut, Series  # noqa: E402
-from bench.figures import calls  # noqa: E402
+from bench.figures import calls, expiry, imports, listing, memory, opening, payload, streams  # noqa: E402
 from bench.load import LoadGenerator  # noqa: E402
 from tools.paths import ROOT  # noqa: E402
 
@@ -28,8 +28,19 @@ Measure = Callable[[context.Bench], Iterator[Figure | Series]]
 
 GROUPS: dict[str, tuple[Measure, bool]] = {
     "calls": (calls.measure, True),
+    "opening": (opening.measure, True),
+    "streams": (streams.measure, True),
+    "memory": (memory.per_session, True),
+    "expiry": (expiry.measure, True),
+    "listing": (listing.measure, False),
+    "payload": (payload.measure, True),
+    "soak": (memory.soak, False),
+    "imports": (imports.measure, True),
 }
 """What is measured, in this order, and whether a quick run has it."""
+
+_WIDTH = 150
+"""Columns of what is written into a file."""
 
 GENERATOR = ROOT / "build" / "bench" / "load"
 
@@ -46,7 +57,7 @@ def main() -> int:
         return 1
     settings = context.quick() if asked.quick else context.full()
     groups = asked.only or [name for name, (_, in_quick) in GROUPS.items() if in_quick or not settings.quick]
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     results = report.Results(
         kind="part" if asked.only else "quick" if asked.quick else "full",
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
