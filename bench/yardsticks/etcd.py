@@ -63,7 +63,7 @@ def lease_slots(address: str, count: int) -> list[Slot]:
     """Grant leases and return what keeps each alive, with what only the answer about a living lease has in it."""
     slots = []
     with grpc.insecure_channel(address) as channel:
-        grant: "grpc.UnaryUnaryMultiCallable[bytes, bytes]" = channel.unary_unary(_GRANT)
+        grant: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_GRANT)
         until = time.monotonic() + _START
         for number in range(1, count + 1):
             request = field(1, _TTL) + field(2, number)
