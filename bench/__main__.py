@@ -20,7 +20,7 @@ from rich.console import Console  # noqa: E402
 
 from bench import context, machine, report  # noqa: E402
 from bench.figure import Figure, LeftOut, Series  # noqa: E402
-from bench.figures import calls, expiry, imports, listing, memory, opening, payload, streams  # noqa: E402
+from bench.figures import calls, expiry, imports, listing, memory, opening, payload, ray, streams  # noqa: E402
 from bench.load import LoadGenerator  # noqa: E402
 from tools.paths import ROOT  # noqa: E402
 
@@ -28,6 +28,9 @@ Measure = Callable[[context.Bench], Iterator[Figure | Series]]
 
 GROUPS: dict[str, tuple[Measure, bool]] = {
     "calls": (calls.measure, True),
+    "go": (calls.against_go, True),
+    "serve": (ray.against_serve, False),
+    "actor": (ray.against_actor, False),
     "opening": (opening.measure, True),
     "streams": (streams.measure, True),
     "memory": (memory.per_session, True),

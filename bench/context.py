@@ -59,6 +59,10 @@ class Bench:
         self.load = load
         self.note = note
 
+    def with_load(self, load: LoadGenerator) -> "Bench":
+        """Return the same run with another load generator."""
+        return Bench(self.settings, load, self.note)
+
     def rounds_of(self, sides: Sequence[Callable[[], Report]]) -> list[list[Report]]:
         """Run each side once a round, one after another, and return the reports of each side."""
         reports: list[list[Report]] = [[] for _ in sides]

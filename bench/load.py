@@ -86,13 +86,19 @@ class Report:
 class LoadGenerator:
     """The program in bench/load, already built."""
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, launcher: Sequence[str] = ()) -> None:
+        """`launcher` is a command that becomes the one that follows it, such as one that enters a namespace first."""
         self._program = program
+        self._launcher = launcher
+
+    def launched_by(self, launcher: Sequence[str]) -> "LoadGenerator":
+        """Return the same program, launched by this command."""
+        return LoadGenerator(self._program, launcher)
 
     def run(self, plan: Plan) -> Report:
         """Play a plan. Raises WrongAnswers unless each answer was right."""
         done = subprocess.run(
-            [str(self._program)],
+            [*self._launcher, str(self._program)],
             input=json.dumps(plan.as_json()),
             capture_output=True,
             text=True,

@@ -85,19 +85,35 @@ def verdict(ok: bool | None, goal_reached: bool | None) -> str:
     return "missed" if not ok else "goal" if goal_reached else "must"
 
 
+def sides(one: Figure) -> str:
+    """Return what was measured on both sides of a ratio, such as `3,450 / 13,900 calls/s`; "" for any other figure."""
+    for key, theirs in one.measured.items():
+        name = key.removeprefix("yardstick_")
+        if name != key and name in one.measured:
+            ours = quantity(float(one.measured[name]), "").strip()
+            return f"{ours} / {quantity(float(theirs), unit_in(name))}"
+    return ""
+
+
+def unit_in(name: str) -> str:
+    """Return the unit that the name of a measured value ends with: `calls_per_s` is in calls/s."""
+    thing, per, _ = name.partition("_per_s")
+    return (f"{thing.upper() if thing == 'mb' else thing}/s") if per else name.rpartition("_")[2]
+
+
 def show(console: Console, figures: Sequence[Figure], left_out: Mapping[str, str], failed: Mapping[str, str]) -> None:
     """Print the table, and what is not in it."""
     table = Table(title="Session Gateway, measured beside its yardsticks")
     for heading in ("figure", "against"):
         table.add_column(heading)
-    for heading in ("value", "least – greatest", "must", "goal"):
+    for heading in ("value", "least – greatest", "ours / yardstick's", "must", "goal"):
         table.add_column(heading, justify="right")
     table.add_column("reached")
     colours = {"missed": "red", "must": "yellow", "goal": "green", "": ""}
     for one in figures:
         word = verdict(one.ok, one.goal_reached)
         spread = f"{one.low:.3g} – {one.high:.3g}" if one.rounds > 1 else ""
-        row = [one.title, one.yardstick, quantity(one.value, one.unit), spread]
+        row = [one.title, one.yardstick, quantity(one.value, one.unit), spread, sides(one)]
         row += [quantity(one.must, one.unit), quantity(one.goal, one.unit)]
         table.add_row(*row, f"[{colours[word]}]{word}[/]" if word else "")
     console.print(table)

@@ -1,5 +1,7 @@
 """The processes that are measured: gateways, and what they are compared with. Each is gone at the end of its `with`."""
 
+import contextlib
+import json
 import os
 import select
 import subprocess
@@ -8,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway import process_environment
 from gateway.testing.process import GatewayProcess
@@ -33,11 +37,32 @@ def gateway(
             yield process
 
 
+@dataclass(frozen=True)
+class Yardstick:
+    """A running server that the gateway is compared with."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def ask(self, question: object, deadline: float = 120.0) -> Any:
+        """Write a line of JSON to its standard input and return what it answers with, a line of JSON as well.
+
+        Raises RuntimeError when no answer comes within `deadline` seconds.
+        """
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(question).encode() + b"\n")
+        self.process.stdin.flush()
+        for line in _lines(self.process, deadline):
+            if line.startswith("{"):
+                return json.loads(line)
+        raise RuntimeError(f"{self.process.args!r} does not answer")
+
+
 @contextmanager
 def yardstick(
     command: Sequence[str], environment: Mapping[str, str] | None = None, deadline: float = 60.0
-) -> Iterator[str]:
-    """Run a server that prints `listening on HOST:PORT` and ends when its standard input is closed. Yields HOST:PORT.
+) -> Iterator[Yardstick]:
+    """Run a server that prints `listening on ADDRESS` and ends when its standard input is closed.
 
     Raises RuntimeError when it does not listen within `deadline` seconds; the text has what it wrote.
     """
@@ -51,7 +76,7 @@ def yardstick(
             cwd=ROOT,
         )
         try:
-            yield _address(process, deadline, log.fileno())
+            yield Yardstick(_address(process, deadline, log.fileno()), process)
         finally:
             _stop(process)
 
@@ -60,30 +85,40 @@ def yardstick(
 def echo() -> Iterator[str]:
     """Run the bare grpc.aio echo, in the environment of the gateway. Yields its address."""
     command = [sys.executable, "-m", "bench.yardsticks.echo_server"]
-    with yardstick(command, process_environment.VARIABLES) as address:
-        yield address
+    with yardstick(command, process_environment.VARIABLES) as server:
+        yield server.address
 
 
 def _address(process: subprocess.Popen[bytes], deadline: float, log: int) -> str:
+    said = []
+    for line in _lines(process, deadline):
+        if line.startswith(_LISTENING):
+            return line.removeprefix(_LISTENING).strip()
+        said.append(line)
+    complaint = os.pread(log, 1 << 20, 0).decode(errors="replace")[-4000:]
+    raise RuntimeError(f"{process.args!r} does not listen: {said} {complaint}")
+
+
+def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
+    """Yield what it writes, line by line, for at most `deadline` seconds, and no further than it is read."""
     assert process.stdout is not None
     until = time.monotonic() + deadline
-    # Libraries may print lines of their own before; the descriptor is read without a buffer that select cannot see.
-    output, descriptor = b"", process.stdout.fileno()
+    # Byte by byte: what a buffer holds, select does not see.
+    line, descriptor = bytearray(), process.stdout.fileno()
     while (left := until - time.monotonic()) > 0 and select.select([descriptor], [], [], left)[0]:
-        chunk = os.read(descriptor, 4096)
-        output += chunk
-        for line in output.decode(errors="replace").splitlines(keepends=True):
-            if line.startswith(_LISTENING) and line.endswith("\n"):
-                return line.removeprefix(_LISTENING).strip()
-        if not chunk:
-            break
-    said = os.pread(log, 1 << 20, 0).decode(errors="replace")[-4000:]
-    raise RuntimeError(f"{process.args!r} does not listen: {output.decode(errors='replace')}{said}")
+        byte = os.read(descriptor, 1)
+        if not byte:
+            return
+        line += byte
+        if byte == b"\n":
+            yield line.decode(errors="replace")
+            line.clear()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
     try:
         process.wait(_STOP)
     except subprocess.TimeoutExpired:

@@ -8,6 +8,7 @@ from bench.client import call_slot, sessions
 from bench.context import SESSIONS, Bench
 from bench.figure import Figure, figure, ratios
 from bench.load import Report, Slot
+from bench.yardsticks.go_echo import go_echo
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -20,11 +21,18 @@ def measure(bench: Bench) -> Iterator[Figure]:
         yield _tail(bench, gateway.address, echo, slots, float(rate.measured["calls_per_s"]) / 2)
 
 
-def _throughput(bench: Bench, ours: str, theirs: str, slots: Sequence[Slot]) -> Figure:
+def against_go(bench: Bench) -> Iterator[Figure]:
+    """Yield throughput, against what a server without an interpreter reaches."""
+    with go_echo() as theirs, servers.gateway() as gateway, sessions(gateway.address, SESSIONS) as opened:
+        slots = [call_slot(one) for one in opened]
+        yield _throughput(bench, gateway.address, theirs, slots, "calls_rate_go")
+
+
+def _throughput(bench: Bench, ours: str, theirs: str, slots: Sequence[Slot], name: str = "calls_rate") -> Figure:
     sides = [bench.saturating(address, slots) for address in (ours, theirs)]
     our, their = ([report.rate for report in side] for side in bench.rounds_of(sides))
     return figure(
-        "calls_rate",
+        name,
         ratios(our, their),
         calls_per_s=statistics.median(our),
         yardstick_calls_per_s=statistics.median(their),
