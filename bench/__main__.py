@@ -18,9 +18,9 @@ process_environment.apply()
 # What apply() sets is read when grpc is loaded.
 from rich.console import Console  # noqa: E402
 
-from bench import context, machine, report  # noqa: E402
+from bench import context, machine, page, report  # noqa: E402
 from bench.figure import Figure, LeftOut, Series  # noqa: E402
-from bench.figures import calls, expiry, imports, listing, memory, opening, payload, ray, streams  # noqa: E402
+from bench.figures import calls, expiry, growth, imports, listing, memory, opening, payload, ray, streams  # noqa: E402
 from bench.load import LoadGenerator  # noqa: E402
 from tools.paths import ROOT  # noqa: E402
 
@@ -28,7 +28,7 @@ Measure = Callable[[context.Bench], Iterator[Figure | Series]]
 
 GROUPS: dict[str, tuple[Measure, bool]] = {
     "calls": (calls.measure, True),
-    "go": (calls.against_go, True),
+    "go": (calls.against_go, False),
     "serve": (ray.against_serve, False),
     "actor": (ray.against_actor, False),
     "opening": (opening.measure, True),
@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[Measure, bool]] = {
     "payload": (payload.measure, True),
     "soak": (memory.soak, False),
     "imports": (imports.measure, True),
+    "growth": (growth.measure, False),
 }
 """What is measured, in this order, and whether a quick run has it."""
 
@@ -69,6 +70,8 @@ def main() -> int:
         settings=settings.as_json(),
     )
     bench = context.Bench(settings, LoadGenerator(asked.load), lambda text: console.print(text, markup=False))
+    if results.machine["load_average"] > results.machine["processors"] / 4:
+        bench.note("Something else keeps this machine busy: figures will be worse than they are, and apart.")
     measure(bench, groups, results)
     report.show(console, results.figures, results.left_out, results.failed)
     _write(results)
@@ -95,9 +98,14 @@ def measure(bench: context.Bench, groups: list[str], results: report.Results) ->
 
 
 def _write(results: report.Results) -> None:
+    """Write the file of this run and, after a full one, the page."""
     results.write(report.LATEST)
     if results.kind == "full" and not results.failed:
         results.write(report.FULL)
+        for path, text in page.pages().items():
+            target = ROOT / path
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

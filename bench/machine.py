@@ -12,11 +12,14 @@ _LIBRARIES = ("grpcio", "protobuf", "uvloop", "pydantic")
 
 
 def machine() -> dict[str, Any]:
-    """Return the processor, the number of processors that may be used, the memory in GB, and the system."""
+    """Return the processor, the number of processors that may be used, the memory in GB, the load of the last
+    minute, and the system.
+    """
     return {
         "processor": _field("/proc/cpuinfo", "model name") or platform.machine(),
         "processors": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory("MemTotal") / 1e9, 1),
+        "load_average": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
     }
 

@@ -1,6 +1,8 @@
 """What a page of sessions costs among very many records."""
 
 import asyncio
+import base64
+import os
 import statistics
 import tempfile
 import time
@@ -12,7 +14,7 @@ from bench import servers
 from bench.client import DEADLINE, Client
 from bench.context import Bench
 from bench.figure import Figure, figure, ratios
-from gateway.model import AppRef, EndReason, Session, SessionStatus, new_session_id, new_worker_id
+from gateway.model import SESSION_ID_PREFIX, AppRef, EndReason, Session, SessionStatus
 from gateway.rpc.callers import ANONYMOUS
 from gateway.stores.sqlite import SqliteStore
 from sessiongateway.v1 import sessions_pb2 as pb
@@ -74,10 +76,10 @@ def _records(count: int) -> Iterator[Session]:
     now = time.time()
     for _ in range(count):
         yield Session(
-            id=new_session_id(),
+            id=SESSION_ID_PREFIX + _letters(),
             owner=ANONYMOUS,
             app=AppRef(servers.APP, "1"),
-            worker_id=new_worker_id(),
+            worker_id=f"wrk_{_letters()[:16]}",
             epoch=1,
             timeout=60,
             created_at=now,
@@ -89,3 +91,8 @@ def _records(count: int) -> Iterator[Session]:
             ended_at=now,
             call_count=1,
         )
+
+
+def _letters() -> str:
+    """Return the 26 random letters of an id, faster than ids are made where they must not be guessed."""
+    return base64.b32encode(os.urandom(17))[:26].lower().decode()

@@ -19,7 +19,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     """Yield the figure of 1 MB there and back."""
     with servers.gateway() as gateway, servers.echo() as echo, sessions(gateway.address, IN_FLIGHT) as opened:
         slots = [call_slot(each, an_input(n, SIZE)) for n, each in enumerate(opened)]
-        calls = 60 if bench.settings.quick else 200
+        calls = 40 if bench.settings.quick else 200
 
         def side(address: str) -> Report:
             return bench.load.run(Plan(address, slots, requests=calls, warmup=IN_FLIGHT))
