@@ -48,10 +48,14 @@ class Client:
     ) -> None:
         self._channel.close()
 
-    def open(self, input_json: bytes = b'{"n":0}', timeout: int = LONGEST, app: str = APP) -> Opened:
-        """Lease a worker with a first call, and check its answer. `timeout` is the session's, in seconds."""
+    def open(
+        self, input_json: bytes = b'{"n":0}', timeout: int = LONGEST, app: str = APP, deadline: float = DEADLINE
+    ) -> Opened:
+        """Lease a worker with a first call, and check its answer. `timeout` is the session's, in seconds, and
+        `deadline` that of the call.
+        """
         request = pb.RunRequest(app=app, session="new", session_timeout=timeout, input_json=input_json)
-        answer = self.sessions.Run(request, timeout=DEADLINE)
+        answer = self.sessions.Run(request, timeout=deadline)
         if answer.output_json != input_json or answer.session.id != answer.session_id or not answer.session_id:
             raise ValueError(f"a wrong answer: {answer}")
         return Opened(answer.session, input_json)

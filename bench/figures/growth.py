@@ -21,6 +21,9 @@ IN_FLIGHT = 10
 _PARTS = 5
 """Runs of one point, each with other sessions."""
 
+_IMPORTS = 150.0
+"""Seconds in which all apps must have been imported: each has a process of its own for that."""
+
 _VOLUME = 60_000_000
 """Bytes sent for a point of the payload chart, at most."""
 
@@ -77,7 +80,7 @@ def _apps(bench: Bench) -> Iterator[tuple[float, float]]:
             Client(gateway.address) as client,
         ):
             for name in names:
-                client.end(client.open(app=name))
+                client.end(client.open(app=name, deadline=_IMPORTS))
             called = [names[number * count // IN_FLIGHT] for number in range(IN_FLIGHT)]
             opened = [client.open(an_input(number), app=name) for number, name in enumerate(called)]
             slots = [call_slot(each, app=name) for each, name in zip(opened, called, strict=True)]
