@@ -71,17 +71,16 @@ class Bench:
                 found.append(side())
         return reports
 
-    def saturating(self, target: str, slots: Sequence[Slot], **more: Any) -> Callable[[], Report]:
+    def saturating(self, target: str, slots: Sequence[Slot]) -> Callable[[], Report]:
         """Return a closed loop over all slots that takes about the seconds of a round. Measures its length first."""
-        first = self.load.run(Plan(target, slots, requests=CALIBRATION, **more))
+        first = self.load.run(Plan(target, slots, requests=CALIBRATION))
         calls = round(first.answers / first.seconds * self.settings.seconds)
-        plan = Plan(target, slots, requests=max(len(slots), calls), warmup=len(slots), **more)
+        plan = Plan(target, slots, requests=max(len(slots), calls), warmup=len(slots))
         return lambda: self.load.run(plan)
 
-    def one_after_another(self, target: str, slot: Slot, **more: Any) -> Callable[[], Report]:
-        """Return a closed loop of a single caller."""
-        requests = 400 if self.settings.quick else 1500
-        plan = Plan(target, [slot], requests=requests, warmup=100, **more)
+    def one_after_another(self, target: str, slot: Slot, calls: int = 1500) -> Callable[[], Report]:
+        """Return a closed loop of a single caller, with fewer calls in a quick run."""
+        plan = Plan(target, [slot], requests=min(calls, 400) if self.settings.quick else calls, warmup=100)
         return lambda: self.load.run(plan)
 
     def at_rate(self, target: str, slots: Sequence[Slot], rate: float) -> Callable[[], Report]:

@@ -1,5 +1,6 @@
 """Process trees and their memory, from /proc."""
 
+import os
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -47,3 +48,13 @@ def _parent(entry: Path) -> int | None:
         return int((entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
     except (OSError, IndexError, ValueError):
         return None
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used so far, in user and system mode; 0.0 when it is gone."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0.0
+    words = text.rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")

@@ -82,11 +82,11 @@ def yardstick(
 
 
 @contextmanager
-def echo() -> Iterator[str]:
-    """Run the bare grpc.aio echo, in the environment of the gateway. Yields its address."""
+def echo() -> Iterator[Yardstick]:
+    """Run the bare grpc.aio echo, in the environment of the gateway."""
     command = [sys.executable, "-m", "bench.yardsticks.echo_server"]
     with yardstick(command, process_environment.VARIABLES) as server:
-        yield server.address
+        yield server
 
 
 def _address(process: subprocess.Popen[bytes], deadline: float, log: int) -> str:

@@ -60,7 +60,7 @@ def _payload(bench: Bench) -> Mapping[str, Sequence[tuple[float, float]]]:
     with servers.gateway() as gateway, servers.echo() as echo, sessions(gateway.address, IN_FLIGHT) as opened:
         for size in SIZES:
             slots = [call_slot(each, an_input(number, size)) for number, each in enumerate(opened)]
-            for line, address in zip(lines.values(), (gateway.address, echo), strict=True):
+            for line, address in zip(lines.values(), (gateway.address, echo.address), strict=True):
                 line.append((float(size), size / 1e6 * _paid(bench, address, slots, size).rate))
     return lines
 

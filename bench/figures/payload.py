@@ -24,7 +24,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         def side(address: str) -> Report:
             return bench.load.run(Plan(address, slots, requests=calls, warmup=IN_FLIGHT))
 
-        reports = bench.rounds_of([lambda: side(gateway.address), lambda: side(echo)])
+        reports = bench.rounds_of([lambda: side(gateway.address), lambda: side(echo.address)])
         our, their = ([report.rate * SIZE / 1e6 for report in each] for each in reports)
         yield figure(
             "payload_rate",

@@ -10,6 +10,8 @@ from bench.figure import Figure, figure, ratios
 from bench.yardsticks.confined import beside, ray_program
 
 ACTOR_CALLS = 2000
+SERVE_CALLS = 300
+"""One after another, each some milliseconds."""
 
 
 def against_serve(bench: Bench) -> Iterator[Figure]:
@@ -30,7 +32,7 @@ def against_serve(bench: Bench) -> Iterator[Figure]:
             yardstick_calls_per_s=statistics.median(their),
         )
         one = bench.one_after_another(gateway.address, slots[0])
-        medians = bench.rounds_of([one, theirs.one_after_another(serve.address, slots[0])])
+        medians = bench.rounds_of([one, theirs.one_after_another(serve.address, slots[0], SERVE_CALLS)])
         our, their = ([report.latency_ms["p50"] for report in side] for side in medians)
         yield figure(
             "call_median_serve", ratios(our, their), ms=statistics.median(our), yardstick_ms=statistics.median(their)
