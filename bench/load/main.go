@@ -10,10 +10,9 @@ import (
 )
 
 func main() {
-	// One processor is left to the server, and goroutines hand over to each other without waking threads.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
+	// All is done by one goroutine, whose waits block its thread. With a second processor that is idle the runtime leaves
+	// it the first one meanwhile, and does not look after it all the time.
+	runtime.GOMAXPROCS(2)
 	// Little is allocated while requests run, so that the heap may grow before the collector takes time from them.
 	debug.SetGCPercent(800)
 	os.Exit(play(os.Stdin, os.Stdout, os.Stderr))
@@ -30,7 +29,12 @@ func play(in io.Reader, out, problems io.Writer) int {
 	if plan.openLoop() {
 		requests = plan.due()
 	}
-	report := newRun(plan).play(requests)
+	r, err := newRun(plan)
+	if err != nil {
+		fmt.Fprintln(problems, err)
+		return 1
+	}
+	report := r.play(requests)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(report); err != nil {
