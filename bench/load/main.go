@@ -10,8 +10,7 @@ import (
 )
 
 func main() {
-	// All is done by one goroutine, whose waits block its thread. With a second processor that is idle the runtime leaves
-	// it the first one meanwhile, and does not look after it all the time.
+	// All is done by one goroutine; the other processor is for the collector.
 	runtime.GOMAXPROCS(2)
 	// Little is allocated while requests run, so that the heap may grow before the collector takes time from them.
 	debug.SetGCPercent(800)

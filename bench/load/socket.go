@@ -7,12 +7,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Sockets are used without the runtime's poller. It wakes and parks goroutines on the way, which costs more than all
-// that this program does for a call.
+// Sockets are used without the runtime's poller: it wakes and parks goroutines on the way, which costs more than all that
+// this program does for a call. Nor does the runtime hear of system calls, since it would look again and again whether
+// they have ended. When it has to stop the program meanwhile (to collect garbage), it sends a signal, which interrupts
+// them.
 
 // unixPrefix marks a target that is a path.
 const unixPrefix = "unix:"
@@ -40,27 +43,31 @@ func dial(plan *Plan) (int, error) {
 // closeSocket closes a descriptor, which fails only for one that is closed.
 func closeSocket(socket int) { _ = unix.Close(socket) }
 
-// read reads what there is, up to len(p) bytes: 0 if there is nothing. At the end of the stream err is io.EOF's text.
+// read reads what there is, up to len(p) bytes which is not 0: 0 if there is nothing. The end of the
+// stream is an error.
 func read(socket int, p []byte) (int, error) {
-	n, err := unix.Read(socket, p)
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(socket), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
+	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return 0, nil
-	case err != nil:
-		return 0, fmt.Errorf("read: %w", err)
+	case errno != 0:
+		return 0, fmt.Errorf("read: %w", errno)
 	case n == 0:
 		return 0, errors.New("EOF")
 	}
-	return n, nil
+	return int(n), nil
 }
 
-// write writes what the socket takes, 0 bytes if it takes none.
+// write writes what the socket takes of p, which is not empty: 0 bytes if it takes none.
 func write(socket int, p []byte) (int, error) {
-	n, err := unix.Write(socket, p)
-	if err == unix.EAGAIN || err == unix.EINTR {
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(socket), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return 0, nil
+	case errno != 0:
+		return 0, fmt.Errorf("write: %w", errno)
 	}
-	return max(n, 0), err
+	return int(n), nil
 }
 
 // poller waits for descriptors.
@@ -88,11 +95,16 @@ func (p *poller) writing(fd, number int, wanted bool) error {
 	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, fd, &event)
 }
 
-// wait returns the events of descriptors that are ready, none after patience; valid until the next call.
+// wait returns the events of descriptors that are ready, or none, after patience at the latest; valid until the next
+// call.
 func (p *poller) wait(patience time.Duration) ([]unix.EpollEvent, error) {
-	n, err := unix.EpollWait(p.epoll, p.events[:], int(patience.Milliseconds())+1)
-	if err == unix.EINTR {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events)),
+		uintptr(len(p.events)), uintptr(patience.Milliseconds()+1), 0, 0)
+	switch errno {
+	case 0:
+		return p.events[:n], nil
+	case unix.EINTR:
 		return nil, nil
 	}
-	return p.events[:max(n, 0)], err
+	return nil, errno
 }
