@@ -156,6 +156,7 @@ func TestNoMoreStreamsAreOpenedThanTheServerAllows(t *testing.T) {
 	var excess atomic.Int32
 	target := frameServer(t, settings, func(p *peer) {
 		p.decoder.SetMaxDynamicTableSize(0)
+		p.decoder.SetAllowedMaxDynamicTableSize(0)
 		for {
 			first, firstBody, ok := p.next()
 			if !ok {
@@ -191,34 +192,64 @@ func TestAConversationForWhichThereIsNoStream(t *testing.T) {
 	result.want(t, 10, map[string]int{"max concurrent streams 1": 2})
 }
 
-// The server grants a few bytes at a time, and shrinks its windows on the way.
-func TestTheServersWindowsAndFramesAreHeeded(t *testing.T) {
-	const initial = 10
+// The server grants 8 bytes at a time, by window updates and by settings that narrow or widen all streams.
+func TestTheServersWindowsOfStreamsAreHeeded(t *testing.T) {
 	message := bytes.Repeat([]byte("x"), 100)
 	var excess atomic.Int32
-	target := frameServer(t, []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: initial}}, func(p *peer) {
-		granted := initial
+	initial := func(size uint32) http2.Setting {
+		return http2.Setting{ID: http2.SettingInitialWindowSize, Val: size}
+	}
+	target := frameServer(t, []http2.Setting{initial(10)}, func(p *peer) {
+		window := uint32(10)
+		granted := int(window)
 		p.onData = func(frame *http2.DataFrame) {
 			if granted -= len(frame.Data()); granted < 0 {
 				excess.Add(int32(-granted))
 			}
-			if granted == 0 {
-				// Shrunk by 3, which the client owes, and then widened by 8: it may send 5.
-				_ = p.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: initial - 3})
-				_ = p.WriteWindowUpdate(frame.StreamID, 8)
-				_ = p.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: initial})
+			if granted <= 0 {
+				window = 17 - window
+				_ = p.WriteSettings(initial(window))
+				_ = p.WriteWindowUpdate(frame.StreamID, map[uint32]uint32{7: 8 + 3, 10: 8 - 3}[window])
 				granted = 8
 			}
 		}
 		for id, body, ok := p.next(); ok; id, body, ok = p.next() {
 			p.answer(id, body)
-			granted = initial
+			granted = int(window)
 		}
 	})
 	slots := []SlotPlan{{Request: message, Contains: message}}
-	playPlan(t, &Plan{Target: target, Slots: slots, Requests: 5}).want(t, 5, nil)
+	playPlan(t, &Plan{Target: target, Slots: slots, Requests: 5, Timeout: 2}).want(t, 5, nil)
 	if n := excess.Load(); n > 0 {
 		t.Errorf("%d bytes more than were granted", n)
+	}
+}
+
+func TestTheServersWindowOfTheConnectionIsHeeded(t *testing.T) {
+	message := bytes.Repeat([]byte("x"), 100_000)
+	var excess atomic.Int32
+	settings := []http2.Setting{
+		{ID: http2.SettingInitialWindowSize, Val: 1 << 20}, {ID: http2.SettingMaxFrameSize, Val: 40_000},
+	}
+	target := frameServer(t, settings, func(p *peer) {
+		granted := defaultWindow
+		p.onData = func(frame *http2.DataFrame) {
+			if granted -= len(frame.Data()); granted < 0 || len(frame.Data()) > 40_000 {
+				excess.Add(1)
+			}
+			if granted <= 0 {
+				_ = p.WriteWindowUpdate(0, 50_000)
+				granted += 50_000
+			}
+		}
+		for id, _, ok := p.next(); ok; id, _, ok = p.next() {
+			p.answer(id, framed(0, "good"))
+		}
+	})
+	slots := []SlotPlan{{Request: message}, {Request: message}}
+	playPlan(t, &Plan{Target: target, Slots: slots, Requests: 5, Timeout: 2}).want(t, 5, nil)
+	if n := excess.Load(); n > 0 {
+		t.Errorf("%d frames exceeded what was granted", n)
 	}
 }
 

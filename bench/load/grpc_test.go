@@ -25,6 +25,10 @@ func TestRightAnswersOverSeveralConnections(t *testing.T) {
 	if l.Mean < l.Min || l.Mean > l.Max || l.Max > result.Seconds*1000 {
 		t.Errorf("latencies do not fit into %v s: %+v", result.Seconds, l)
 	}
+	// From the second request on its header is but indices, in 9 bytes and those of the frames.
+	if result.BytesSent > 300*60 {
+		t.Errorf("%d bytes sent", result.BytesSent)
+	}
 	if result.Messages != 300 || result.BytesSent < 300*20 || result.BytesReceived < 300*20 || result.CPUSeconds <= 0 {
 		t.Errorf("the warm-up is counted, or something is missing: %+v", result.Report)
 	}
@@ -135,6 +139,15 @@ func TestAStreamsStatusCountsAtItsEndToo(t *testing.T) {
 	})
 	result := playPlan(t, &Plan{Target: target, Kind: bidi, Slots: alike(2), Window: 2, Requests: 10})
 	result.want(t, 10, map[string]int{"grpc-status 13: after all": 2})
+}
+
+func TestAMessageThatNobodyAskedForIsAnError(t *testing.T) {
+	target := grpcServer(t, func(stream grpc.ServerStream) error {
+		_ = stream.SendMsg(&[]byte{})
+		return echo(stream)
+	})
+	result := playPlan(t, &Plan{Target: target, Kind: bidi, Slots: []SlotPlan{{}}, Requests: 1})
+	result.want(t, 1, map[string]int{"unasked message": 1})
 }
 
 func TestAStreamThatEndsEarlyLeavesItsMessagesUnanswered(t *testing.T) {

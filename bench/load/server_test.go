@@ -41,11 +41,14 @@ func playPlan(t *testing.T, plan *Plan) played {
 	return result
 }
 
+// path is what complete makes the path of a plan, and all that a peer accepts.
+const path = "/test.Service/Method"
+
 func complete(plan *Plan) *Plan {
 	if plan.Kind == "" {
 		plan.Kind = unary
 	}
-	plan.Path = "/test.Service/Method"
+	plan.Path = path
 	plan.Connections = max(plan.Connections, 1)
 	plan.Window = max(plan.Window, 1)
 	plan.AnswersPerMessage = max(plan.AnswersPerMessage, 1)
@@ -146,8 +149,8 @@ type peer struct {
 func frameServer(t *testing.T, settings []http2.Setting, serve func(*peer)) string {
 	t.Helper()
 	var serving sync.WaitGroup
-	path := filepath.Join(t.TempDir(), "socket")
-	listener := listen(t, "unix", path, serving.Wait)
+	socket := filepath.Join(t.TempDir(), "socket")
+	listener := listen(t, "unix", socket, serving.Wait)
 	serving.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -160,7 +163,7 @@ func frameServer(t *testing.T, settings []http2.Setting, serve func(*peer)) stri
 			})
 		}
 	})
-	return "unix:" + path
+	return "unix:" + socket
 }
 
 func newPeer(conn net.Conn, settings []http2.Setting) *peer {
@@ -174,7 +177,7 @@ func newPeer(conn net.Conn, settings []http2.Setting) *peer {
 	return p
 }
 
-// next returns the next request that is complete, ok false when the connection is closed.
+// next returns the next request that is complete, ok false when the connection is closed or not as it should be.
 func (p *peer) next() (id uint32, body []byte, ok bool) {
 	for {
 		frame, err := p.ReadFrame()
@@ -184,7 +187,9 @@ func (p *peer) next() (id uint32, body []byte, ok bool) {
 		switch frame := frame.(type) {
 		case *http2.HeadersFrame:
 			clear(p.fields)
-			_, _ = p.decoder.Write(frame.HeaderBlockFragment())
+			if _, err := p.decoder.Write(frame.HeaderBlockFragment()); err != nil || p.fields[":path"] != path {
+				return 0, nil, false
+			}
 		case *http2.DataFrame:
 			p.onData(frame)
 			p.bodies[frame.StreamID] = append(p.bodies[frame.StreamID], frame.Data()...)
