@@ -14,6 +14,9 @@ func (l *lane) onSettings(frame *http2.SettingsFrame) error {
 	if err := frame.ForeachSetting(l.onSetting); err != nil {
 		return err
 	}
+	if !l.link.ready {
+		l.greeted()
+	}
 	return l.link.framer.WriteSettingsAck()
 }
 
@@ -59,9 +62,6 @@ func (l *lane) onWindowUpdate(k *link, frame *http2.WindowUpdateFrame) {
 
 // onGoAway takes leave: what the server says it has not begun is settled, the rest may still be answered.
 func (l *lane) onGoAway(k *link, frame *http2.GoAwayFrame) {
-	if l.run.closing.Load() {
-		return
-	}
 	if !k.goaway {
 		l.errors.add(fmt.Sprintf("goaway %s: %s", frame.ErrCode, frame.DebugData()), 1)
 	}

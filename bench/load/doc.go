@@ -14,6 +14,6 @@
 // counts from the moment when it was due, however late a slot became free for it.
 //
 // It speaks HTTP/2 by itself, over [golang.org/x/net/http2.Framer], because it shares its processors with the server
-// that it measures: grpc-go costs several times as much for each call. One goroutine reads and one writes each
-// connection; what one turn of the reader causes is written with one system call.
+// that it measures: grpc-go costs several times as much for each call. One goroutine serves all connections, with epoll;
+// what comes of one read is sent with one write.
 package main

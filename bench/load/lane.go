@@ -3,23 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"runtime"
-	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // lane is the part of a run that goes over one connection: some slots, and a link that is replaced when its stream ids
 // run out.
 type lane struct {
 	run *run
-	// mu guards all below and the slots. The goroutine that reads holds it except while it waits for bytes.
-	mu    sync.Mutex
-	slots []*slot
-	// now is when the bytes that are being handled could be read, since the run was made.
+	// number is the lane's place among those of the run.
+	number int
+	slots  []*slot
+	// now is when the bytes that are being handled were read, since the run was made.
 	now time.Duration
 	// link is nil while there is no connection.
 	link *link
@@ -40,155 +34,124 @@ type tally struct {
 }
 
 var (
-	errSpent = errors.New("stream ids ran out")
-	errGone  = errors.New("the server said goodbye")
+	errSpent  = errors.New("stream ids ran out")
+	errGone   = errors.New("the server said goodbye")
+	errSilent = errors.New("no answer")
 )
 
-// serve reads until the connection is lost, and replaces it when its stream ids have run out.
-func (l *lane) serve() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		err := l.readFrames()
-		l.hangUp()
-		if errors.Is(err, errSpent) {
-			if err = l.connect(); err == nil {
-				continue
-			}
-		}
-		l.die(err)
-		return
-	}
-}
-
-// connect opens a connection. It returns an error, counted already, if that fails.
-func (l *lane) connect() error {
-	l.mu.Unlock()
-	conn, err := dial(l.run.plan)
-	l.mu.Lock()
+// connect opens the lane's connection and says hello. If that fails, the lane is dead.
+func (l *lane) connect() {
+	socket, err := dial(l.run.plan)
 	if err == nil {
-		err = l.greet(conn)
+		err = l.run.poller.add(socket, l.number)
+		if err != nil {
+			closeSocket(socket)
+		}
 	}
 	if err != nil {
-		l.errors.add("connect: "+err.Error(), 1)
-		return fmt.Errorf("%w: %w", errGone, err)
+		l.refused(err)
+		return
 	}
-	if surplus := len(l.slots) - int(min(l.link.maxStreams, 1<<30)); l.run.plan.Kind == bidi && surplus > 0 {
+	l.link = newLink(socket, l.run.fields)
+	l.link.hello()
+	l.flush()
+}
+
+// refused gives up a lane that could not connect.
+func (l *lane) refused(err error) {
+	l.errors.add("connect: "+err.Error(), 1)
+	l.die(errGone)
+}
+
+// greeted lets streams be opened, now that the server's settings are known.
+func (l *lane) greeted() {
+	l.link.ready = true
+	surplus := len(l.slots) - int(min(l.link.maxStreams, 1<<30))
+	if l.run.plan.Kind == bidi && surplus > 0 {
 		l.errors.add(fmt.Sprintf("max concurrent streams %d", l.link.maxStreams), surplus)
 		l.slots = l.slots[:len(l.slots)-surplus]
 	}
-	go l.write(l.link)
-	return nil
-}
-
-// unixPrefix marks a target that is a path.
-const unixPrefix = "unix:"
-
-func dial(plan *Plan) (net.Conn, error) {
-	if path, ok := strings.CutPrefix(plan.Target, unixPrefix); ok {
-		return net.DialTimeout("unix", path, plan.timeout())
+	if !l.run.connected {
+		l.run.settled(1, l.now)
 	}
-	return net.DialTimeout("tcp", plan.Target, plan.timeout())
 }
 
-// greet makes conn the lane's link once the server's settings are known. It closes conn if that fails.
-func (l *lane) greet(conn net.Conn) error {
-	l.link = newLink(conn, l, l.run.fields)
-	_ = conn.SetDeadline(time.Now().Add(l.run.plan.timeout()))
-	err := l.link.hello()
-	if err == nil {
-		var frame http2.Frame
-		if frame, err = l.link.framer.ReadFrame(); err == nil {
-			err = l.firstSettings(frame)
+// turn handles what has come, and then sends what can be sent: one call of the system for each, mostly.
+func (l *lane) turn() {
+	if l.link == nil {
+		return
+	}
+	if err := l.receive(l.link); err != nil {
+		l.hangUp()
+		if errors.Is(err, errSpent) {
+			l.connect()
+		} else {
+			l.lose(err)
 		}
+		return
 	}
-	if err == nil && l.run.aborted.Load() {
-		err = errors.New("too late")
-	}
-	if err != nil {
-		conn.Close()
-		l.link = nil
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
+	l.flush()
 }
 
-func (l *lane) firstSettings(frame http2.Frame) error {
-	settings, ok := frame.(*http2.SettingsFrame)
-	if !ok || settings.IsAck() {
-		return errors.New("the server did not begin with its settings")
+// lose gives up a lane whose connection failed.
+func (l *lane) lose(err error) {
+	if !l.run.connected {
+		l.refused(err)
+		return
 	}
-	return l.onSettings(settings)
+	l.die(err)
 }
 
-// Read lets the writer write what has come of the bytes so far, and then waits for more. The framer calls it when its
-// buffer is empty: once for all frames that have come together.
-func (l *lane) Read(p []byte) (int, error) {
-	link := l.link
-	work := l.wake()
-	l.mu.Unlock()
-	if work {
-		// The writer comes first: a server that waits for it has nothing to say.
-		runtime.Gosched()
-	}
-	n, err := link.conn.Read(p)
-	l.mu.Lock()
-	l.now = l.run.clock()
-	l.received += int64(n)
-	return n, err
-}
-
-// wake lets the writer look for something to write, and says whether there may be something.
-func (l *lane) wake() bool {
-	if l.link == nil || len(l.link.out) == 0 && l.opening.len() == 0 && l.sending.len() == 0 {
-		return false
-	}
-	select {
-	case l.link.wake <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-// hangUp closes the connection and waits for its writer.
+// hangUp closes the connection, if there is one.
 func (l *lane) hangUp() {
-	link := l.link
-	l.link = nil
-	link.conn.Close()
-	close(link.wake)
-	l.mu.Unlock()
-	<-link.written
-	l.mu.Lock()
+	if l.link != nil {
+		closeSocket(l.link.socket)
+		l.link = nil
+	}
 }
 
 // die gives up the lane: what is unanswered will not be answered.
 func (l *lane) die(err error) {
 	l.dead = true
 	name := "connection lost: " + err.Error()
-	if l.run.aborted.Load() {
-		name = "no answer"
+	if errors.Is(err, errSilent) {
+		name = err.Error()
 	}
+	if lost := l.writeOff(name); lost == 0 && l.run.connected && !errors.Is(err, errGone) {
+		l.errors.add(name, 1)
+	}
+	if !l.run.connected {
+		l.run.settled(1, l.now)
+	}
+	if l.run.alive--; l.run.alive == 0 {
+		l.giveUp(l.run.phase.abandon())
+	}
+}
+
+// writeOff settles all that the slots have under way, and returns how much that was.
+func (l *lane) writeOff(name string) int {
 	lost := 0
 	for _, s := range l.slots {
-		lost += s.starts.count
 		wrong := name
 		if s.id == 0 {
 			wrong = "not sent"
 		}
-		for s.starts.count > 0 {
+		for ; s.starts.count > 0; lost++ {
 			l.settle(s, wrong)
 		}
 		if s.ending && s.id != 0 {
-			lost++
 			l.errors.add(name, 1)
 			l.run.settled(1, l.now)
+			lost++
 		}
 	}
-	if lost == 0 && !l.run.closing.Load() && !errors.Is(err, errGone) {
-		l.errors.add(name, 1)
-	}
-	if n := l.run.laneLost(); n > 0 {
+	return lost
+}
+
+// giveUp settles n requests for which there is no connection.
+func (l *lane) giveUp(n int) {
+	if n > 0 {
 		l.errors.add("not sent", n)
-		l.run.settled(n, l.now)
+		l.run.settled(n, l.run.clock())
 	}
 }

@@ -10,10 +10,8 @@ import (
 )
 
 func main() {
-	// One processor is left to the server, and goroutines hand over to each other without waking threads.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
+	// All is done by one goroutine; the other processor is for the collector.
+	runtime.GOMAXPROCS(2)
 	// Little is allocated while requests run, so that the heap may grow before the collector takes time from them.
 	debug.SetGCPercent(800)
 	os.Exit(play(os.Stdin, os.Stdout, os.Stderr))
@@ -30,7 +28,12 @@ func play(in io.Reader, out, problems io.Writer) int {
 	if plan.openLoop() {
 		requests = plan.due()
 	}
-	report := newRun(plan).play(requests)
+	r, err := newRun(plan)
+	if err != nil {
+		fmt.Fprintln(problems, err)
+		return 1
+	}
+	report := r.play(requests)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(report); err != nil {

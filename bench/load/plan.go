@@ -95,10 +95,23 @@ func (p *Plan) check() error {
 	if err := p.checkPace(); err != nil {
 		return err
 	}
-	for name := range p.Metadata {
+	return p.checkMetadata()
+}
+
+// maxMetadata is how many bytes of metadata a request may have: with the rest of its header they fit into a frame.
+const maxMetadata = 8 << 10
+
+// checkMetadata returns an error if HTTP/2 would not carry the metadata.
+func (p *Plan) checkMetadata() error {
+	length := 0
+	for name, value := range p.Metadata {
 		if name == "" || name[0] == ':' || name != strings.ToLower(name) {
 			return fmt.Errorf("metadata: %q is no name in lower case", name)
 		}
+		length += len(name) + len(value)
+	}
+	if length > maxMetadata {
+		return fmt.Errorf("metadata: up to %d bytes", maxMetadata)
 	}
 	return nil
 }

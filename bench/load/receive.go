@@ -1,37 +1,49 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"golang.org/x/net/http2"
 )
 
-// readFrames handles frames until the connection is lost or no longer of use, and returns why.
-func (l *lane) readFrames() error {
-	k := l.link
-	for {
-		switch spent := k.nextID > l.run.lastID; {
-		case len(k.streams) > 0:
-		case k.goaway:
-			return errGone
-		case spent:
-			return errSpent
-		}
+// receive handles what the socket has. It returns an error when the connection is lost or no longer of use.
+func (l *lane) receive(k *link) error {
+	n, err := k.input.fill(k.socket)
+	if err != nil {
+		return err
+	}
+	l.now = l.run.clock()
+	l.received += int64(n)
+	for k.input.whole() {
 		frame, err := k.framer.ReadFrame()
 		if err == nil {
 			err = l.handle(k, frame)
 		}
 		if err != nil {
-			if detail := k.framer.ErrorDetail(); detail != nil {
-				err = fmt.Errorf("%w: %w", err, detail)
-			}
-			return err
+			return errors.Join(err, k.framer.ErrorDetail())
 		}
 	}
+	return l.use(k)
+}
+
+// use returns why the link is no longer of use, nil if it is.
+func (l *lane) use(k *link) error {
+	switch {
+	case len(k.streams) > 0:
+		return nil
+	case k.goaway:
+		return errGone
+	case k.nextID > l.run.lastID:
+		return errSpent
+	}
+	return nil
 }
 
 // handle does what a frame asks for. It returns an error if the connection cannot be used any longer.
 func (l *lane) handle(k *link, frame http2.Frame) error {
+	if _, ok := frame.(*http2.SettingsFrame); !ok && !k.ready {
+		return errors.New("the server did not begin with its settings")
+	}
 	switch frame := frame.(type) {
 	case *http2.DataFrame:
 		l.onData(k, frame)
@@ -174,7 +186,7 @@ func (l *lane) refill(s *slot) {
 	if l.dead || l.link == nil || l.link.goaway || s.ending {
 		return
 	}
-	phase := l.run.phase.Load()
+	phase := l.run.phase
 	if phase.line != nil {
 		if start, ok := phase.line.release(s); ok {
 			l.submit(s, start)

@@ -1,70 +1,77 @@
 package main
 
 import (
-	"sync"
-	"sync/atomic"
+	"fmt"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 )
 
-// run carries out a plan, once.
+// run carries out a plan, once, in one goroutine.
 type run struct {
 	plan   *Plan
 	fields []hpack.HeaderField
 	lanes  []*lane
+	poller *poller
 	begun  time.Time
 	// lastID is the highest id that a stream may have on a connection.
 	lastID uint32
-	phase  atomic.Pointer[phase]
+	phase  *phase
 	// progress is when something was settled last, since the run was made.
-	progress atomic.Int64
+	progress time.Duration
 	// alive is how many lanes may still answer.
-	alive atomic.Int64
-	// aborted says that nothing came for too long, closing that no more is wanted.
-	aborted, closing atomic.Bool
-	serving          sync.WaitGroup
+	alive int
+	// connected says that all lanes were connected, or could not be.
+	connected bool
 }
 
-// phase is a part of a run: the warm-up, the measurement, the end of streams.
+// phase is a part of a run: connecting, the warm-up, the measurement, the end of streams.
 type phase struct {
-	// left is how many requests are not settled, budget how many of a closed loop are not yet given to a slot.
-	left, budget atomic.Int64
+	// left is how many requests (connections, streams) are not settled, budget how many requests of a closed loop are not
+	// yet given to a slot.
+	left, budget int
 	// line has the requests of an open loop; nil: the loop is closed.
 	line *line
-	// done is closed when none is left.
-	done chan struct{}
-}
-
-func newPhase(requests int) *phase {
-	p := &phase{done: make(chan struct{})}
-	p.left.Store(int64(requests))
-	return p
 }
 
 // take takes a request of a closed loop, if there is one.
-func (p *phase) take() bool { return p.budget.Add(-1) >= 0 }
+func (p *phase) take() bool {
+	if p.budget == 0 {
+		return false
+	}
+	p.budget--
+	return true
+}
 
 // abandon takes all requests that no slot has, and returns their number.
 func (p *phase) abandon() int {
+	n := p.budget
+	p.budget = 0
 	if p.line != nil {
-		return p.line.abandon()
+		n += p.line.abandon()
 	}
-	return int(max(p.budget.Swap(0), 0))
+	return n
 }
 
-func newRun(plan *Plan) *run {
-	r := &run{plan: plan, fields: requestFields(plan), begun: time.Now(), lastID: 1<<31 - 1}
-	for range min(plan.Connections, len(plan.Slots)) {
-		r.lanes = append(r.lanes, &lane{run: r, tally: tally{errors: failures{}}})
+// newRun prepares a run. It returns an error if the system has no poller left for it.
+func newRun(plan *Plan) (*run, error) {
+	poller, err := newPoller()
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	r := &run{
+		plan: plan, fields: requestFields(plan), poller: poller, phase: &phase{},
+		begun: time.Now(), lastID: 1<<31 - 1,
+	}
+	for i := range min(plan.Connections, len(plan.Slots)) {
+		r.lanes = append(r.lanes, &lane{run: r, number: i, tally: tally{errors: failures{}}})
 	}
 	for i, slotPlan := range plan.Slots {
 		l := r.lanes[i%len(r.lanes)]
 		l.slots = append(l.slots, newSlot(l, slotPlan, plan.Window))
 	}
-	r.phase.Store(newPhase(0))
-	return r
+	return r, nil
 }
 
 // clock returns the time since the run was made.
@@ -74,119 +81,101 @@ func (r *run) clock() time.Duration { return time.Since(r.begun) }
 func (r *run) play(requests int) *Report {
 	r.connect()
 	if r.plan.Warmup > 0 {
-		warmup := newPhase(r.plan.Warmup)
-		warmup.budget.Store(int64(r.plan.Warmup))
-		r.carryOut(warmup)
+		r.carryOut(&phase{left: r.plan.Warmup, budget: r.plan.Warmup})
 	}
 	report := r.measure(requests)
 	if r.plan.Kind == bidi {
 		r.endStreams()
 	}
-	r.close()
 	for _, l := range r.lanes {
+		l.hangUp()
 		for name, n := range l.errors {
 			failures(report.Errors).add(name, n)
 		}
 	}
+	closeSocket(r.poller.epoll)
 	return report
 }
 
 // connect opens all connections.
 func (r *run) connect() {
-	r.alive.Store(int64(len(r.lanes)))
+	r.phase = &phase{left: len(r.lanes)}
+	r.alive = len(r.lanes)
 	for _, l := range r.lanes {
-		l.mu.Lock()
-		if err := l.connect(); err != nil {
-			l.die(err)
-		} else {
-			r.serving.Go(l.serve)
-		}
-		l.mu.Unlock()
+		l.connect()
 	}
+	r.progress = r.clock()
+	r.turns()
+	r.connected = true
 }
 
 // carryOut starts a phase, and returns when all of it is settled.
 func (r *run) carryOut(p *phase) {
-	r.progress.Store(int64(r.clock()))
-	r.phase.Store(p)
+	r.phase, r.progress = p, r.clock()
+	if r.alive == 0 {
+		r.lanes[0].giveUp(p.abandon())
+	}
 	for _, l := range r.lanes {
-		l.mu.Lock()
 		l.now = r.clock()
 		for _, s := range l.slots {
 			l.refill(s)
 		}
-		l.wake()
-		l.mu.Unlock()
+		l.flush()
 	}
-	if r.alive.Load() == 0 {
-		r.lanes[0].giveUp(p.abandon())
-	}
-	if p.line != nil {
-		p.line.pace(r)
-	}
-	r.wait(p)
+	r.turns()
 }
 
-// giveUp counts n requests for which there is no connection.
-func (l *lane) giveUp(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n > 0 {
-		l.errors.add("not sent", n)
-		l.run.settled(n, l.run.clock())
-	}
-}
-
-// wait returns when all of a phase is settled. If nothing is for too long, it breaks all connections, which settles it.
-func (r *run) wait(p *phase) {
-	for {
-		patience := time.Duration(r.progress.Load()) + r.plan.timeout() - r.clock()
+// turns handles events until all of the phase is settled. If nothing is for too long, it closes all connections, which
+// settles the rest.
+func (r *run) turns() {
+	for r.phase.left > 0 {
+		patience := r.progress + r.plan.timeout() - r.clock()
 		if patience <= 0 {
-			r.aborted.Store(true)
-			r.closeAll()
-			<-p.done
+			r.giveUp()
 			return
 		}
-		timer := time.NewTimer(patience)
-		select {
-		case <-p.done:
-			timer.Stop()
-			return
-		case <-timer.C:
+		events, err := r.poller.wait(patience)
+		if err != nil {
+			panic(fmt.Sprintf("epoll: %v", err))
+		}
+		for _, event := range events {
+			if event.Fd == tickerNumber {
+				r.phase.line.tick()
+			} else {
+				r.lanes[event.Fd].turn()
+			}
+		}
+	}
+}
+
+// giveUp breaks all connections after a silence.
+func (r *run) giveUp() {
+	for _, l := range r.lanes {
+		if !l.dead {
+			l.hangUp()
+			l.lose(errSilent)
 		}
 	}
 }
 
 // settled notes that n requests of the phase need no more care.
 func (r *run) settled(n int, now time.Duration) {
-	r.progress.Store(int64(now))
-	p := r.phase.Load()
-	if p.left.Add(-int64(n)) == 0 {
-		close(p.done)
-	}
-}
-
-// laneLost notes that a lane is dead. It returns how many requests are left to nobody.
-func (r *run) laneLost() int {
-	if r.alive.Add(-1) > 0 {
-		return 0
-	}
-	return r.phase.Load().abandon()
+	r.progress = max(r.progress, now)
+	r.phase.left -= n
 }
 
 // measure carries out the measurement of this many requests.
 func (r *run) measure(requests int) *Report {
 	for _, l := range r.lanes {
-		l.mu.Lock()
 		l.tally = tally{times: make([]time.Duration, 0, requests/len(r.lanes)+1), errors: l.errors}
-		l.mu.Unlock()
 	}
-	p := newPhase(requests)
+	p := &phase{left: requests}
 	before, begin := cpuTime(), r.clock()
 	if r.plan.openLoop() {
 		p.line = newLine(r, requests, begin)
+		defer p.line.close()
 	} else {
-		p.budget.Store(int64(requests))
+		p.budget = requests
 	}
 	r.carryOut(p)
 	return r.report(begin, cpuTime()-before)
@@ -198,13 +187,11 @@ func (r *run) report(begin, cpu time.Duration) *Report {
 	var times []time.Duration
 	last := begin
 	for _, l := range r.lanes {
-		l.mu.Lock()
 		times = append(times, l.times...)
 		last = max(last, l.last)
 		report.BytesSent += l.sent
 		report.BytesReceived += l.received
 		report.Messages += l.messages
-		l.mu.Unlock()
 	}
 	report.Answers = len(times)
 	report.Seconds = (last - begin).Seconds()
@@ -217,41 +204,18 @@ func (r *run) report(begin, cpu time.Duration) *Report {
 
 // endStreams ends the streams that are open, and waits for their status.
 func (r *run) endStreams() {
-	// One more, so that the phase is not over before all have been told.
-	p := newPhase(1)
-	r.progress.Store(int64(r.clock()))
-	r.phase.Store(p)
+	r.phase, r.progress = &phase{}, r.clock()
 	for _, l := range r.lanes {
-		l.mu.Lock()
 		for _, s := range l.slots {
 			if s.id != 0 && !l.dead {
-				p.left.Add(1)
+				r.phase.left++
 				s.ending = true
 				l.enqueue(s)
 			}
 		}
-		l.wake()
-		l.mu.Unlock()
+		l.flush()
 	}
-	r.settled(1, r.clock())
-	r.wait(p)
-}
-
-// close closes all connections, and returns when their goroutines have ended.
-func (r *run) close() {
-	r.closing.Store(true)
-	r.closeAll()
-	r.serving.Wait()
-}
-
-func (r *run) closeAll() {
-	for _, l := range r.lanes {
-		l.mu.Lock()
-		if l.link != nil {
-			l.link.conn.Close()
-		}
-		l.mu.Unlock()
-	}
+	r.turns()
 }
 
 // cpuTime returns the user and system time that this process has taken.

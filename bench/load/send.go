@@ -41,33 +41,45 @@ func (l *lane) dequeue(s *slot) {
 	s.waits = nothing
 }
 
-// write writes what there is each time it is woken, until the link's wake is closed or the connection fails, which the
-// reader sees, too.
-func (l *lane) write(k *link) {
-	defer close(k.written)
-	for range k.wake {
-		for {
-			l.mu.Lock()
-			frames := l.assemble(k)
-			l.mu.Unlock()
-			if len(frames) == 0 {
-				break
-			}
-			if _, err := k.conn.Write(frames); err != nil {
-				return
-			}
+// flush writes what can be sent now, until the socket takes no more or nothing is left.
+func (l *lane) flush() {
+	for k := l.link; k != nil && !k.broken; {
+		if k.written == len(k.out) {
+			k.out, k.written = k.out[:0], 0
+		}
+		l.assemble(k)
+		if k.written == len(k.out) {
+			l.await(k, false)
+			return
+		}
+		n, err := write(k.socket, k.out[k.written:])
+		k.written += n
+		l.sent += int64(n)
+		if k.broken = err != nil; k.broken {
+			// What the server has said before it closed is still to be read, and then why.
+			l.await(k, false)
+			return
+		}
+		if k.written < len(k.out) {
+			l.await(k, true)
+			return
 		}
 	}
 }
 
-// assemble returns what can be written now, as far as windows allow, valid until the next call. The slots take turns,
-// one frame each.
-func (l *lane) assemble(k *link) []byte {
+// await has the poller tell when the socket takes more, if it is full.
+func (l *lane) await(k *link, full bool) {
+	if k.full != full {
+		k.full = full
+		// It fails only for descriptors that are not polled.
+		_ = l.run.poller.writing(k.socket, l.number, full)
+	}
+}
+
+// assemble puts down what may be sent now, as far as windows allow. The slots take turns, one frame each.
+func (l *lane) assemble(k *link) {
 	for len(k.out) < writeAtOnce && (l.open(k) || l.sendNext(k)) {
 	}
-	k.out, k.spare = k.spare[:0], k.out
-	l.sent += int64(len(k.spare))
-	return k.spare
 }
 
 // open opens a stream for the next slot that needs one, and says whether it did.

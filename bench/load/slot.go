@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// slot is one caller. Its lane's mutex guards it.
+// slot is one caller.
 type slot struct {
 	lane *lane
 	// message is a request with gRPC's prefix.
