@@ -18,6 +18,9 @@ _FIRST_MINUTE = 60.0
 _SOAK_RATE = 500.0
 """Calls per second of a soak, beside the sessions that come and go as fast as they can."""
 
+_EACH = 5_000_000
+"""Bytes that a session may take."""
+
 _SETTLED = 1.0
 """Seconds without a call, after which the private memory is read."""
 
@@ -70,8 +73,13 @@ def soak(bench: Bench) -> Iterator[Figure]:
         )
 
 
+def affordable(count: int) -> int:
+    """Return how many of so many sessions there is memory for, at what each may take, with something left over."""
+    return min(count, int(0.9 * memory("MemAvailable") / _EACH))
+
+
 def need_memory(count: int) -> None:
-    """Raise LeftOut unless there is memory for so many sessions, at what each may take."""
-    free, wanted = memory("MemAvailable"), count * 4_000_000
-    if free < wanted:
-        raise LeftOut(f"{count} sessions may take {wanted / 1e9:.1f} GB, and {free / 1e9:.1f} GB are available")
+    """Raise LeftOut unless there is memory for so many sessions."""
+    if affordable(count) < count:
+        free = memory("MemAvailable") / 1e9
+        raise LeftOut(f"{count} sessions may take {count * _EACH / 1e9:.1f} GB, and {free:.1f} GB are available")
