@@ -6,9 +6,6 @@ Ends with 0 when everything could be measured, however good it is, and with 1 wh
 import argparse
 import datetime
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway import process_environment
@@ -19,29 +16,9 @@ process_environment.apply()
 from rich.console import Console  # noqa: E402
 
 from bench import context, machine, page, report  # noqa: E402
-from bench.figure import Figure, LeftOut, Series  # noqa: E402
-from bench.figures import calls, expiry, growth, imports, listing, memory, opening, payload, ray, streams  # noqa: E402
 from bench.load import LoadGenerator  # noqa: E402
+from bench.run import GROUPS, measure  # noqa: E402
 from tools.paths import ROOT  # noqa: E402
-
-Measure = Callable[[context.Bench], Iterator[Figure | Series]]
-
-GROUPS: dict[str, tuple[Measure, bool]] = {
-    "calls": (calls.measure, True),
-    "go": (calls.against_go, False),
-    "serve": (ray.against_serve, False),
-    "actor": (ray.against_actor, False),
-    "opening": (opening.measure, True),
-    "streams": (streams.measure, True),
-    "memory": (memory.per_session, True),
-    "expiry": (expiry.measure, True),
-    "listing": (listing.measure, False),
-    "payload": (payload.measure, True),
-    "soak": (memory.soak, False),
-    "imports": (imports.measure, True),
-    "growth": (growth.measure, False),
-}
-"""What is measured, in this order, and whether a quick run has it."""
 
 _WIDTH = 150
 """Columns of what is written into a file."""
@@ -76,25 +53,6 @@ def main() -> int:
     report.show(console, results.figures, results.left_out, results.failed)
     _write(results)
     return 1 if results.failed else 0
-
-
-def measure(bench: context.Bench, groups: list[str], results: report.Results) -> None:
-    """Measure these groups one after another; one that fails does not keep the others from being measured."""
-    began = time.monotonic()
-    for name in groups:
-        bench.note(f"{time.monotonic() - began:5.0f} s  {name}")
-        try:
-            for found in GROUPS[name][0](bench):
-                if isinstance(found, Figure):
-                    results.figures.append(found)
-                else:
-                    results.series.append(found)
-        except LeftOut as reason:
-            results.left_out[name] = str(reason)
-        except Exception as error:  # noqa: BLE001  # whatever went wrong is in the results
-            results.failed[name] = f"{type(error).__name__}: {error}"
-            traceback.print_exc()
-    results.seconds = time.monotonic() - began
 
 
 def _write(results: report.Results) -> None:

@@ -2,11 +2,14 @@
 
 import os
 import platform
+import re
 import sqlite3
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from tools.paths import ROOT
 
 _LIBRARIES = ("grpcio", "protobuf", "uvloop", "pydantic")
 
@@ -32,21 +35,32 @@ def memory(name: str) -> int:
 def versions() -> dict[str, str]:
     """Return the versions of what takes part."""
     libraries = {name: metadata.version(name) for name in _LIBRARIES}
-    return {
+    found = {
         "session-gateway": metadata.version("session-gateway"),
         "python": platform.python_version(),
         **libraries,
         "sqlite": sqlite3.sqlite_version,
-        **_go_version(),
+        "go": _said_by("go", "version"),
+        "etcd": _said_by("etcd", "--version"),
+        "ray": _ray(),
     }
+    return {name: version for name, version in found.items() if version}
 
 
-def _go_version() -> dict[str, str]:
+def _said_by(*command: str) -> str:
+    """Return the first word with a dot in it that the program prints, its version; "" where there is none."""
     try:
-        said = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"go": said.split()[2].removeprefix("go")}
+        return ""
+    return next((word.removeprefix("go") for word in said.split() if "." in word), "")
+
+
+def _ray() -> str:
+    """Return the version of Ray that is locked for the yardsticks."""
+    lock = (ROOT / "requirements" / "bench.lock").read_text(encoding="utf-8")
+    found = re.search(r"^ray==(\S+)", lock, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _field(path: str, name: str) -> str:

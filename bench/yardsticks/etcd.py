@@ -50,15 +50,6 @@ def etcd() -> Iterator[str]:
                 process.wait()
 
 
-def version() -> str:
-    """Return the version of the etcd on PATH. Raises LeftOut where there is none."""
-    try:
-        said = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise LeftOut(f"etcd cannot be run: {error}") from error
-    return said.splitlines()[0].removeprefix("etcd Version: ")
-
-
 def lease_slots(address: str, count: int) -> list[Slot]:
     """Grant leases and return what keeps each alive, with what only the answer about a living lease has in it."""
     slots = []
