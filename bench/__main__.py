@@ -48,7 +48,8 @@ def main() -> int:
     )
     bench = context.Bench(settings, LoadGenerator(asked.load), lambda text: console.print(text, markup=False))
     if results.machine["load_average"] > results.machine["processors"] / 4:
-        bench.note("Something else keeps this machine busy: figures will be worse than they are, and apart.")
+        results.remarks.append("Something else kept the machine busy, so figures are worse than they are, and apart.")
+        bench.note(results.remarks[0])
     measure(bench, groups, results)
     report.show(console, results.figures, results.left_out, results.failed)
     _write(results)

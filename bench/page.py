@@ -71,6 +71,7 @@ def _run(results: Mapping[str, Any]) -> str:
         f"Measured {results['started_at'].replace('T', ' ').partition('+')[0]} UTC, in {results['seconds']:.0f} s.",
         f"Machine: {machine['processors']} × {machine['processor']}, {machine['memory_gb']} GB, {machine['system']};",
         f"load average before the run: {machine['load_average']}.",
+        *results.get("remarks", []),
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
     return "\n".join(lines)

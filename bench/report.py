@@ -36,6 +36,8 @@ class Results:
     """What could not be measured on this machine, and why."""
     failed: dict[str, str] = field(default_factory=dict)
     """What could not be measured because something went wrong."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences that whoever reads the figures must know, such as what disturbed them."""
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -47,6 +49,7 @@ class Results:
             "machine": dict(self.machine),
             "versions": dict(self.versions),
             "settings": dict(self.settings),
+            "remarks": self.remarks,
             "figures": [rounded(one.as_json()) for one in self.figures],
             "series": [rounded(one.as_json()) for one in self.series],
             "left_out": self.left_out,

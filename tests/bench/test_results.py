@@ -32,6 +32,7 @@ def results() -> Results:
         },
         versions={"grpcio": "1.83.2"},
         settings={"rounds": 3},
+        remarks=["The machine was busy."],
         figures=[
             figure("calls_rate", [0.8, 0.7, 0.95], calls_per_s=8000.0, yardstick_calls_per_s=10000.0),
             figure("new_median", [7.123456]),
@@ -100,6 +101,7 @@ def test_the_page_has_the_figures_the_machine_and_the_charts() -> None:
     assert f"{row} 8,000 / 10,000 calls/s | 0.75 × | 0.9 × | must |" in text
     assert "Some CPU" in text
     assert "- streams: there is no etcd" in text
+    assert "The machine was busy." in text
     assert "{{" not in text
     charts = set(re.findall(r"\((performance/\w+\.svg)\)", text))
     assert {f"docs/{name}" for name in charts} == written.keys() - {page.PAGE}
