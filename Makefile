@@ -18,6 +18,7 @@ BOOTSTRAPPED := .venv/.bootstrapped
 INSTALLED := .venv/.installed
 GENERATOR := .venv/generate/.installed
 OLDEST := .venv/oldest/.installed
+YARDSTICKS := .venv/bench/.installed
 
 # Service accounts and some containers have no home to write to, where uv and buf would keep their caches.
 ifneq ($(shell test -w "$$HOME" || echo none),)
@@ -32,7 +33,8 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos clients compare-clients conformance conformance-oldest check check-format check-code check-types check-layers check-protos check-generate check-docs \
+.PHONY: help demo test serve chaos clients compare-clients conformance conformance-oldest bench bench-quick \
+	check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
 help: ## list the targets
@@ -41,6 +43,7 @@ help: ## list the targets
 	@echo '  PYTHON=python3.12      the interpreter that .venv is made with (3.11 or newer)'
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
 	@echo '  CLIENT=go              one language of "make conformance"; SCENARIO=watch: some scenarios; JOBS=2: at a time'
+	@echo '  FIGURES=calls          one group of "make bench" or "make bench-quick"'
 	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
 
 demo: $(INSTALLED) ## start a gateway with the example apps, play a session against it, stop
@@ -68,6 +71,12 @@ conformance: $(INSTALLED) ## play the scenarios with the client of every languag
 
 conformance-oldest: $(INSTALLED) $(OLDEST) ## the same with the Python client on the oldest Python and libraries that it supports
 	@SGW_PYTHON=$(CURDIR)/.venv/oldest/bin/python $(MAKE) conformance CLIENT=python
+
+bench: bench-programs $(YARDSTICKS) ## measure everything against its yardsticks, some 10 minutes, and write docs/performance.md
+	@$(BIN)/python -m bench $(addprefix --only ,$(FIGURES))
+
+bench-quick: bench-programs ## the most telling figures in fewer rounds, under 90 s
+	@$(BIN)/python -m bench --quick $(addprefix --only ,$(FIGURES))
 
 check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
 
@@ -120,6 +129,7 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	$(COMPILE) --group generate -o requirements/generate.lock
 	$(COMPILE) pyproject.toml --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
+	$(COMPILE) --group bench -o requirements/bench.lock
 	$(COMPILE) clients/python/pyproject.toml --resolution lowest-direct -o requirements/oldest.lock
 
 build: $(INSTALLED) ## build the wheels of server and SDK into dist/
@@ -161,6 +171,21 @@ $(OLDEST): requirements/oldest.lock $(INSTALLED)
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .venv/oldest clients/python
 	@$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --no-deps .venv/oldest/sessiongateway-*.whl
 	@touch $@
+
+# Ray, in versions that need not agree with the server's.
+$(YARDSTICKS): requirements/bench.lock $(INSTALLED)
+	@echo 'making .venv/bench for Ray'
+	@$(BIN)/python -m venv --without-pip .venv/bench
+	@$(BIN)/uv pip sync --quiet --python .venv/bench/bin/python --require-hashes requirements/bench.lock
+	@touch $@
+
+# Go itself knows what has changed.
+.PHONY: bench-programs
+bench-programs: $(INSTALLED)
+	@command -v go >/dev/null || { echo 'make: the load generator is a Go program: install Go 1.25 or newer, and put "go" on PATH'; exit 1; } >&2
+	@mkdir -p build/bench
+	@cd bench/load && go build -o ../../build/bench/load .
+	@cd bench/echo && go build -o ../../build/bench/echo .
 
 moved:
 	rm -rf .venv

@@ -3,14 +3,22 @@
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
+from bench import page
 from tools import docs_configuration, docs_errors
 from tools.paths import ROOT
+
+
+def _performance(path: str) -> str:
+    return page.pages()[path]
+
 
 # Path from the top of the tree, and what gives its text.
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": docs_configuration.render,
     "docs/errors.md": docs_errors.render,
+    **{path: partial(_performance, path) for path in page.pages()},
 }
 
 
@@ -32,6 +40,7 @@ def main() -> int:
         if check:
             print(f"{path}: out of date, run: make docs", file=sys.stderr)
         else:
+            (ROOT / path).parent.mkdir(exist_ok=True)
             (ROOT / path).write_text(PAGES[path](), encoding="utf-8")
             print(f"wrote {path}")
     return 1 if check and outdated() else 0

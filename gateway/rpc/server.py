@@ -32,7 +32,7 @@ class Server:
     def __init__(self, settings: ServerSettings, manager: SessionManager, catalog: AppCatalog, clock: Clock) -> None:
         self._settings = settings
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=_options(settings))
+        self._server = grpc.aio.server(options=transport_options(settings))
         sessions = SessionService(manager, clock, settings.max_input_bytes)
         self._server.add_generic_rpc_handlers(
             (generic_handler(_SESSIONS, sessions, clock), generic_handler(_APPS, AppService(catalog), clock))
@@ -87,7 +87,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+def transport_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return the options of the gRPC server."""
     # Above the gateway's own limit, so that an input slightly too large is refused with an error that says so.
     receive = max(4 * settings.max_input_bytes, 16 * 1024 * 1024) + _MESSAGE_OVERHEAD
     return [

@@ -1,0 +1,1 @@
+"""What is measured: each module has the figures of one row, or a few rows, of the table of targets."""

@@ -1,0 +1,79 @@
+"""Keeping sessions alive on streams, against etcd, which keeps leases alive the same way."""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+
+from bench import servers
+from bench.client import Opened, sessions
+from bench.context import CALIBRATION, Bench
+from bench.figure import Figure, figure, ratios
+from bench.load import STREAM_KEEPALIVE, Plan, Slot
+from bench.yardsticks.etcd import LEASE_KEEP_ALIVE, etcd, lease_slots
+from sessiongateway.v1 import sessions_pb2 as pb
+
+STREAMS = 16
+"""Streams, each on behalf of one session or lease when a message has one id."""
+
+MANY = 100
+"""Ids in a message that has many."""
+
+WINDOW = 16
+"""Messages in flight per stream."""
+
+Run = Callable[[], float]
+"""One round, which returns ids per second."""
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """Yield the figures with one id per message and with many."""
+    with etcd() as theirs, servers.gateway() as gateway, sessions(gateway.address, MANY) as opened:
+        leases = _stream(bench, theirs, LEASE_KEEP_ALIVE, lease_slots(theirs, STREAMS), 1)
+        one = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_one(each) for each in opened[:STREAMS]], 1)
+        many = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_many(opened)] * STREAMS, MANY)
+        yield _figure(bench, "keepalive_one", one, leases)
+        yield _figure(bench, "keepalive_many", many, leases)
+
+
+def _figure(bench: Bench, name: str, ours: Run, theirs: Run) -> Figure:
+    pairs = [(ours(), theirs()) for _ in range(bench.settings.rounds)]
+    our, their = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return figure(
+        name,
+        ratios(our, their),
+        ids_per_s=statistics.median(our),
+        yardstick_ids_per_s=statistics.median(their),
+        streams=STREAMS,
+        window=WINDOW,
+    )
+
+
+def _stream(bench: Bench, target: str, path: str, slots: Sequence[Slot], ids: int) -> Run:
+    """Return a round of messages with so many ids each that it takes about the seconds of a round."""
+
+    def played(messages: int) -> float:
+        plan = Plan(
+            target,
+            slots,
+            path,
+            kind="bidi",
+            requests=messages,
+            warmup=len(slots),
+            window=WINDOW,
+            answers_per_message=ids,
+        )
+        return messages * ids / bench.load.run(plan).seconds
+
+    rate = played(max(STREAMS, CALIBRATION // ids))
+    messages = max(STREAMS, round(rate / ids * bench.settings.seconds))
+    return lambda: played(messages)
+
+
+def _one(opened: Opened) -> Slot:
+    request = pb.StreamKeepaliveRequest(session_ids=[opened.session.id])
+    # The worker is in the session and in no error.
+    return Slot(request.SerializeToString(), opened.session.worker_id.encode())
+
+
+def _many(opened: Sequence[Opened]) -> Slot:
+    request = pb.StreamKeepaliveRequest(session_ids=[each.session.id for each in opened])
+    return Slot(request.SerializeToString(), b"wrk_")
