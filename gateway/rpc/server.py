@@ -19,6 +19,9 @@ _SESSIONS = sessions_pb2.DESCRIPTOR.services_by_name["SessionService"]
 _APPS = apps_pb2.DESCRIPTOR.services_by_name["AppService"]
 HEALTH_NAMES = ("", _SESSIONS.full_name, _APPS.full_name)
 
+_MAX_PENDING = 20_000
+"""RPCs that have arrived and that Python has not yet looked at. Some kilobytes each, and gone within seconds."""
+
 _MESSAGE_OVERHEAD = 64 * 1024
 
 
@@ -96,4 +99,7 @@ def transport_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         # Otherwise a second gateway would take half of the first one's connections without a word.
         ("grpc.so_reuseport", 0),
+        # gRPC refuses at random what comes in a burst beyond its own 1000 and 3000, as CANCELLED without a word.
+        ("grpc.server.max_pending_requests", _MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
     ]

@@ -9,11 +9,13 @@ import pytest
 from gateway.testing.process import GatewayProcess
 from sessiongateway.v1 import sessions_pb2 as pb
 from tests.process.observe import descendants, eventually, open_files, resident_bytes, worker_directories
-from tests.scenarios.client import Client, connected
+from tests.scenarios.client import Client, connected, failure
 from tests.scenarios.conftest import PROBE
 
 LIVE_AT_ONCE = 200
 IN_TURN = 300
+BURST = 5000
+NOBODY = "sess_" + "a" * 26
 WARMED_UP_AFTER = 100
 MAX_GROWTH = 2 * 1024 * 1024
 """Bytes for two hundred sessions. Ten kilobytes for each would be a leak; an allocator's reserves are less."""
@@ -72,3 +74,10 @@ async def test_hundreds_of_live_sessions_keep_their_own_state_and_all_end(gatewa
         ended = await asyncio.gather(*(client.end(answer.id) for answer in opened))
         assert {session.status for session in ended} == {pb.SESSION_STATUS_ENDED}
         await eventually("only ready workers are left", lambda: only_ready_workers(gateway), deadline=30.0)
+
+
+async def test_a_burst_of_thousands_of_requests_is_answered_to_the_last(gateway: GatewayProcess) -> None:
+    """Of what comes beyond a thousand at once gRPC would cancel some, without a word."""
+    async with connected(gateway.address) as client:
+        answers = await asyncio.gather(*(failure(client.get(NOBODY)) for _ in range(BURST)))
+    assert {answer.code for answer in answers} == {"SESSION_NOT_FOUND"}
