@@ -10,13 +10,18 @@ from gateway.config import LogSettings
 _LABELS = ("app", "session_id", "worker_id", "call_id")
 """Fields that a record may carry beside its text."""
 
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {9: "\t", 10: "\\n", 13: "\\r"}
+"""Control characters as they are written in Python; a tab stays."""
+
 
 class TextFormatter(logging.Formatter):
     """Lines of the form `TIME LEVEL LOGGER TEXT key=value ...`."""
 
     def format(self, record: logging.LogRecord) -> str:
         labels = "".join(f" {key}={value}" for key, value in _labels(record).items())
-        text = f"{_time(record)} {record.levelname:<7} {record.name} {record.getMessage()}{labels}"
+        # Texts of apps may be in it: none of them can look like an entry of its own.
+        message = record.getMessage().translate(_VISIBLE)
+        text = f"{_time(record)} {record.levelname:<7} {record.name} {message}{labels}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

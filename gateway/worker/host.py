@@ -113,9 +113,9 @@ def _checked(function: Function, data: bytes, format: "pb.PayloadFormat.ValueTyp
     """
     try:
         return payload.decode(data, format, function.adapter)
-    except CallRefused:
+    except (CallRefused, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise CallRefused(raised(error, pb.FAILURE_KIND_CHECK_RAISED)) from error
 
 

@@ -6,6 +6,7 @@ NaN and infinities are not JSON and are refused on the way in and out, rather th
 import json
 import math
 import re
+import sys
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -29,6 +30,10 @@ class NotJson(Exception):
     """A function returned what is not a JSON object; the text says what."""
 
 
+class _NotFinite(ValueError):
+    """An input has what is no number of JSON, or one that no float can hold; the text says which."""
+
+
 class TooLarge(Exception):
     """A function returned or yielded more than is passed on; the text says how much."""
 
@@ -46,9 +51,13 @@ def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAd
         raise _malformed("must be a JSON object")
     if adapter is None:
         return _parse(payload)
+    tree = None
     if b"NaN" in payload or b"Infinity" in payload or _may_overflow(payload):
-        _parse(payload)
+        tree = _parse(payload)
     try:
+        if _has_huge_integer(tree):
+            # Which pydantic's own parser would make an infinity of where a float is wanted.
+            return adapter.validate_python(tree)
         return adapter.validate_json(payload)
     except ValidationError as error:
         raise _refusal(error) from None
@@ -83,8 +92,13 @@ def bounded(output: bytes, limit: int) -> bytes:
 
 def _encode_struct(text: str) -> bytes:
     message = json_format.Parse(text, struct_pb2.Struct())
-    # Whoever reads it, reads it inside of an answer, and no reader takes more than 100 messages in each other.
-    struct_pb2.Value.FromString(struct_pb2.Value(struct_value=message).SerializeToString())
+    # No reader takes more than 100 messages in each other, and the answer at the end of a stream has two around it, as
+    # the value in a list has.
+    wrapped = struct_pb2.ListValue(values=[struct_pb2.Value(struct_value=message)])
+    try:
+        struct_pb2.ListValue.FromString(wrapped.SerializeToString())
+    except DecodeError:
+        raise ValueError("its objects and lists are nested too deeply for a Struct") from None
     return message.SerializeToString()
 
 
@@ -98,8 +112,10 @@ def _parse(payload: bytes) -> Any:
         return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant, parse_float=parse_float)
     except RecursionError:
         raise _malformed("is nested too deeply") from None
-    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, integers of absurd length
+    except (json.JSONDecodeError, UnicodeDecodeError, _NotFinite) as error:
         raise _malformed(f"is not valid JSON: {error}") from None
+    except ValueError:
+        raise _malformed(f"has a whole number of more than {sys.get_int_max_str_digits()} digits") from None
 
 
 def _may_overflow(payload: bytes) -> bool:
@@ -111,14 +127,28 @@ def _may_overflow(payload: bytes) -> bool:
     return _LARGE_EXPONENT in shape or _MANY_DIGITS in shape
 
 
+def _has_huge_integer(tree: Any) -> bool:
+    """Whether there is a whole number in it that no float can hold."""
+    left = [tree]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, int) and abs(value) > sys.float_info.max:
+            return True
+    return False
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _NotFinite(f"{name} is not JSON")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"{text[:32]} is too large a number")
+        raise _NotFinite(f"{text[:32]} is too large a number")
     return number
 
 
@@ -136,9 +166,13 @@ def _whole(value: Any) -> Any:
         return {key: _whole(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_whole(each) for each in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE and not _is_minus_zero(value):
         return int(value)
     return value
+
+
+def _is_minus_zero(value: float) -> bool:
+    return value == 0 and math.copysign(1, value) < 0
 
 
 def _malformed(what: str) -> Exception:

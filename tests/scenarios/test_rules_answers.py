@@ -1,6 +1,7 @@
 """Answers and numbers at the edge of what a form can carry."""
 
 import asyncio
+import math
 
 import pytest
 from google.protobuf import json_format, struct_pb2
@@ -8,12 +9,13 @@ from google.protobuf import json_format, struct_pb2
 from gateway.testing.gate import Gate
 from gateway.testing.waiting import until
 from sessiongateway.v1 import sessions_pb2 as pb
-from tests.scenarios.client import Client
+from tests.scenarios.client import Client, RunStream
 from tests.scenarios.conftest import VirtualGateway
 from tests.scenarios.failures import refused
 
-DEEPEST = 34
-"""Objects in each other that a Struct carries in an answer: three messages each, and no reader takes more than 100."""
+DEEPEST = 33
+"""Objects in each other, the innermost of them empty, that a Struct carries in an answer: three messages each, two
+around them at the end of a stream, and no reader takes more than 100."""
 
 
 async def run_struct(client: Client, function: str, input: dict[str, object], session: str = "") -> pb.RunResponse:
@@ -26,6 +28,19 @@ async def run_struct(client: Client, function: str, input: dict[str, object], se
 async def test_a_struct_answer_is_as_deep_as_any_reader_takes(virtual: VirtualGateway) -> None:
     answer = await run_struct(virtual.client, "nested", {"depth": DEEPEST})
     assert json_format.MessageToJson(answer.output, indent=None).count("{") == DEEPEST
+
+
+async def test_the_answer_at_the_end_of_a_stream_is_bound_as_one_without(virtual: VirtualGateway) -> None:
+    client = virtual.client
+    payload = json_format.ParseDict({"depth": DEEPEST}, struct_pb2.Struct())
+    (part,) = [part async for part in client.sessions.RunStream(a_nested(payload))]
+    assert part.result.output.fields["deeper"].struct_value.fields["deeper"]
+    payload.update({"depth": DEEPEST + 1})
+    await refused(RunStream(client.sessions.RunStream(a_nested(payload))).receive(), "APP_ERROR", "COMPLETED")
+
+
+def a_nested(payload: struct_pb2.Struct) -> pb.RunRequest:
+    return pb.RunRequest(app="probe", function="nested", input=payload)
 
 
 @pytest.mark.parametrize("depth", [DEEPEST + 1, 40, 50, 60])
@@ -51,14 +66,28 @@ async def test_a_number_beyond_every_float_is_refused(virtual: VirtualGateway, f
     assert "too large a number" in error.message
 
 
+async def test_a_whole_number_beyond_every_float_is_refused_where_a_float_is_wanted(client: Client) -> None:
+    huge = {"number": 10**310, "share": 10**310}
+    error = await refused(client.run("typed", huge), "INVALID_INPUT", "NOT_STARTED")
+    assert [field for field, _ in error.bad_request] == ["input.share"]
+    assert (await client.run("typed", huge | {"share": 1})).output["number"] == 10**310
+
+
+async def test_minus_zero_stays_what_it_is(virtual: VirtualGateway) -> None:
+    answer = await run_struct(virtual.client, "run", {"number": -0.0})
+    number = answer.output.fields["input"].struct_value.fields["number"].number_value
+    assert math.copysign(1, number) == -1
+
+
+@pytest.mark.parametrize("word", ["unknown", "stop"])
 async def test_a_check_of_the_input_that_raises_is_the_apps_error_of_a_call_that_was_not_started(
-    client: Client,
+    client: Client, word: str
 ) -> None:
     session = (await client.new()).id
-    input = {"number": 1, "words": ["unknown"]}
+    input = {"number": 1, "words": [word]}
     for _ in range(2):
         error = await refused(client.run("typed", input, session=session, request_id="r"), "APP_ERROR", "NOT_STARTED")
-        assert error.detail.app_failure.type == "LookupError"
+        assert error.detail.app_failure.type == {"unknown": "LookupError", "stop": "KeyboardInterrupt"}[word]
     assert (await client.get(session)).call_count == 1
 
 

@@ -118,6 +118,11 @@ def test_text_is_one_line_with_labels() -> None:
     assert line == "2023-11-14T22:13:20.123+00:00 WARNING gateway.x it arg session_id=sess_1 call_id=call_2"
 
 
+def test_no_text_of_an_app_looks_like_an_entry_of_its_own() -> None:
+    line = TextFormatter().format(record("a\n2026 ERROR\r\x00\x1b[31m\tb %s"))
+    assert line.endswith("a\\n2026 ERROR\\r\\x00\\x1b[31m\tb arg")
+
+
 def test_text_ends_with_the_traceback() -> None:
     assert TextFormatter().format(failed()).endswith("ValueError: inside")
 

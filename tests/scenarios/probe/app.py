@@ -19,6 +19,7 @@ class Strict(BaseModel):
     """An input with a type."""
 
     number: int
+    share: float = 0.0
     words: list[str] = []
 
     @field_validator("words")
@@ -26,6 +27,8 @@ class Strict(BaseModel):
     def _known(cls, words: list[str]) -> list[str]:
         if "unknown" in words:
             raise LookupError("a word that the check does not know")
+        if "stop" in words:
+            raise KeyboardInterrupt
         return words
 
 
