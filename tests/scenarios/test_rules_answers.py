@@ -34,7 +34,7 @@ async def test_the_answer_at_the_end_of_a_stream_is_bound_as_one_without(virtual
     client = virtual.client
     payload = json_format.ParseDict({"depth": DEEPEST}, struct_pb2.Struct())
     (part,) = [part async for part in client.sessions.RunStream(a_nested(payload))]
-    assert part.result.output.fields["deeper"].struct_value.fields["deeper"]
+    assert json_format.MessageToJson(part.result.output, indent=None).count("{") == DEEPEST
     payload.update({"depth": DEEPEST + 1})
     await refused(RunStream(client.sessions.RunStream(a_nested(payload))).receive(), "APP_ERROR", "COMPLETED")
 
