@@ -33,7 +33,7 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos clients compare-clients conformance conformance-oldest bench bench-quick \
+.PHONY: help demo test serve chaos clients compare-clients conformance conformance-oldest bench bench-quick bench-test \
 	check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
@@ -77,6 +77,10 @@ bench: bench-programs $(YARDSTICKS) ## measure everything against its yardsticks
 
 bench-quick: bench-programs ## the most telling figures in fewer rounds, under 90 s
 	@$(BIN)/python -m bench --quick $(addprefix --only ,$(FIGURES))
+
+bench-test: $(INSTALLED) ## the tests of the load generator and of the echo server in Go
+	@cd bench/load && go vet ./... && go test ./...
+	@cd bench/echo && go vet ./... && go test ./...
 
 check: check-format check-code check-types check-layers check-protos check-generate check-docs ## all checks but the tests
 
