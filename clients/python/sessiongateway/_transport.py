@@ -71,6 +71,8 @@ class Transport:
         """
         if not address:
             raise ValueError("the address of the gateway is empty")
+        if address.startswith(("http://", "https://")):
+            raise ValueError(f"the address of a gateway is HOST:PORT, not a URL: {address}")
         if ":" not in address:
             raise ValueError(f"the address of the gateway must be HOST:PORT, not {address!r}")
         self.address = address
