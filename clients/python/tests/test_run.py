@@ -394,12 +394,3 @@ def test_many_threads_share_a_client(gateway: ScriptedGateway, client: Inference
     for thread in threads:
         thread.join(WAIT)
     assert sorted(outputs) == list(range(20))
-
-
-@pytest.mark.parametrize(
-    ("address", "text"),
-    [("gateway", "HOST:PORT"), ("http://127.0.0.1:50151", "not a URL")],
-)
-def test_what_is_no_address_is_refused_when_the_client_is_made(address: str, text: str) -> None:
-    with pytest.raises(ValueError, match=text):
-        AsyncInference(address=address)
