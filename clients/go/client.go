@@ -39,8 +39,8 @@ func NewClient(options ...Option) (*Client, error) {
 	if s.address == "" {
 		s.address = DefaultAddress
 	}
-	if !strings.Contains(s.address, ":") {
-		return nil, usage("the address of the gateway must be HOST:PORT, not %q", s.address)
+	if err := checkAddress(s.address); err != nil {
+		return nil, err
 	}
 	conn, err := dial(&s)
 	if err != nil {
@@ -51,6 +51,18 @@ func NewClient(options ...Option) (*Client, error) {
 	c.Sessions = &Sessions{c}
 	c.Apps = &Apps{c}
 	return c, nil
+}
+
+// checkAddress refuses what gRPC would take for the name of a host and then never find.
+func checkAddress(address string) error {
+	scheme, _, isURL := strings.Cut(strings.ToLower(address), "://")
+	if isURL && (scheme == "http" || scheme == "https") {
+		return usage("the address of a gateway is HOST:PORT, not a URL: %q", address)
+	}
+	if !strings.Contains(address, ":") {
+		return usage("the address of the gateway must be HOST:PORT, not %q", address)
+	}
+	return nil
 }
 
 // Run calls a function of an app and returns its answer. Cancelling the context cancels the function.

@@ -13,7 +13,7 @@
 //	case errors.Is(err, sessiongateway.ErrSessionExpired):
 //		// its state is gone: nothing is recreated silently
 //	case errors.As(err, &failure):
-//		log.Print(failure.Code, failure.RunState, failure.RetryAfter)
+//		log.Println(failure.Code, failure.RunState, failure.RetryAfter)
 //	}
 //
 // A run is never sent again because a connection broke. It is sent again, a few times and within the deadline, only

@@ -60,7 +60,7 @@ func newRunStream(ctx context.Context, c *Client, prepare func(context.Context) 
 	return s
 }
 
-// Next returns the next partial output, a JSON object; io.EOF when the result is there. Errors are those of
+// Next returns the next partial output, the text of a JSON object, see [Unmarshal]; io.EOF when the result is there. Errors are those of
 // [Client.Run], also after some outputs, and come again with every further step.
 func (s *RunStream) Next() (json.RawMessage, error) {
 	s.mu.Lock()

@@ -59,7 +59,8 @@ type SessionInfo struct {
 type RunResult struct {
 	// SessionID is empty for a run without a session.
 	SessionID string
-	// Output is the JSON object that the function returned, as the gateway sent it: integers are exact.
+	// Output is the JSON object that the function returned, as the gateway sent it: integers are exact. It is text: print
+	// it with %s, or read it with [RunResult.Decode].
 	Output json.RawMessage
 	// CallID names the call in the gateway's log.
 	CallID string
@@ -67,8 +68,14 @@ type RunResult struct {
 	Session *SessionInfo
 }
 
-// Decode stores the output in the value that v points to, as [Unmarshal] does.
-func (r *RunResult) Decode(v any) error { return Unmarshal(r.Output, v) }
+// Decode stores the output in the value that v points to, as [Unmarshal] does. The nil result of a call that failed
+// gives ErrUsage.
+func (r *RunResult) Decode(v any) error {
+	if r == nil {
+		return usage("there is no result to decode: look at the error of the call first")
+	}
+	return Unmarshal(r.Output, v)
+}
 
 // Unmarshal is json.Unmarshal, except that a number that goes into an any becomes a json.Number, which is exact.
 func Unmarshal(data []byte, v any) error {

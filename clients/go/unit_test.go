@@ -113,6 +113,14 @@ func TestNumbersOfAnOutputAreExact(t *testing.T) {
 	}
 }
 
+func TestTheNilResultOfAFailedCallIsNoPanic(t *testing.T) {
+	var failed *RunResult
+	var output map[string]any
+	if err := failed.Decode(&output); !errors.Is(err, ErrUsage) || output != nil {
+		t.Error(output, err)
+	}
+}
+
 func TestAnOutputInTheOtherFormIsReadToo(t *testing.T) {
 	form, err := structpb.NewStruct(map[string]any{"a": true})
 	if err != nil {
@@ -160,6 +168,7 @@ func TestASessionIsDecodedWhole(t *testing.T) {
 func TestAClientThatCannotWorkIsNotMade(t *testing.T) {
 	for _, options := range [][]Option{
 		{WithAddress("localhost")},
+		{WithAddress("http://127.0.0.1:50151")},
 		{WithAPIKey("a\n")},
 		{WithAPIKey("ä")},
 	} {
@@ -167,6 +176,21 @@ func TestAClientThatCannotWorkIsNotMade(t *testing.T) {
 			t.Error(client, err)
 		} else if strings.Contains(err.Error(), "ä") {
 			t.Error("the message has the key in it")
+		}
+	}
+}
+
+func TestAnAddressThatIsAURLIsRefused(t *testing.T) {
+	for _, address := range []string{"http://127.0.0.1:50151", "https://gateway:443/", "HTTP://gateway:1"} {
+		t.Setenv("SGW_ADDRESS", address)
+		_, err := NewClient()
+		if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "the address of a gateway is HOST:PORT, not a URL") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"http:1", "dns:///gateway:1", "unix:///run/sgw"} {
+		if err := checkAddress(address); err != nil {
+			t.Error(err)
 		}
 	}
 }
