@@ -9,6 +9,7 @@ import com.sessiongateway.v1.GetAppRequest;
 import com.sessiongateway.v1.ListAppsRequest;
 import com.sessiongateway.v1.ListAppsResponse;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
@@ -54,6 +55,7 @@ public final class Apps {
   }
 
   private CompletableFuture<AppInfo> send(String app, @Nullable Duration timeout) {
+    Objects.requireNonNull(app, "app is null");
     Operation<AppInfo> info = new Operation<>();
     info.after(
         transport.send(

@@ -10,6 +10,7 @@ import io.grpc.stub.MetadataUtils;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +25,8 @@ final class Channels {
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
+  private static final Pattern HTTP_URL = Pattern.compile("https?://", Pattern.CASE_INSENSITIVE);
+
   private Channels() {}
 
   /**
@@ -34,6 +37,10 @@ final class Channels {
    */
   static ManagedChannel open(
       String address, ChannelCredentials credentials, @Nullable String apiKey) {
+    if (HTTP_URL.matcher(address).lookingAt()) {
+      throw new IllegalArgumentException(
+          "the address of a gateway is HOST:PORT, not a URL: \"" + address + '"');
+    }
     if (address.indexOf(':') < 0) {
       throw new IllegalArgumentException(
           "the address of the gateway must be HOST:PORT, not \"" + address + '"');

@@ -3,6 +3,7 @@ package com.sessiongateway.client;
 import com.google.protobuf.ByteString;
 import com.sessiongateway.v1.RunRequest;
 import java.time.Duration;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** What to run: made by {@link #builder()}, or filled in by a lambda that is given to a method. */
@@ -59,14 +60,14 @@ public final class RunParams {
 
     /** Sets the app: "name" or "name@version". */
     public Builder app(String app) {
-      request.setApp(app);
+      request.setApp(Objects.requireNonNull(app, "app is null"));
       hasApp = true;
       return this;
     }
 
     /** Sets the function. Left out: the app's default function. */
     public Builder function(String function) {
-      request.setFunction(function);
+      request.setFunction(Objects.requireNonNull(function, "function is null"));
       return this;
     }
 
@@ -92,9 +93,12 @@ public final class RunParams {
       return this;
     }
 
-    /** Sets the session: "new" or an id. Left out: any worker, and nothing is kept. */
+    /**
+     * Sets the session: "new" or an id. Left out: any worker, which others use too: nothing that it
+     * keeps is to be relied on.
+     */
     public Builder session(String session) {
-      request.setSession(session);
+      request.setSession(Objects.requireNonNull(session, "session is null"));
       return this;
     }
 
@@ -110,13 +114,13 @@ public final class RunParams {
 
     /** Sets the worker to lease, or the one on which the session must still be. */
     public Builder workerId(String workerId) {
-      request.setWorkerId(workerId);
+      request.setWorkerId(Objects.requireNonNull(workerId, "workerId is null"));
       return this;
     }
 
     /** Sets the idempotency key: a repeat with the same content gets the first call's answer. */
     public Builder requestId(String requestId) {
-      request.setRequestId(requestId);
+      request.setRequestId(Objects.requireNonNull(requestId, "requestId is null"));
       return this;
     }
 
@@ -142,6 +146,7 @@ public final class RunParams {
   }
 
   static int wholeSeconds(Duration duration) {
+    Objects.requireNonNull(duration, "sessionTimeout is null");
     if (duration.getNano() != 0 || duration.getSeconds() != (int) duration.getSeconds()) {
       throw new IllegalArgumentException("a session timeout has whole seconds, unlike " + duration);
     }

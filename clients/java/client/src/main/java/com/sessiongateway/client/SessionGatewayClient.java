@@ -6,6 +6,7 @@ import io.grpc.ChannelCredentials;
 import io.grpc.InsecureChannelCredentials;
 import java.time.Duration;
 import java.util.Collection;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -128,6 +129,7 @@ public final class SessionGatewayClient implements AutoCloseable {
    * @throws IllegalStateException the client is closed
    */
   public Session session(String app, Consumer<SessionOptions> options) {
+    Objects.requireNonNull(app, "app is null");
     SessionOptions wanted = new SessionOptions();
     options.accept(wanted);
     Holding holding = new Holding(app, wanted, runner, sessions, renewer);

@@ -2,6 +2,7 @@ package com.sessiongateway.client;
 
 import com.sessiongateway.v1.ListSessionsRequest;
 import java.time.Duration;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** Which sessions to list; filled in by a lambda that is given to {@link Sessions#list}. */
@@ -29,7 +30,7 @@ public final class SessionQuery {
 
   /** Asks for sessions of this app only: "name" or "name@version". */
   public SessionQuery app(String app) {
-    request.setApp(app);
+    request.setApp(Objects.requireNonNull(app, "app is null"));
     return this;
   }
 

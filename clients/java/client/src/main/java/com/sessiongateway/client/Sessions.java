@@ -13,6 +13,7 @@ import com.sessiongateway.v1.Session;
 import com.sessiongateway.v1.SessionServiceGrpc;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -168,7 +169,9 @@ public final class Sessions {
       String sessionId, @Nullable Duration timeout) {
     return send(
         SessionServiceGrpc.getGetSessionMethod(),
-        GetSessionRequest.newBuilder().setSessionId(sessionId).build(),
+        GetSessionRequest.newBuilder()
+            .setSessionId(Objects.requireNonNull(sessionId, "sessionId is null"))
+            .build(),
         timeout,
         response -> response.getSession());
   }
@@ -177,7 +180,9 @@ public final class Sessions {
       String sessionId, @Nullable Duration timeout) {
     return send(
         SessionServiceGrpc.getKeepaliveMethod(),
-        KeepaliveRequest.newBuilder().setSessionId(sessionId).build(),
+        KeepaliveRequest.newBuilder()
+            .setSessionId(Objects.requireNonNull(sessionId, "sessionId is null"))
+            .build(),
         timeout,
         response -> response.getSession());
   }
@@ -186,7 +191,9 @@ public final class Sessions {
       String sessionId, @Nullable Duration timeout) {
     return send(
         SessionServiceGrpc.getEndSessionMethod(),
-        EndSessionRequest.newBuilder().setSessionId(sessionId).build(),
+        EndSessionRequest.newBuilder()
+            .setSessionId(Objects.requireNonNull(sessionId, "sessionId is null"))
+            .build(),
         timeout,
         response -> response.getSession());
   }

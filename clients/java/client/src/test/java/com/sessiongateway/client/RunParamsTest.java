@@ -15,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -80,6 +81,23 @@ class RunParamsTest {
     assertThrows(IllegalArgumentException.class, () -> RunParams.builder().build().request());
     RunParams named = RunParams.builder().app("kv").build();
     assertThrows(IllegalArgumentException.class, named::inSession);
+  }
+
+  @Test
+  void whatIsNullIsNamed() {
+    RunParams.Builder builder = RunParams.builder();
+    Map<String, Executable> setters =
+        Map.of(
+            "app", () -> builder.app(null),
+            "function", () -> builder.function(null),
+            "session", () -> builder.session(null),
+            "workerId", () -> builder.workerId(null),
+            "requestId", () -> builder.requestId(null),
+            "sessionTimeout", () -> builder.sessionTimeout(null));
+    setters.forEach(
+        (name, setter) ->
+            assertEquals(
+                name + " is null", assertThrows(NullPointerException.class, setter).getMessage()));
   }
 
   @Test

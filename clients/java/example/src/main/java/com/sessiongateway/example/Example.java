@@ -33,6 +33,7 @@ public final class Example {
   }
 
   private static void plainCall(SessionGatewayClient client) {
+    // On any worker, which others use too: rely on nothing that it keeps.
     System.out.println("any worker: " + client.run(run -> run.app("kv").function("keys")).output());
   }
 
