@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 int main() try {
   sessiongateway::Client client({.timeout = 30s});
 
-  // Any worker, and nothing is kept.
+  // On any worker, which others use too: rely on nothing that it keeps.
   std::cout << "plain:   " << client.run({.app = "kv", .function = "keys"}).output << '\n';
 
   {

@@ -5,7 +5,9 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <string_view>
 
 #include "sessiongateway/errors.h"
 
@@ -41,6 +43,13 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// Names of gRPC's own may be spelt like one, such as dns:///HOST:PORT.
+bool is_url(std::string_view address) {
+  if (address.find("://") == std::string_view::npos) return false;
+  return std::ranges::none_of(std::array{"dns:", "unix:", "xds:"},
+                              [&](const char* each) { return address.starts_with(each); });
+}
+
 bool is_loopback(const std::string& address) {
   if (address.starts_with("unix:") || address.starts_with("unix-abstract:")) return true;
   std::string host = address.substr(0, address.rfind(':'));
@@ -53,6 +62,7 @@ bool is_loopback(const std::string& address) {
 std::string address_of(const ClientOptions& options) {
   std::string address = options.address.empty() ? environment("SGW_ADDRESS") : options.address;
   if (address.empty()) address = kDefaultAddress;
+  if (is_url(address)) throw UsageError("the address of a gateway is HOST:PORT, not a URL: \"" + address + "\"");
   if (address.find(':') == std::string::npos) {
     throw UsageError("the address of the gateway must be HOST:PORT, not \"" + address + "\"");
   }

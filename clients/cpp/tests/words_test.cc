@@ -84,6 +84,19 @@ TEST(Options, TheAddressAndTheKeyAreCheckedBeforeAnythingIsSent) {
   EXPECT_NO_THROW(Client({.address = "unix:/tmp/socket", .api_key = "key"}));
 }
 
+TEST(Options, AnAddressIsNoUrl) {
+  for (const std::string address : {"http://127.0.0.1:50151", "HTTPS://gateway.example:443/", "grpc://gateway:1"}) {
+    try {
+      Client client({.address = address});
+      ADD_FAILURE() << address;
+    } catch (const UsageError& error) {
+      EXPECT_EQ(error.what(), "the address of a gateway is HOST:PORT, not a URL: \"" + address + '"');
+    }
+  }
+  EXPECT_NO_THROW(Client({.address = "dns:///gateway.example:1"}));
+  EXPECT_NO_THROW(Client({.address = "unix:///tmp/socket"}));
+}
+
 TEST(Options, TheEnvironmentFillsInWhatIsLeftOut) {
   setenv("SGW_ADDRESS", "gateway.example:1", 1);
   setenv("SGW_API_KEY", "from-environment", 1);

@@ -44,6 +44,17 @@ class TestConnection < ScriptedCase
     assert_raises(ArgumentError) { SessionGateway::Client.new(address: "localhost") }
   end
 
+  def test_a_url_is_refused
+    ["http://127.0.0.1:50151", "HTTPS://gateway.example:443/", "grpc://gateway:1"].each do |address|
+      error = assert_raises(ArgumentError) { SessionGateway::Client.new(address:) }
+
+      assert_includes error.message, "the address of a gateway is HOST:PORT, not a URL"
+    end
+    ["dns:///gateway.example:1", "unix:///tmp/socket"].each do |address|
+      assert_includes SessionGateway::Client.new(address:).inspect, address
+    end
+  end
+
   def test_tls_and_mtls
     Dir.mktmpdir do |dir|
       files = write_certificates(dir)

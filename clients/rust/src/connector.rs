@@ -18,6 +18,8 @@ use tokio::{
 };
 use tower_service::Service;
 
+use crate::status::chain;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Opening = Pin<Box<dyn Future<Output = Result<TokioIo<Breakable>, BoxError>> + Send>>;
 
@@ -52,8 +54,13 @@ impl Service<Uri> for Connector {
         if let Some(path) = self.socket.clone() {
             return Box::pin(async move { Ok(TokioIo::new(Breakable::new(open(path).await?, closed))) });
         }
-        let connecting = self.tcp.call(uri);
-        Box::pin(async move { Ok(TokioIo::new(Breakable::new(Box::new(connecting.await?.into_inner()), closed))) })
+        let connecting = self.tcp.call(uri.clone());
+        Box::pin(async move {
+            let address = uri.authority().map_or("", http::uri::Authority::as_str);
+            let refused = |error| format!("no connection to {address}: {}", chain(&error));
+            let stream = connecting.await.map_err(refused)?.into_inner();
+            Ok(TokioIo::new(Breakable::new(Box::new(stream), closed)))
+        })
     }
 }
 

@@ -24,6 +24,17 @@ fn partial() -> v1::RunStreamResponse {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_not_there_is_named() {
+    within(async {
+        let client = Client::builder().address("127.0.0.1:1").build().unwrap();
+        let error = client.run(Run::new("kv")).await.unwrap_err();
+        assert!(error.to_string().contains("no connection to 127.0.0.1:1: "), "{error}");
+        assert_eq!((error.code(), error.run_state()), ("UNAVAILABLE", Some(RunState::NotStarted)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_run_is_sent_again_when_the_gateway_took_nothing() {
     within(async {
         let scripts = Scripts {

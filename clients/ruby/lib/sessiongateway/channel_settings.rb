@@ -44,7 +44,20 @@ module SessionGateway
       "grpc.keepalive_timeout_ms" => 20_000
     }.freeze
 
+    # Names of gRPC's own may be spelt like a URL, such as dns:///HOST:PORT.
+    URL = %r{\A(?!dns:|unix:|xds:).*://}m
+
     class << self
+      # @raise [ArgumentError] no gateway can be there
+      def check_address(address)
+        if address.match?(URL)
+          raise ArgumentError, "the address of a gateway is HOST:PORT, not a URL: #{address.inspect}"
+        end
+        return if address.include?(":")
+
+        raise ArgumentError, "the address must be HOST:PORT, not #{address.inspect}"
+      end
+
       # Returns a channel that connects when it is first used.
       #
       # @param credentials [GRPC::Core::ChannelCredentials, nil] nil: plain text

@@ -20,8 +20,7 @@ module SessionGateway
     #
     # @raise [ArgumentError] the address is no HOST:PORT, or the key holds what cannot be sent
     def initialize(address, api_key, credentials, pacing, logger = nil)
-      raise ArgumentError, "the address must be HOST:PORT, not #{address.inspect}" unless address.include?(":")
-
+      ChannelSettings.check_address(address)
       @address = address
       @pacing = pacing
       @logger = logger
