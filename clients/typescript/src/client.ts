@@ -4,6 +4,8 @@ import { runRequest } from './convert.js';
 import type { RunRequest } from './gen/sessiongateway/v1/sessions_pb.js';
 import type { JsonObject } from './json.js';
 import { KeepaliveStream } from './keepalive-stream.js';
+import { CALL, checkOptions } from './options.js';
+import type { Known } from './options.js';
 import { DEFAULT_PACING } from './pacing.js';
 import type { Pacing } from './pacing.js';
 import { Renewer } from './renewer.js';
@@ -32,6 +34,19 @@ export interface InferenceOptions {
   pacing?: Partial<Pacing> | undefined;
 }
 
+const OPTIONS: Known<InferenceOptions> = { apiKey: true, address: true, timeoutMs: true, tls: true, pacing: false };
+const TLS: Known<TlsOptions> = { ca: true, cert: true, key: true };
+const FIELDS: Known<RunParams> = {
+  app: true,
+  function: true,
+  input: true,
+  session: true,
+  session_timeout: true,
+  worker_id: true,
+  request_id: true,
+  expected_call_count: true,
+};
+
 /**
  * A client of Session Gateway.
  *
@@ -52,9 +67,13 @@ export class Inference {
   /**
    * Remembers the options; nothing is sent yet.
    *
-   * @throws TypeError if the address is not HOST:PORT, or the API key cannot be sent.
+   * @throws TypeError if an option is unknown, the address is not HOST:PORT, or the API key cannot be sent.
    */
   constructor(options: InferenceOptions = {}) {
+    checkOptions('new Inference', options, OPTIONS);
+    if (options.tls !== undefined) {
+      checkOptions("the option 'tls'", options.tls, TLS);
+    }
     const { SGW_ADDRESS, SGW_API_KEY } = process.env;
     const pacing = { ...DEFAULT_PACING, ...options.pacing };
     const address = options.address ?? (SGW_ADDRESS || DEFAULT_ADDRESS);
@@ -77,8 +96,9 @@ export class Inference {
    * @throws SessionGatewayError if the run failed; its class says how, its `runState` whether it was applied.
    */
   async run<Output = JsonObject>(params: RunParams, options: RunOptions = {}): Promise<RunResult<Output>> {
+    const request = merged('run', params, options);
     const { timeoutMs, signal } = options;
-    return await this.#runner.run(merged(params, options), this.#runner.deadline(timeoutMs), signal);
+    return await this.#runner.run(request, this.#runner.deadline(timeoutMs), signal);
   }
 
   /**
@@ -93,13 +113,17 @@ export class Inference {
     params: RunParams,
     options: RunOptions = {},
   ): RunStream<Yielded, Output> {
+    const request = merged('runStream', params, options);
     const { timeoutMs, signal } = options;
-    const request = merged(params, options);
     const startDeadline = () => this.#runner.deadline(timeoutMs);
     return new RunStream((stop) => this.#runner.stream<Output>(request, startDeadline, stop), signal);
   }
 
-  /** Returns a handle of a new session, which opens with its first call and ends when its `await using` is left. */
+  /**
+   * Returns a handle of a new session, which opens with its first call and ends when its `await using` is left.
+   *
+   * @throws TypeError if there is no app, or an option is unknown.
+   */
   session(app: string, options: SessionOptions = {}): Session {
     return new Session(app, options, { runner: this.#runner, sessions: this.sessions, renewer: this.#renewer });
   }
@@ -130,7 +154,18 @@ export class Inference {
 }
 
 /** Fields that are there but undefined are none, so they do not win over others. */
-function merged(params: RunParams, { timeoutMs: _, signal: __, ...fields }: RunOptions): RunRequest {
+function merged(what: string, params: RunParams, options: RunOptions): RunRequest {
+  const fieldNames = Object.keys(FIELDS).join(', ');
+  checkOptions(
+    what,
+    params,
+    FIELDS,
+    (names) => `its fields are ${names}; timeoutMs and signal go into a second argument`,
+  );
+  checkOptions(`the second argument of ${what}`, options, { ...CALL, ...FIELDS }, () => {
+    return `its options are ${Object.keys(CALL).join(', ')}, and the fields of the run: ${fieldNames}`;
+  });
+  const { timeoutMs: _, signal: __, ...fields } = options;
   return runRequest({
     ...params,
     ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),

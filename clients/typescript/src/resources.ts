@@ -3,6 +3,8 @@
 import { appInfo, integer, required, sessionInfo, sessionStatus, text } from './convert.js';
 import { SessionGatewayError } from './errors.js';
 import type { Session } from './gen/sessiongateway/v1/sessions_pb.js';
+import { CALL, checkOptions } from './options.js';
+import type { Known } from './options.js';
 import { Pages } from './pages.js';
 import type { Runner } from './runner.js';
 import type { Transport } from './transport.js';
@@ -26,9 +28,12 @@ export interface ListAppsOptions extends CallOptions {
   pageSize?: number | undefined;
 }
 
+const LIST_SESSIONS: Known<ListSessionsOptions> = { ...CALL, status: true, app: true, pageSize: true };
+const LIST_APPS: Known<ListAppsOptions> = { ...CALL, pageSize: true };
+
 /**
  * Reads, watches, renews and ends sessions. Every method rejects with SessionGatewayError if the request fails, and with
- * TypeError, before anything is sent, if an argument is of the wrong type.
+ * TypeError, before anything is sent, if an argument is of the wrong type or an option is unknown.
  */
 export class Sessions {
   readonly #transport: Transport;
@@ -48,6 +53,7 @@ export class Sessions {
    * @throws SessionNotFoundError if there is none with this id.
    */
   async get(sessionId: string, options: CallOptions = {}): Promise<SessionInfo> {
+    checkOptions('sessions.get', options, CALL);
     const id = required('sessionId', sessionId);
     const { session } = await this.#transport.send(
       (to, how) => to.sessions.getSession({ sessionId: id }, how),
@@ -65,6 +71,7 @@ export class Sessions {
    * @throws SessionEndedError if it was ended.
    */
   async keepalive(sessionId: string, options: CallOptions = {}): Promise<SessionInfo> {
+    checkOptions('sessions.keepalive', options, CALL);
     const id = required('sessionId', sessionId);
     const { session } = await this.#transport.send(
       (to, how) => to.sessions.keepalive({ sessionId: id }, how),
@@ -80,6 +87,7 @@ export class Sessions {
    * @throws SessionNotFoundError if there is none with this id.
    */
   async end(sessionId: string, options: CallOptions = {}): Promise<SessionInfo> {
+    checkOptions('sessions.end', options, CALL);
     const id = required('sessionId', sessionId);
     const { session } = await this.#transport.send(
       (to, how) => to.sessions.endSession({ sessionId: id }, how),
@@ -93,9 +101,10 @@ export class Sessions {
    * Returns the caller's sessions, the newest first: an array of all when it is awaited, page by page when it is
    * iterated over with `for await`. `timeoutMs` is for each page.
    *
-   * @throws TypeError if there is no such status, or an option is of the wrong type.
+   * @throws TypeError if there is no such status, or an option is unknown or of the wrong type.
    */
   list(options: ListSessionsOptions = {}): Pages<SessionInfo> {
+    checkOptions('sessions.list', options, LIST_SESSIONS);
     const { timeoutMs, signal } = options;
     const app = text('app', options.app) ?? '';
     const pageSize = integer('pageSize', options.pageSize) ?? 0;
@@ -135,6 +144,7 @@ export class Apps {
    * @throws AppStartFailedError if its code cannot be imported.
    */
   async get(app: string, options: CallOptions = {}): Promise<AppInfo> {
+    checkOptions('apps.get', options, CALL);
     const name = required('app', app);
     const response = await this.#transport.send(
       (to, how) => to.apps.getApp({ app: name }, how),
@@ -149,6 +159,7 @@ export class Apps {
 
   /** Returns the deployed apps by name, without their functions; see `Sessions.list` for how to read it. */
   list(options: ListAppsOptions = {}): Pages<AppInfo> {
+    checkOptions('apps.list', options, LIST_APPS);
     const { timeoutMs, signal } = options;
     const pageSize = integer('pageSize', options.pageSize) ?? 0;
     return new Pages(async (pageToken) => {

@@ -1,11 +1,13 @@
 /** A session as a thing to hold: it opens with its first call and ends when its scope is left. */
 
-import { runRequest } from './convert.js';
+import { required, runRequest } from './convert.js';
 import { SessionNotFoundError } from './errors.js';
 import type { SessionGatewayError } from './errors.js';
 import type { RunRequest } from './gen/sessiongateway/v1/sessions_pb.js';
 import type { JsonObject } from './json.js';
 import { Opening } from './opening.js';
+import { CALL, checkOptions } from './options.js';
+import type { Known } from './options.js';
 import type { Deadline } from './pacing.js';
 import type { Renewer } from './renewer.js';
 import type { Sessions } from './resources.js';
@@ -38,6 +40,9 @@ export interface SessionTools {
   readonly renewer: Renewer;
 }
 
+const OPTIONS: Known<SessionOptions> = { sessionTimeout: true, keepalive: true, timeoutMs: true };
+const CALL_OPTIONS: Known<SessionCallOptions> = { ...CALL, requestId: true, expectedCallCount: true };
+
 type CallArguments = [
   functionOrInput?: string | object,
   inputOrOptions?: object | SessionCallOptions,
@@ -68,7 +73,11 @@ export class Session {
 
   /** @internal Made by the client. */
   constructor(app: string, options: SessionOptions, tools: SessionTools) {
-    this.#app = app;
+    this.#app = required('app', app);
+    if (this.#app === '') {
+      throw new TypeError("a session needs an app, 'name' or 'name@version'");
+    }
+    checkOptions('client.session', options, OPTIONS);
     this.#options = options;
     this.#tools = tools;
     this.#opening = new Opening(tools.runner.pacing.clock, () => this.#id !== undefined);
@@ -92,13 +101,13 @@ export class Session {
   /**
    * Calls the app's default function with an input, or a named function with an input.
    *
-   * @throws TypeError if the input cannot be JSON, the handle is closed, or a stream is opening the session.
+   * @throws TypeError if an option is unknown, the input cannot be JSON, the handle is closed, or a stream is opening the session.
    * @throws SessionGatewayError if the call failed; or, with keepalive, the session is known to be lost.
    */
   call<Output = JsonObject>(input?: object, options?: SessionCallOptions): Promise<RunResult<Output>>;
   call<Output = JsonObject>(name: string, input?: object, options?: SessionCallOptions): Promise<RunResult<Output>>;
   async call<Output>(...given: CallArguments): Promise<RunResult<Output>> {
-    const { request, options } = this.#request(given);
+    const { request, options } = this.#request('session.call', given);
     const deadline = this.#deadline(options);
     const run = () => this.#tools.runner.run<Output>(request, deadline, options.signal);
     const release = await this.#opening.turn({ deadline, signal: options.signal, isForReader: false });
@@ -122,7 +131,7 @@ export class Session {
    * Calls a function as `call` does, and returns an iterator over its partial outputs with the result at its end.
    * Nothing is sent before the first step of the iteration, which rejects with what `call` rejects with.
    *
-   * @throws TypeError if the input cannot be JSON.
+   * @throws TypeError if an option is unknown, or the input cannot be JSON.
    */
   stream<Yielded = JsonObject, Output = JsonObject>(
     input?: object,
@@ -134,7 +143,7 @@ export class Session {
     options?: SessionCallOptions,
   ): RunStream<Yielded, Output>;
   stream<Yielded, Output>(...given: CallArguments): RunStream<Yielded, Output> {
-    const { request, options } = this.#request(given);
+    const { request, options } = this.#request('session.stream', given);
     return new RunStream<Yielded, Output>(
       (stop, stream) => this.#parts<Output>(request, options, stop, stream),
       options.signal,
@@ -147,6 +156,7 @@ export class Session {
    * @throws SessionGatewayError if the session could not be ended; it will expire by itself.
    */
   async end(options: CallOptions = {}): Promise<SessionInfo | undefined> {
+    checkOptions('session.end', options, CALL);
     this.#isClosed = true;
     // A session whose id is not known yet ends only with the call that opens it.
     await Promise.all([...this.#openingStreams].map((stream) => stream.close()));
@@ -212,12 +222,13 @@ export class Session {
   }
 
   /** Returns the request that opens the session. */
-  #request(given: CallArguments): { request: RunRequest; options: SessionCallOptions } {
+  #request(what: string, given: CallArguments): { request: RunRequest; options: SessionCallOptions } {
     const [name, input, options = {}] = (typeof given[0] === 'string' ? given : [undefined, ...given]) as [
       string | undefined,
       object | undefined,
       SessionCallOptions?,
     ];
+    checkOptions(what, options, CALL_OPTIONS);
     const request = runRequest({
       app: this.#app,
       function: name,

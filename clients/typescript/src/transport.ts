@@ -195,6 +195,9 @@ export class Transport {
 }
 
 function checkAddress(address: string): void {
+  if (/^[a-z][a-z\d+.-]*:\/\//i.test(address)) {
+    throw new TypeError(`the address of a gateway is HOST:PORT, not a URL: '${address}'`);
+  }
   if (!/^(\[[^\]]+\]|[^:/?#@\s]+):\d{1,5}$/.test(address) || !URL.canParse(`http://${address}`)) {
     throw new TypeError(`the address of the gateway must be HOST:PORT, not '${address}'`);
   }

@@ -14,7 +14,7 @@ export interface RunParams {
    * and what else JSON does not have are refused.
    */
   input?: object | undefined;
-  /** "new", or a session id; left out: a plain run that keeps nothing. */
+  /** "new", or a session id; left out: on any worker, which others use too: rely on nothing that it keeps. */
   session?: string | undefined;
   /** The idle timeout of the new session in whole seconds, 1 to 3600. */
   session_timeout?: number | undefined;

@@ -7,6 +7,8 @@ import { GatewayDrainingError, SessionGatewayError, StoreUnavailableError } from
 import type { ServerCall } from './flight.js';
 import type { WatchSessionsResponse } from './gen/sessiongateway/v1/sessions_pb.js';
 import { WatchSessionsRequestSchema } from './gen/sessiongateway/v1/sessions_pb.js';
+import { checkOptions } from './options.js';
+import type { Known } from './options.js';
 import { backoffDelay } from './pacing.js';
 import type { Pacing } from './pacing.js';
 import { isFinal, transportError } from './status.js';
@@ -22,6 +24,8 @@ export interface WatchOptions {
   /** Show the events "watching", too, which come at the beginning, after a reconnection, and after quiet times. */
   showWatching?: boolean | undefined;
 }
+
+const OPTIONS: Known<WatchOptions> = { resumeToken: true, app: true, showWatching: true };
 
 /**
  * Iterates over what happens to the caller's sessions, until it is closed.
@@ -52,9 +56,10 @@ export class WatchStream implements AsyncIterableIterator<WatchEvent> {
   /**
    * @internal Made by `client.sessions.watch`. Is in `active` while it has a stream, or waits for one.
    *
-   * @throws TypeError if the token or the app is not text.
+   * @throws TypeError if an option is unknown, or the token or the app is not text.
    */
   constructor(transport: Transport, pacing: Pacing, options: WatchOptions, active: Set<WatchStream>) {
+    checkOptions('sessions.watch', options, OPTIONS);
     this.#transport = transport;
     this.#pacing = pacing;
     this.#token = text('resumeToken', options.resumeToken) ?? '';

@@ -59,6 +59,12 @@ test('an address is HOST:PORT', () => {
   new Inference({ address: 'gateway.example:443', tls: {} });
 });
 
+test('a URL is no address, and the message says so', () => {
+  for (const address of ['http://127.0.0.1:50151', 'https://gateway.example', 'HTTP://a:1/', 'grpc://a:1']) {
+    assert.throws(() => new Inference({ address }), /^TypeError: the address of a gateway is HOST:PORT, not a URL/);
+  }
+});
+
 test('many runs share one connection', async (t) => {
   const gateway = await ScriptedGateway.start(t, { run: echo });
   const client = gateway.client(t);
