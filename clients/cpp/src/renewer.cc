@@ -43,7 +43,9 @@ void Renewer::discard(std::uint64_t ticket) noexcept {
     const std::string session_id = found->second.session_id;
     watchers_.erase(found);
     const auto [first, last] = tickets_.equal_range(session_id);
-    tickets_.erase(std::find_if(first, last, [ticket](const auto& each) { return each.second == ticket; }));
+    const auto own = std::find_if(first, last, [ticket](const auto& each) { return each.second == ticket; });
+    // Not there while the session's loss is being told to another of its watchers.
+    if (own != last) tickets_.erase(own);
     if (!tickets_.contains(session_id)) plan_.remove(session_id);
     bell_->ring();
   }

@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "core.h"
 #include "fake_gateway.h"
@@ -40,6 +41,28 @@ class Handle : public testing::Test {
 
   FakeGateway gateway;
 };
+
+TEST_F(Handle, MayBeEndedByTheOnLostOfAnotherOfTheSameSession) {
+  std::promise<void> opened_both;
+  const auto both = opened_both.get_future().share();
+  gateway.on_keepalive = [both](auto&) {
+    both.wait_for(20s);
+    return gateway_status(grpc::StatusCode::UNAUTHENTICATED, v1::ERROR_CODE_UNAUTHENTICATED,
+                          v1::RUN_STATE_UNSPECIFIED);
+  };
+  Client client(gateway.options());
+  std::vector<std::unique_ptr<Session>> sessions;
+  std::promise<void> ended;
+  for (const std::size_t other : {1, 0}) {
+    sessions.push_back(std::make_unique<Session>(opened(client, [&, other](const Error&) {
+      // The other one is then told nothing.
+      sessions[other]->end();
+      ended.set_value();
+    })));
+  }
+  opened_both.set_value();
+  EXPECT_EQ(ended.get_future().wait_for(20s), std::future_status::ready);
+}
 
 TEST_F(Handle, IsNotGoneBeforeItsOnLostHasReturnedWhichHasEndedIt) {
   Client client(gateway.options());
