@@ -47,8 +47,7 @@ TEST_F(Handle, MayBeEndedByTheOnLostOfAnotherOfTheSameSession) {
   const auto both = opened_both.get_future().share();
   gateway.on_keepalive = [both](auto&) {
     both.wait_for(20s);
-    return gateway_status(grpc::StatusCode::UNAUTHENTICATED, v1::ERROR_CODE_UNAUTHENTICATED,
-                          v1::RUN_STATE_UNSPECIFIED);
+    return gateway_status(grpc::StatusCode::UNAUTHENTICATED, v1::ERROR_CODE_UNAUTHENTICATED, v1::RUN_STATE_UNSPECIFIED);
   };
   Client client(gateway.options());
   std::vector<std::unique_ptr<Session>> sessions;
