@@ -8,9 +8,9 @@ DEADLINE = 20.0
 """Real seconds after which a test that waits has failed."""
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until the condition holds. Raises TimeoutError after DEADLINE."""
-    async with asyncio.timeout(DEADLINE):
+async def until(condition: Callable[[], object], deadline: float = DEADLINE) -> None:
+    """Wait until the condition holds. Raises TimeoutError after `deadline` seconds."""
+    async with asyncio.timeout(deadline):
         while not condition():  # noqa: ASYNC110  # a process that ends, or a file that goes, sets no event
             await asyncio.sleep(0.002)
 

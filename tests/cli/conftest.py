@@ -1,10 +1,10 @@
 """`sgw` against a real gateway, as a function call or as a process on a pseudo-terminal."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 from gateway.cli.root import run
 from gateway.testing.process import GatewayProcess
+from gateway.testing.waiting import until
 from tests.cli.pseudo_terminal import PseudoTerminal
 
 ROOT = Path(__file__).parents[2]
@@ -100,8 +101,5 @@ def completed(*arguments: str, **options: Any) -> subprocess.CompletedProcess[by
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is true, and fail if it does not become so."""
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
+    """Wait until something is true. Raises TimeoutError if it does not become so."""
+    asyncio.run(until(condition, DEADLINE))

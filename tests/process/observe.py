@@ -1,6 +1,5 @@
 """What the operating system shows of a gateway: its processes, files and memory."""
 
-import asyncio
 import os
 import select
 import signal
@@ -10,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.testing.waiting import until
 from gateway.workers.runtime import runtime_directory
 
 DEADLINE = 15.0
 """Seconds after which a test gives up waiting for what should come at once."""
-
-_LOOK_AGAIN = 0.01
 
 
 def descendants(pid: int) -> frozenset[int]:
@@ -72,7 +70,7 @@ def kill_worker(data_dir: Path, worker_id: str) -> None:
 
 def wait_for_exit(pids: Iterable[int], deadline: float = DEADLINE) -> None:
     """Wait until processes, whosever children they are, have ended. Fails the test after the deadline."""
-    until = time.monotonic() + deadline
+    end = time.monotonic() + deadline
     for pid in pids:
         try:
             handle = os.pidfd_open(pid)
@@ -81,7 +79,7 @@ def wait_for_exit(pids: Iterable[int], deadline: float = DEADLINE) -> None:
         try:
             poll = select.poll()
             poll.register(handle, select.POLLIN)
-            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
                 pytest.fail(f"process {pid} is still there: {_command(pid)}")
         finally:
             os.close(handle)
@@ -90,9 +88,7 @@ def wait_for_exit(pids: Iterable[int], deadline: float = DEADLINE) -> None:
 async def eventually(what: str, condition: Callable[[], object], deadline: float = DEADLINE) -> None:
     """Wait for something of which the operating system gives no notice. Fails the test after the deadline."""
     try:
-        async with asyncio.timeout(deadline):
-            while not condition():  # noqa: ASYNC110 - there is no event to wait for
-                await asyncio.sleep(_LOOK_AGAIN)
+        await until(condition, deadline)
     except TimeoutError:
         pytest.fail(f"not within {deadline:g} s: {what}")
 
