@@ -12,7 +12,7 @@ from gateway.errors import RunState, StoreUnavailable
 from gateway.stores.base import SessionStore, StoreFailure
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SqliteStore
-from gateway.testing.clock import FakeClock, settle
+from gateway.testing.clock import FakeClock
 from gateway.testing.store_harness import START, a_session, added, at
 from gateway.testing.waiting import until
 from gateway.timing import STORE_BUSY_PATIENCE, STORE_PROBE
@@ -137,8 +137,7 @@ async def test_while_the_store_stays_locked_it_is_tried_again_and_again(clock: F
         for _ in range(3):
             before = inside.attempts
             await clock.advance(STORE_PROBE)
-            await until(lambda: inside.attempts > before)  # noqa: B023  # called in this very turn
-            await settle()
+            await until(lambda: inside.attempts > before and store._pauses)  # noqa: B023  # called in this very turn
             assert not store.available
     await clock.advance(STORE_PROBE)
     await until(lambda: store.available)
