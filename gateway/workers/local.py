@@ -257,6 +257,7 @@ class LocalPool(WorkerPool):
     def _has_room(self, version: Version) -> bool:
         if len(self._workers) < self._settings.max_workers:
             return True
+        self._leaving.hurry()
         # A ready worker that nobody waits for gives way; its end calls `_schedule` again.
         ending = any(worker.state in (WorkerState.LEAVING, WorkerState.ENDING) for worker in self._workers.values())
         if not ending:
