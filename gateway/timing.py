@@ -29,6 +29,17 @@ TERM_GRACE = 2.0
 """Between SIGTERM and SIGKILL for a worker that outlasted its grace for unload(). Enough for a handler that the app
 set to write a last line, not enough to hold up a caller that waits for the capacity."""
 
+ENDING_PAUSE = 0.1
+"""For how long no session must have expired before the workers of those that have are ended. Sessions that expire
+together are all told of before the ends of their workers take the processors."""
+
+ENDING_PATIENCE = 2.0
+"""The longest such wait, where sessions expire all the time. Nobody waits for such a worker, unless there is no room."""
+
+ENDING_TURN = 0.05
+"""For how long a worker that is ended in its turn keeps the next ones waiting. An end without unload() takes some
+milliseconds; of a thousand slow ones the last begins after a minute at most."""
+
 CALL_LIMIT_GRACE = 2.0
 """How long after the limit of a call its function has given way, or the worker is ended. A coroutine needs a moment to
 clean up; a plain function that is nearly through may still answer."""

@@ -89,7 +89,7 @@ class Adoption:
         for call in standing.running:
             await self._resume(live, call)
         if not running:
-            await self._lifecycle.check_expiry(live)
+            await self._lifecycle.expiry.check(live)
 
     def _instant(self, monotonic: float | None) -> Instant | None:
         """Return the moment of a monotonic time of this machine."""

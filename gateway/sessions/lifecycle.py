@@ -13,13 +13,14 @@ from gateway.clock import Clock, Timer
 from gateway.config import Settings
 from gateway.errors import SessionNotFound, StoreUnavailable, WorkerExit
 from gateway.model import LIMIT_REASONS, AppVersion, EndReason, Session, SessionStatus
+from gateway.sessions.expiry import Expiry
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
 from gateway.stores.base import SessionStore
-from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SLACK, EXPIRY_SWEEP, PURGE_INTERVAL
+from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SWEEP, PURGE_INTERVAL
 from gateway.workers.base import Worker, WorkerPool
 
 logger = logging.getLogger("gateway.sessions")
@@ -44,6 +45,8 @@ class Lifecycle:
         self._settings = settings.sessions
         self.unwritten = Unwritten(clock)
         """What happens to sessions while the store fails."""
+        self.expiry = Expiry(store, clock, self.spawn, self._over)
+        """Which looks at each session when it may be due."""
         self._watchers: dict[str, set[Watcher]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, Timer] = {}
@@ -102,7 +105,7 @@ class Lifecycle:
             session.id, session.owner, worker.app, session.epoch, worker, turns, session, in_flight=session.in_flight
         )
         self.live[session.id] = live
-        self._check_expiry_in(live, max(0.0, session.deadline - self._clock.now().monotonic))
+        self.expiry.look_in(live, max(0.0, session.deadline - self._clock.now().monotonic))
         self._bound_lifetime(live, session.created_at)
         worker.when_lost(lambda exit_: self._worker_lost(live, exit_))
         return live
@@ -230,7 +233,7 @@ class Lifecycle:
         now = self._clock.now().monotonic
         for live in await self.unwritten.write(store, self.live.values(), outage):
             if not self._closed:
-                self._check_expiry_in(live, max(0.0, live.record.deadline - now))
+                self.expiry.look_in(live, max(0.0, live.record.deadline - now))
 
     def watch(self, session_id: str, watcher: Watcher) -> Callable[[], None]:
         """Call back when the session ends or expires. Returns what undoes it."""
@@ -255,10 +258,14 @@ class Lifecycle:
 
     async def _expire(self, session_id: str) -> Session | None:
         session = await self._store.expire_if_due(session_id, self._clock.now())
-        live = self.live.get(session_id)
-        if session is not None and live is not None and session.status is not SessionStatus.ACTIVE:
-            self._release(live, session)
+        if session is not None:
+            self._release_expired(session)
         return session
+
+    def _release_expired(self, session: Session) -> None:
+        live = self.live.get(session.id)
+        if live is not None and session.status is not SessionStatus.ACTIVE:
+            self._release(live, session)
 
     def _release(self, live: LiveSession, session: Session) -> None:
         """Let go of a session that is over: its callers, its worker, its watchers."""
@@ -268,7 +275,9 @@ class Lifecycle:
         live.record = session
         live.close(lambda run_state: finished_error(session, run_state))
         assert session.end_reason is not None
-        self._pool.end(live.worker, session.end_reason.value)
+        # Many expire at once, and nobody waits for the ends of their workers.
+        expired = session.status is SessionStatus.EXPIRED
+        self._pool.end(live.worker, session.end_reason.value, in_turn=expired)
         logger.info("session %s: %s", session.id, session.end_reason.value, extra={"session_id": session.id})
         for watcher in list(self._watchers.pop(session.id, ())):
             watcher(session)
@@ -293,26 +302,11 @@ class Lifecycle:
             return await self.end_surely(live, LIMIT_REASONS[exit_.limit])
         return await self.end_surely(live, EndReason.WORKER_LOST, exit_)
 
-    def _check_expiry_in(self, live: LiveSession, delay: float) -> None:
-        if live.expiry is not None:
-            live.expiry.cancel()
-        live.expiry = self._clock.call_later(delay + EXPIRY_SLACK, lambda: self.spawn(self.check_expiry(live)))
-
-    async def check_expiry(self, live: LiveSession) -> None:
-        """Expire the session, or look again when it may next be due.
-
-        Nothing is rescheduled by calls and keepalives: one timer for each session, however often it is used.
-        """
-        session = await self._expire(live.id)
+    def _over(self, live: LiveSession, session: Session | None) -> None:
         if session is None:
             self._forget(live)
-            return
-        if session.status is not SessionStatus.ACTIVE:
-            return
-        left = session.deadline - self._clock.now().monotonic
-        # Past its deadline and not expired: a call holds it. When that ends, the window slides by the whole timeout,
-        # so that this is soon enough.
-        self._check_expiry_in(live, left if left > 0 else session.timeout)
+        else:
+            self._release(live, session)
 
     async def _renew_holds(self) -> None:
         busy = [live.id for live in self.live.values() if live.in_flight > 0]
@@ -321,8 +315,10 @@ class Lifecycle:
 
     async def expire_overdue(self) -> None:
         """Expire sessions that are due and that no timer has come to yet."""
-        for session_id in await self._store.due(self._clock.now(), _SWEEP_BATCH):
-            await self._expire(session_id)
+        now = self._clock.now()
+        due = await self._store.due(now, _SWEEP_BATCH)
+        for session in await self._store.expire_due(due, now) if due else ():
+            self._release_expired(session)
 
     async def _purge(self) -> None:
         past = self._clock.now().wall - self._settings.retention

@@ -1,14 +1,16 @@
 """What this gateway holds of an active session beside its record: the worker, the queue, the timer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.clock import Timer
+from gateway.clock import Instant, Timer
 from gateway.errors import CallInterrupted, GatewayDraining, GatewayError, RunState
-from gateway.model import AppRef, AppVersion, Session
+from gateway.model import AppRef, AppVersion, Session, SessionStatus
 from gateway.sessions.turns import Turns
 from gateway.timing import RETRY_HINT
 from gateway.workers.base import PendingCall, Worker
+
+_NEVER = Instant(-1e9, -1e9)
 
 
 @dataclass(eq=False, slots=True)
@@ -31,11 +33,20 @@ class LiveSession:
     """Ends the session when it has lived for as long as its app allows."""
     over: bool = False
     """It has ended or expired; what its calls still do changes nothing on record."""
+    renewed: Instant = _NEVER
+    """When it was last kept alive together with others. `record` knows nothing of that."""
 
     @property
     def ref(self) -> AppRef:
         """The app version that the session is bound to."""
         return self.app.ref
+
+    def latest(self) -> Session:
+        """Return the record with what it knows nothing of: a new one for each renewal would cost more than that."""
+        deadline = self.renewed.monotonic + self.record.timeout
+        if deadline <= self.record.deadline or self.record.status is not SessionStatus.ACTIVE:
+            return self.record
+        return replace(self.record, deadline=deadline, expires_at=self.renewed.wall + self.record.timeout)
 
     def leave(self) -> None:
         """Leave the session to another gateway: calls that run go on there, those that wait were not started."""

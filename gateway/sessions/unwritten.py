@@ -28,7 +28,7 @@ class Unwritten:
 
     def settle(self, live: LiveSession, *, started: bool) -> Session:
         """End a call, as `SessionStore.finish` does."""
-        record, now = live.record, self._clock.now()
+        record, now = live.latest(), self._clock.now()
         active = record.status is SessionStatus.ACTIVE
         return self._take(
             live,
@@ -44,7 +44,7 @@ class Unwritten:
         return self._take(
             live,
             replace(
-                live.record,
+                live.latest(),
                 status=TRANSITIONS[SessionStatus.ACTIVE, reason],
                 end_reason=reason,
                 worker_exit=exit_,
@@ -57,7 +57,7 @@ class Unwritten:
         self, live: LiveSession, *, in_flight: int, call_count: int | None, active_at: Instant | None = None
     ) -> Session:
         """Set right what another gateway left, as `SessionStore.adopt` does."""
-        record = _active_until(live.record, active_at) if active_at else live.record
+        record = _active_until(live.latest(), active_at) if active_at else live.latest()
         count = record.call_count if call_count is None else call_count
         return self._take(live, replace(record, in_flight=in_flight, call_count=count))
 
@@ -68,7 +68,7 @@ class Unwritten:
         """
         while True:
             changes, live_ones = self._changes, list(sessions)
-            later = [_later(live.record, outage) for live in live_ones]
+            later = [_later(live.latest(), outage) for live in live_ones]
             over = list(self._over.values())
             await store.restore([*later, *over], self._clock.now().monotonic + CALL_LEASE)
             if changes == self._changes:

@@ -14,7 +14,7 @@ for what the failure has destroyed.
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.clock import Instant
@@ -173,6 +173,19 @@ class SessionStore(ABC):
     @abstractmethod
     async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
         """Expire the session if it is due. The status of what is returned tells."""
+
+    @abstractmethod
+    async def expire_due(self, session_ids: Sequence[str], now: Instant) -> Sequence[Session]:
+        """Expire those of these sessions that are due, all in one step. Returns every one that is on record, in any
+        order; the status tells which have expired.
+        """
+
+    @abstractmethod
+    async def renew_many(self, session_ids: Collection[str], owner: str, now: Instant) -> Collection[str]:
+        """Slide the windows of those of these sessions that are this owner's, active and not due, all in one step.
+
+        Returns their ids. The others stay as they are.
+        """
 
     @abstractmethod
     async def due(self, now: Instant, limit: int) -> Sequence[str]:

@@ -6,7 +6,7 @@ from then on operations fail at once, until the store has been recovered and wha
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from gateway.clock import Clock, Instant
@@ -109,6 +109,14 @@ class GuardedStore(SessionStore):
 
     def expire_if_due(self, session_id: str, now: Instant) -> Coroutine[Any, Any, Session | None]:
         return self._guard(self._store.expire_if_due, session_id, now)
+
+    def expire_due(self, session_ids: Sequence[str], now: Instant) -> Coroutine[Any, Any, Sequence[Session]]:
+        return self._guard(self._store.expire_due, session_ids, now)
+
+    def renew_many(
+        self, session_ids: Collection[str], owner: str, now: Instant
+    ) -> Coroutine[Any, Any, Collection[str]]:
+        return self._guard(self._store.renew_many, session_ids, owner, now)
 
     def due(self, now: Instant, limit: int) -> Coroutine[Any, Any, Sequence[str]]:
         return self._guard(self._store.due, now, limit)

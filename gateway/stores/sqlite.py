@@ -5,8 +5,9 @@ thread would. WAL with synchronous=NORMAL keeps every committed session through 
 whole machine may lose the last moments, but no worker outlives that either.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at 
     WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
 _EXPIRE = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
     WHERE id = :id AND {_DUE} RETURNING {_COLUMNS}"""
+# The plus signs keep the planner to the index of the ids.
+_AMONG = "id IN (SELECT value FROM json_each(:ids))"
+_EXPIRE_MANY = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
+    WHERE {_AMONG} AND {_DUE.replace("status", "+status", 1)} RETURNING {_COLUMNS}"""
+_GET_MANY = f"SELECT {_COLUMNS} FROM sessions WHERE {_AMONG}"
+_RENEW_MANY = f"""UPDATE sessions SET {_SLIDE}
+    WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND NOT ({_DUE})"""
+_RENEWED = f"SELECT id FROM sessions WHERE {_AMONG} AND +owner = :owner AND deadline >= :now + timeout"
 _RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {_DUE} ORDER BY deadline LIMIT :limit"
@@ -159,6 +168,20 @@ class SqliteStore(SessionStore):
 
     async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
         return self._one(_EXPIRE, {**_times(session_id, now), **_EXPIRED}) or await self.get(session_id)
+
+    async def expire_due(self, session_ids: Sequence[str], now: Instant) -> Sequence[Session]:
+        rows = self._db.all(_EXPIRE_MANY, {"ids": json.dumps(session_ids), "now": now.monotonic, "wall": now.wall, **_EXPIRED})
+        if len(rows) < len(session_ids):
+            expired = {row[0] for row in rows}
+            rows += self._db.all(_GET_MANY, {"ids": json.dumps([id for id in session_ids if id not in expired])})
+        return [_session(row) for row in rows]
+
+    async def renew_many(self, session_ids: Collection[str], owner: str, now: Instant) -> Collection[str]:
+        wanted = list(dict.fromkeys(session_ids))
+        values = {"ids": json.dumps(wanted), "owner": owner, "now": now.monotonic, "wall": now.wall}
+        if self._db.changed(_RENEW_MANY, values) == len(wanted):
+            return wanted
+        return [row[0] for row in self._db.all(_RENEWED, values)]
 
     async def due(self, now: Instant, limit: int) -> Sequence[str]:
         return [row[0] for row in self._db.all(_LIST_DUE, {"now": now.monotonic, "limit": limit})]

@@ -58,6 +58,13 @@ class Database:
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
+    def changed(self, statement: str, values: Values) -> int:
+        """Run a statement that returns no rows, and return how many it has changed."""
+        try:
+            return self._connection.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
     def many(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
         """Run a statement for each of these rows, for all or none. Returns how many rows were changed."""
         db = self._connection

@@ -149,7 +149,7 @@ class MemoryPool(WorkerPool):
         self._serve_shared(self._version(worker.app))
         self._schedule()
 
-    def end(self, worker: Worker, reason: str = "") -> None:
+    def end(self, worker: Worker, reason: str = "", *, in_turn: bool = False) -> None:
         assert isinstance(worker, MemoryWorker)
         if not worker.ending and worker.exit is None:
             worker.ending = True

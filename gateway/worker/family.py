@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 
 from gateway.timing import FAMILY_PATIENCE, FAMILY_PAUSE
@@ -81,13 +81,17 @@ def end_families(marks: Collection[int], spare: int = 0) -> bool:
     return False
 
 
-def has_orphans(worker_id: str) -> bool:
-    """Whether a child of this process carries the mark of that worker. True also where that cannot be told."""
+def orphaned_marks(worker_ids: Iterable[str], others: Container[int]) -> frozenset[int]:
+    """Return the marks of these workers that a child of this process carries; all of them where that cannot be told.
+
+    `others` are children of this process that are workers themselves, and not looked at: there may be thousands.
+    """
+    marks = frozenset(map(mark_of, worker_ids))
     try:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     except OSError:
-        return True  # a kernel without CONFIG_PROC_CHILDREN
-    return any(_mark_on(child) == mark_of(worker_id) for child in children)
+        return marks  # a kernel without CONFIG_PROC_CHILDREN
+    return marks & {_mark_on(child) for child in children if int(child) not in others}
 
 
 def _kill_all(marks: Collection[int], spare: int) -> int:

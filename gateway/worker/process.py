@@ -71,6 +71,19 @@ class WorkerDirectory:
         self.temporary.mkdir()
         os.mkfifo(self.output, 0o600)
 
+    def remove_empty(self) -> bool:
+        """Remove the directory if the app has left nothing in it, many times faster than a walk over all that is there.
+        Returns whether it is gone.
+        """
+        try:
+            for file in (self.socket, self.output, self.pid, self.app):
+                file.unlink(missing_ok=True)
+            for directory in (self.work, self.temporary, self.root):
+                directory.rmdir()
+        except OSError:
+            return False
+        return True
+
 
 def start_time(pid: int) -> int:
     """Return when a process started, in clock ticks since boot (proc(5), stat, field 22). Raises OSError."""

@@ -17,11 +17,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.worker.family import adopt_orphans, end_families, has_orphans, mark_of
+from gateway.worker.family import adopt_orphans, end_families, orphaned_marks
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.process import CANNOT_ENTER_EXIT, WorkerDirectory, enter
@@ -79,18 +79,23 @@ class Zygote:
         self._send(pb.FromZygote(forked=pb.Forked(worker_id=request.worker_id, pid=pid)))
 
     def _reap(self) -> None:
+        ended: dict[str, int] = {}
         with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-                worker_id = self._workers.pop(ended.si_pid, None)
-                if worker_id is None:
-                    os.waitpid(ended.si_pid, 0)  # an orphan of some worker
-                    continue
-                # Before it is reaped, while nobody else can have its id.
-                _end_family(ended.si_pid, worker_id)
-                _, status = os.waitpid(ended.si_pid, 0)
-                code = os.waitstatus_to_exitcode(status)
-                exited = pb.Exited(worker_id=worker_id, exit_code=max(code, 0), signal=max(-code, 0))
-                self._send(pb.FromZygote(exited=exited))
+            while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                worker_id = self._workers.pop(info.si_pid, None)
+                if worker_id is not None:
+                    # Before it is reaped, while nobody else can have its id. What else ends is an orphan of some worker.
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(info.si_pid, signal.SIGKILL)
+                _, status = os.waitpid(info.si_pid, 0)
+                if worker_id is not None:
+                    ended[worker_id] = os.waitstatus_to_exitcode(status)
+        if not ended:
+            return
+        _end_families(ended, self._workers)
+        for worker_id, code in ended.items():
+            exited = pb.Exited(worker_id=worker_id, exit_code=max(code, 0), signal=max(-code, 0))
+            self._send(pb.FromZygote(exited=exited))
 
     def _send(self, frame: pb.FromZygote) -> None:
         # A gateway that is gone shows as the end of the control socket at the next turn.
@@ -98,13 +103,12 @@ class Zygote:
             self._control.sendall(encode(frame))
 
 
-def _end_family(pid: int, worker_id: str) -> None:
-    """Kill what a worker that has died leaves behind: its process group, and those who had left that."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    # Its children are now those of this process. If none of them is there, nor is any of theirs.
-    if has_orphans(worker_id):
-        end_families({mark_of(worker_id)})
+def _end_families(ended: Iterable[str], workers: Container[int]) -> None:
+    """Kill those whom workers that have died leave behind outside their process groups."""
+    # The children of the dead are now those of this process. If none of a family is there, nor is any of theirs.
+    marks = orphaned_marks(ended, workers)
+    if marks:
+        end_families(marks)
 
 
 def _worker_by_fork(host: AppHost, limits: ProcessLimits) -> Callable[[socket.socket, pb.Fork], NoReturn]:

@@ -190,10 +190,11 @@ class WorkerPool(ABC):
         """Give back what `acquire_shared` gave. A worker that was lost meanwhile is fine."""
 
     @abstractmethod
-    def end(self, worker: Worker, reason: str = "") -> None:
+    def end(self, worker: Worker, reason: str = "", *, in_turn: bool = False) -> None:
         """End a leased worker: on_end() and unload() within the grace, then SIGTERM, then SIGKILL. Returns at once.
 
-        Running calls are cancelled. In the end its process, all that it has started and its directory are gone.
+        With `in_turn` the end may begin a little later, so that many workers are not all ended at once: they are then
+        ended in the order in which they were given, those that are ended without it before them. Running calls are cancelled. In the end its process, all that it has started and its directory are gone.
         Ending a worker twice, or one that was lost, is fine.
         """
 

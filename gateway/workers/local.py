@@ -17,6 +17,7 @@ from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
 from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import Worker, WorkerLease, WorkerPool
+from gateway.workers.ending import EndingQueue
 from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
 from gateway.workers.runtime import clear_leftovers, prepare_directory
@@ -53,6 +54,7 @@ class LocalPool(WorkerPool):
         self._workers: dict[str, LocalWorker] = {}
         self._waiters: deque[Waiter] = deque()
         self._watch = LimitWatch(clock)
+        self._leaving = EndingQueue(clock, lambda worker, reason: worker.end(settings.end_grace, reason))
         self._tasks: set[asyncio.Task[None]] = set()
         self._removing = 0
         self._tick: Timer | None = None
@@ -80,6 +82,7 @@ class LocalPool(WorkerPool):
         for worker in kept:
             worker.detach()
             del self._workers[worker.id]
+        self._leaving.close()
         for worker in list(self._workers.values()):
             worker.end(self._settings.end_grace)
         for task in self._tasks:
@@ -137,9 +140,12 @@ class LocalPool(WorkerPool):
         assert isinstance(worker, LocalWorker)
         self._version(worker.app).shared.release(worker)
 
-    def end(self, worker: Worker, reason: str = "") -> None:
+    def end(self, worker: Worker, reason: str = "", *, in_turn: bool = False) -> None:
         assert isinstance(worker, LocalWorker)
-        worker.end(self._settings.end_grace, reason)
+        if in_turn and worker.state is WorkerState.LEASED and not self._closing:
+            self._leaving.add(worker, reason)
+            return
+        worker.end(self._settings.end_grace, self._leaving.remove(worker) or reason)
 
     def holder(self, worker_id: str) -> str | None:
         worker = self._workers.get(worker_id)
@@ -251,8 +257,9 @@ class LocalPool(WorkerPool):
     def _has_room(self, version: Version) -> bool:
         if len(self._workers) < self._settings.max_workers:
             return True
+        self._leaving.hurry()
         # A ready worker that nobody waits for gives way; its end calls `_schedule` again.
-        ending = any(worker.state is WorkerState.ENDING for worker in self._workers.values())
+        ending = any(worker.state in (WorkerState.LEAVING, WorkerState.ENDING) for worker in self._workers.values())
         if not ending:
             spare = next((v for v in self._versions.values() if v is not version and v.idle), None)
             if spare is not None:
@@ -336,6 +343,7 @@ class LocalPool(WorkerPool):
 
     def _gone(self, worker: LocalWorker) -> None:
         self._watch.remove(worker)
+        self._leaving.remove(worker)
         version = self._version(worker.app)
         version.shared.lost(worker)
         if worker in version.idle:

@@ -38,6 +38,8 @@ class WorkerState(enum.Enum):
     SHARED = "shared"
     DETACHED = "detached"
     """Left to another gateway."""
+    LEAVING = "leaving"
+    """Nobody's any more; it will be ended."""
     ENDING = "ending"
     GONE = "gone"
 
@@ -173,6 +175,11 @@ class LocalWorker(Worker):
         if self._output is not None:
             self._output.labels = {**self._output.labels, "session_id": session_id}
         self._connection.send(pb.ToWorker(lease=pb.Lease(session_id=session_id, epoch=epoch, outlive=outlive)))
+
+    def leave(self) -> None:
+        """Be ended later. That it then ends is no loss."""
+        self.state = WorkerState.LEAVING
+        self._lost_callbacks.clear()
 
     def end(self, grace: float, reason: str = "") -> None:
         """Ask it to leave, then make it. Returns at once."""
@@ -316,6 +323,8 @@ class LocalWorker(Worker):
         """Delete all that the worker left. Blocks: may be many files."""
         if self._untold:
             end_families({mark_of(self.id)})
+        if self.directory.remove_empty():
+            return
         if self.directory.root.exists():  # it never came to be when the app could not be imported
             shutil.rmtree(self.directory.root, onerror=_make_writable)
 
