@@ -12,7 +12,7 @@ from gateway.sessions.calls import Functions
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession
 from gateway.stores.base import SessionFilter, SessionStore
-from gateway.timing import CALL_LEASE
+from gateway.timing import CALL_LEASE, STORE_END_SLIDE
 from gateway.workers.base import PendingCall, Standing, WorkerLease, WorkerPool
 
 logger = logging.getLogger("gateway.sessions")
@@ -50,7 +50,7 @@ class Adoption:
             self._functions.learn(session.app, worker.functions)
             live = self._lifecycle.hold(await self._held(session), worker)
             taken.append(live)
-            worker.when_standing(partial(self._answered, live))
+            worker.when_standing(partial(self._answered, live, session))
         await self._lifecycle.settled()
         if sessions:
             logger.info("%d sessions adopted, %d lost", len(taken), len(sessions) - len(taken))
@@ -71,13 +71,14 @@ class Adoption:
         held = await self._store.adopt(session.id, in_flight=1, call_count=None, hold_until=hold_until)
         return held or session
 
-    def _answered(self, live: LiveSession, standing: Standing) -> None:
-        self._lifecycle.spawn(self._set_right(live, standing))
+    def _answered(self, live: LiveSession, left: Session, standing: Standing) -> None:
+        self._lifecycle.spawn(self._set_right(live, left, standing))
 
-    async def _set_right(self, live: LiveSession, standing: Standing) -> None:
+    async def _set_right(self, live: LiveSession, left: Session, standing: Standing) -> None:
+        """Put on record what the worker says; `left` is the record that another gateway left."""
         hold_until = self._clock.now().monotonic + CALL_LEASE
         running = len(standing.running)
-        count, active_at = standing.started, self._instant(standing.last_end)
+        count, active_at = standing.started, self._instant(_last_told(left, standing))
         try:
             adopted = await self._store.adopt(
                 live.id, in_flight=running, call_count=count, hold_until=hold_until, active_at=active_at
@@ -110,6 +111,17 @@ class Adoption:
 
         call.when_done(done)
         call.reply.add_done_callback(_ignore)
+
+
+def _last_told(left: Session, standing: Standing) -> float | None:
+    """Return, on the monotonic clock, since when at the latest the caller of the newest call knows that it has ended.
+
+    It may have been told and not be on record. Then it was no later than STORE_END_SLIDE after what the record has as
+    the start of the window.
+    """
+    if standing.last_end is None or left.in_flight <= len(standing.running):
+        return standing.last_end
+    return max(standing.last_end, left.deadline - left.timeout + STORE_END_SLIDE)
 
 
 def _ignore(reply: asyncio.Future[bytes]) -> None:

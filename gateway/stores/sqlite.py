@@ -5,18 +5,34 @@ thread would. WAL with synchronous=NORMAL keeps every committed session through 
 whole machine may lose the last moments, but no worker outlives that either.
 """
 
+import asyncio
 import json
+import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.clock import Instant
 from gateway.errors import WorkerExit
 from gateway.model import TRANSITIONS, AppRef, EndReason, Session, SessionStatus
-from gateway.stores.base import EventPage, InvalidCursor, Page, SessionFilter, SessionStore, StoreFailure, StoreUnusable
+from gateway.stores.base import (
+    EventPage,
+    InvalidCursor,
+    Page,
+    SessionFilter,
+    SessionStore,
+    StoreFailure,
+    StoreProblem,
+    StoreUnusable,
+)
+from gateway.stores.sqlite_calls import DUE, EXPIRE, EXPIRED, SLIDE, CallRecords
 from gateway.stores.sqlite_database import Database, connection
 from gateway.stores.sqlite_events import EventLog
+from gateway.stores.sqlite_turns import SharedTransactions
+from gateway.timing import STORE_BUSY_LAST, STORE_END_DELAY
+
+logger = logging.getLogger("gateway.stores")
 
 SCHEMA_VERSION = 2
 
@@ -58,44 +74,28 @@ _COLUMNS = (
 _MAX_CURSOR = 18
 """Digits that are sure to fit a 64-bit integer."""
 
-_DUE = "status = 'active' AND deadline <= :now AND (in_flight = 0 OR hold_until <= :now)"
-_SLIDE = "deadline = :now + timeout, expires_at = :wall + timeout"
-
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}, hold_until) VALUES ({', '.join('?' * 19)})"
 _GET = f"SELECT {_COLUMNS} FROM sessions WHERE id = ?"
-_ADMIT = f"""UPDATE sessions SET in_flight = in_flight + 1, call_count = call_count + 1, last_call_at = :wall,
-    hold_until = :hold, {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"""
-_FINISH = f"""UPDATE sessions SET in_flight = max(in_flight - 1, 0), call_count = call_count - :taken_back,
-    deadline = iif(status = 'active', max(deadline, :now + timeout), deadline),
-    expires_at = iif(status = 'active' AND :now + timeout > deadline, :wall + timeout, expires_at)
-    WHERE id = :id RETURNING {_COLUMNS}"""
 _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count),
     deadline = max(deadline, :now + timeout), expires_at = max(expires_at, :wall + timeout)
     WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
-_HOLD = "UPDATE sessions SET hold_until = ? WHERE id = ? AND in_flight > 0"
-_RENEW = f"UPDATE sessions SET {_SLIDE} WHERE id = :id AND status = 'active' AND NOT ({_DUE}) RETURNING {_COLUMNS}"
+_HOLD = "UPDATE sessions SET hold_until = max(hold_until, ?) WHERE id = ? AND in_flight > 0"
 _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall, exit_code = :code,
     exit_signal = :signal, call_count = max(call_count - :taken_back, 0)
     WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
-_EXPIRE = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
-    WHERE id = :id AND {_DUE} RETURNING {_COLUMNS}"""
+_EXPIRE = EXPIRE + _COLUMNS
 # The plus signs keep the planner to the index of the ids.
 _AMONG = "id IN (SELECT value FROM json_each(:ids))"
 _EXPIRE_MANY = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
-    WHERE {_AMONG} AND {_DUE.replace("status", "+status", 1)} RETURNING {_COLUMNS}"""
+    WHERE {_AMONG} AND {DUE.replace("status", "+status", 1)} RETURNING {_COLUMNS}"""
 _GET_MANY = f"SELECT {_COLUMNS} FROM sessions WHERE {_AMONG}"
-_RENEW_MANY = f"""UPDATE sessions SET {_SLIDE}
-    WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND NOT ({_DUE})"""
+_RENEW_MANY = f"""UPDATE sessions SET {SLIDE}
+    WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND NOT ({DUE})"""
 _RENEWED = f"SELECT id FROM sessions WHERE {_AMONG} AND +owner = :owner AND deadline >= :now + timeout"
 _RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
-_LIST_DUE = f"SELECT id FROM sessions WHERE {_DUE} ORDER BY deadline LIMIT :limit"
+_LIST_DUE = f"SELECT id FROM sessions WHERE {DUE} ORDER BY deadline LIMIT :limit"
 _PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
-
-_EXPIRED = {
-    "status": TRANSITIONS[SessionStatus.ACTIVE, EndReason.IDLE_TIMEOUT].value,
-    "reason": EndReason.IDLE_TIMEOUT.value,
-}
 
 
 class SqliteStore(SessionStore):
@@ -103,12 +103,21 @@ class SqliteStore(SessionStore):
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path, _connect, _create, _EVENTS.begin_anew)
+        self._calls = CallRecords(_COLUMNS, _session)
+        self._turns = SharedTransactions(self._transaction)
+        self._ends: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """See `SessionStore.open`. A file that is damaged is set aside, and what can be read of it is taken over."""
         self._db.open()
 
     async def close(self) -> None:
+        self._cancel_ends()
+        if self._calls.unwritten:
+            try:
+                self._transaction(self._calls.write_all)
+            except StoreFailure as failure:
+                logger.error("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)  # noqa: TRY400  # the text says all
         self._db.close()
 
     async def create(self, session: Session, hold_until: float = 0.0) -> None:
@@ -116,15 +125,22 @@ class SqliteStore(SessionStore):
             self._db.all(_INSERT, (*_values(session), hold_until))
         except sqlite3.IntegrityError as error:
             raise ValueError(f"session {session.id} exists") from error
+        self._calls.learn(session)
 
     async def get(self, session_id: str) -> Session | None:
+        self._write(session_id)
         return self._one(_GET, (session_id,))
 
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
-        return await self._unless_due(_ADMIT, {**_times(session_id, now), "hold": hold_until}, session_id, now)
+        return await self._turns.run(self._calls.admit, session_id, now, hold_until)
 
     async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
-        return self._one(_FINISH, {**_times(session_id, now), "taken_back": 0 if started else 1})
+        if started:
+            session = self._calls.finish_later(session_id, now)
+            if session is not None:
+                self._write_ends_in(STORE_END_DELAY)
+                return session
+        return await self._turns.run(self._calls.finish, session_id, now, started)
 
     async def adopt(
         self,
@@ -139,13 +155,14 @@ class SqliteStore(SessionStore):
         at = active_at or Instant(-1e9, -1e9)
         known = {"in_flight": in_flight, "calls": call_count, "hold": hold_until}
         values = {**_times(session_id, at), **known}
-        return self._one(_ADOPT, values) or await self.get(session_id)
+        self._write(session_id)
+        return self._changed(session_id, self._one(_ADOPT, values) or self._one(_GET, (session_id,)))
 
     async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
         self._db.many(_HOLD, [(hold_until, session_id) for session_id in session_ids])
 
     async def renew(self, session_id: str, now: Instant) -> Session | None:
-        return await self._unless_due(_RENEW, _times(session_id, now), session_id, now)
+        return await self._turns.run(self._calls.renew, session_id, now)
 
     async def end(
         self,
@@ -164,19 +181,28 @@ class SqliteStore(SessionStore):
             "signal": worker_exit.signal if worker_exit else None,
             "taken_back": not_started,
         }
-        return self._one(_END, values) or await self.get(session_id)
+        self._write(session_id)
+        return self._changed(session_id, self._one(_END, values) or self._one(_GET, (session_id,)))
 
     async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
-        return self._one(_EXPIRE, {**_times(session_id, now), **_EXPIRED}) or await self.get(session_id)
+        self._write(session_id)
+        expired = self._one(_EXPIRE, {**_times(session_id, now), **EXPIRED})
+        return self._changed(session_id, expired or self._one(_GET, (session_id,)))
 
     async def expire_due(self, session_ids: Sequence[str], now: Instant) -> Sequence[Session]:
-        rows = self._db.all(_EXPIRE_MANY, {"ids": json.dumps(session_ids), "now": now.monotonic, "wall": now.wall, **_EXPIRED})
+        self._write_all()
+        values = {"ids": json.dumps(session_ids), "now": now.monotonic, "wall": now.wall, **EXPIRED}
+        rows = self._db.all(_EXPIRE_MANY, values)
         if len(rows) < len(session_ids):
             expired = {row[0] for row in rows}
             rows += self._db.all(_GET_MANY, {"ids": json.dumps([id for id in session_ids if id not in expired])})
-        return [_session(row) for row in rows]
+        sessions = [_session(row) for row in rows]
+        for session in sessions:
+            self._changed(session.id, session)
+        return sessions
 
     async def renew_many(self, session_ids: Collection[str], owner: str, now: Instant) -> Collection[str]:
+        self._write_all()
         wanted = list(dict.fromkeys(session_ids))
         values = {"ids": json.dumps(wanted), "owner": owner, "now": now.monotonic, "wall": now.wall}
         if self._db.changed(_RENEW_MANY, values) == len(wanted):
@@ -184,9 +210,11 @@ class SqliteStore(SessionStore):
         return [row[0] for row in self._db.all(_RENEWED, values)]
 
     async def due(self, now: Instant, limit: int) -> Sequence[str]:
+        self._write_all()
         return [row[0] for row in self._db.all(_LIST_DUE, {"now": now.monotonic, "limit": limit})]
 
     async def page(self, filter: SessionFilter, limit: int, cursor: str = "") -> Page:
+        self._write_all()
         wanted = {"owner": filter.owner, "app": filter.app, "version": filter.version}
         wanted["status"] = filter.status.value if filter.status else None
         clauses = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
@@ -206,12 +234,17 @@ class SqliteStore(SessionStore):
 
     async def restore(self, sessions: Sequence[Session], hold_until: float) -> None:
         self._db.many(_RESTORE, [(*_values(session), hold_until) for session in sessions])
+        for session in sessions:
+            self._calls.learn(session)
 
     async def inspect(self) -> None:
         self._db.inspect()
 
     async def recover(self, failure: StoreFailure) -> None:
+        self._cancel_ends()  # nobody else uses the connection meanwhile
         await self._db.recover(failure)
+        if self._calls.unwritten:
+            self._write_ends_in(STORE_END_DELAY)
 
     async def position(self) -> str:
         return self._db.using(_EVENTS.position)
@@ -222,18 +255,47 @@ class SqliteStore(SessionStore):
     async def forget_events(self, happened_before: float) -> int:
         return self._db.using(lambda db: _EVENTS.forget(db, happened_before))
 
-    async def _unless_due(
-        self, statement: str, values: dict[str, object], session_id: str, now: Instant
-    ) -> Session | None:
-        while True:
-            slid = self._one(statement, values)
-            if slid is not None:
-                return slid
-            session = await self.expire_if_due(session_id, now)
-            # Active: it was due for the one statement and for the other no more, as another process has just ended or
-            # held a call of it.
-            if session is None or session.status is not SessionStatus.ACTIVE:
-                return session
+    def _transaction(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        try:
+            self._db.transaction(work)
+        except BaseException:
+            self._calls.undo()
+            raise
+        self._calls.keep()
+
+    def _write(self, session_id: str) -> None:
+        """Put the ends of a session's calls on record, before it is read."""
+        if session_id in self._calls.unwritten:
+            self._transaction(lambda db: self._calls.write(db, session_id))
+
+    def _write_all(self) -> None:
+        if self._calls.unwritten:
+            self._transaction(self._calls.write_all)
+
+    def _changed(self, session_id: str, session: Session | None) -> Session | None:
+        if session is None:
+            self._calls.forget(session_id)
+        else:
+            self._calls.learn(session)
+        return session
+
+    def _write_ends_in(self, delay: float) -> None:
+        if self._ends is None:
+            self._ends = asyncio.get_running_loop().call_later(delay, self._write_ends)
+
+    def _write_ends(self) -> None:
+        self._ends = None
+        try:
+            self._write_all()
+        except StoreFailure as failure:
+            # Any other failure is met, and told, by the next operation; a lock may be gone before there is one.
+            if failure.problem is StoreProblem.BUSY:
+                self._write_ends_in(STORE_BUSY_LAST)
+
+    def _cancel_ends(self) -> None:
+        if self._ends is not None:
+            self._ends.cancel()
+            self._ends = None
 
     def _one(self, statement: str, values: Sequence[object] | dict[str, object]) -> Session | None:
         rows = self._db.all(statement, values)

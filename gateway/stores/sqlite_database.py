@@ -67,11 +67,15 @@ class Database:
 
     def many(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
         """Run a statement for each of these rows, for all or none. Returns how many rows were changed."""
+        return self.transaction(lambda db: db.executemany(statement, rows).rowcount)
+
+    def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` makes of the connection. What it changes is on record then, or else nothing of it."""
         db = self._connection
         try:
             db.execute("BEGIN IMMEDIATE")
             try:
-                changed = db.executemany(statement, rows).rowcount
+                answer = work(db)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -79,7 +83,7 @@ class Database:
                 raise
         except sqlite3.Error as error:
             raise self._failed(error) from error
-        return changed
+        return answer
 
     def using(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` makes of the connection."""

@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import WorkerExit
 from gateway.model import EndReason, SessionStatus
 from gateway.stores.base import SessionStore
-from gateway.testing.store_harness import ABSENT, START, TIMEOUT, WALL, added, at
+from gateway.testing.store_harness import ABSENT, ANY, START, TIMEOUT, WALL, added, at
 
 
 class StoreAdmitting:
@@ -126,6 +126,51 @@ class StoreFinishing:
         assert ended is not None
         finished = await store.finish(session.id, at(20), started=started)
         assert finished == replace(ended, in_flight=0, call_count=count)
+
+    async def test_what_a_finished_call_leaves_is_what_every_operation_sees(self, store: SessionStore) -> None:
+        for elapsed in (0.001, 10):  # a call that was over at once, and a long one
+            session = await added(store)
+            await store.admit(session.id, at(0), START + 1000)
+            first = await store.finish(session.id, at(elapsed), started=True)
+            assert await store.get(session.id) == first
+            await store.admit(session.id, at(11), START + 1000)
+            finished = await store.finish(session.id, at(11 + elapsed), started=True)
+            assert (await store.page(ANY, 1)).sessions == [finished]
+            await store.admit(session.id, at(30), START + 1000)
+            await store.finish(session.id, at(30 + elapsed), started=True)
+            assert await store.due(at(90 + elapsed - 0.0001), 10) == []
+            assert await store.due(at(90 + elapsed + 0.0001), 10) == [session.id]
+            await store.admit(session.id, at(40), START + 1000)
+            last = await store.finish(session.id, at(40 + elapsed), started=True)
+            assert last is not None
+            ended = await store.end(session.id, EndReason.CALLER, at(60))
+            assert ended is not None
+            assert ended == replace(last, status=ended.status, end_reason=ended.end_reason, ended_at=WALL + 60)
+            page = await store.events(ANY, await store.position(), 1)
+            assert page.events == ()
+            assert await store.get(session.id) == ended
+
+    async def test_the_end_of_a_short_call_is_there_when_its_session_is_renewed_adopted_or_expired(
+        self, store: SessionStore
+    ) -> None:
+        session = await added(store)
+        await store.admit(session.id, at(0), START + 1000)
+        await store.finish(session.id, at(0.01), started=True)
+        renewed = await store.renew(session.id, at(1))
+        assert renewed is not None
+        assert (renewed.in_flight, renewed.deadline) == (0, START + 61)
+        await store.admit(session.id, at(2), START + 1000)
+        finished = await store.finish(session.id, at(2.01), started=True)
+        assert await store.expire_if_due(session.id, at(3)) == finished
+        await store.admit(session.id, at(4), START + 1000)
+        finished = await store.finish(session.id, at(4.01), started=True)
+        adopted = await store.adopt(session.id, in_flight=0, call_count=None, hold_until=START)
+        assert adopted == finished
+        await store.admit(session.id, at(5), START + 1000)
+        await store.finish(session.id, at(5.01), started=True)
+        expired = await store.expire_if_due(session.id, at(65.01))
+        assert expired is not None
+        assert (expired.status, expired.in_flight, expired.call_count) == (SessionStatus.EXPIRED, 0, 4)
 
     async def test_ending_more_calls_than_there_are_never_counts_below_zero(self, store: SessionStore) -> None:
         session = await added(store)
@@ -281,6 +326,33 @@ class StoreRacing:
         final = await store.get(session.id)
         assert final is not None
         assert (final.call_count, final.in_flight) == (10, 0)
+
+    async def test_calls_of_many_sessions_at_one_moment_do_not_mix(self, store: SessionStore) -> None:
+        sessions = [await added(store, timeout=timeout) for timeout in range(1, 21)]
+        for turn in range(3):
+            now = at(turn / 100)
+            admitted = await asyncio.gather(*(store.admit(each.id, now, START + 100) for each in sessions))
+            assert [(each.timeout, each.call_count, each.in_flight) for each in admitted if each] == [
+                (session.timeout, turn + 1, 1) for session in sessions
+            ]
+            finished = await asyncio.gather(*(store.finish(each.id, now, started=True) for each in sessions))
+            assert [await store.get(session.id) for session in sessions] == finished
+
+    async def test_one_that_leaves_before_its_turn_changes_nothing_for_itself_or_the_others(
+        self, store: SessionStore
+    ) -> None:
+        session = await added(store)
+        await asyncio.gather(*(store.admit(session.id, at(1), START + 100) for _ in range(2)))
+        counted = 2
+        tasks = [asyncio.ensure_future(store.admit(session.id, at(1), START + 100)) for _ in range(6)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        counted += sum(not isinstance(outcome, BaseException) for outcome in outcomes)
+        final = await store.get(session.id)
+        assert final is not None
+        assert final.call_count == counted
 
     async def test_of_many_ends_at_one_moment_one_reason_stays(self, store: SessionStore) -> None:
         session = await added(store)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import Instant, SystemClock
+from gateway.clock import SystemClock
 from gateway.model import EndReason, Session, SessionStatus
-from gateway.stores import sqlite
+from gateway.stores import sqlite, sqlite_calls
 from gateway.stores.base import InvalidCursor, SessionStore, StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SCHEMA_VERSION, SqliteStore
@@ -132,9 +132,12 @@ async def test_a_position_in_another_file_or_in_what_a_backup_has_undone_is_inva
 async def test_calls_and_keepalives_write_no_event(store: SessionStore, path: Path) -> None:
     session = await added(store)
     with sqlite3.connect(path) as db:
+        values = {"now": 1, "wall": 1, "hold": 1, "id": session.id, "taken_back": 0}
+        named = [f"{statement} id" for statement in (sqlite_calls._ADMIT, sqlite_calls._FINISH, sqlite_calls._RENEW)]
+        known = (sqlite_calls._ADMIT_KNOWN, sqlite_calls._MOVE_KNOWN)
         plan = " ".join(
-            str(row)
-            for row in db.execute(f"EXPLAIN {sqlite._ADMIT}", {"now": 1, "wall": 1, "hold": 1, "id": session.id})
+            [str(row) for statement in named for row in db.execute(f"EXPLAIN {statement}", values)]
+            + [str(row) for each in known for row in db.execute(f"EXPLAIN {each}", [1] * each.count("?"))]
         )
         ending = " ".join(str(row) for row in db.execute(f"EXPLAIN {sqlite._END}", dict.fromkeys(ENDING, 1)))
     db.close()
@@ -162,35 +165,6 @@ async def test_values_with_quotes_and_nul_do_no_harm(store: SessionStore) -> Non
     session = await added(store, owner="'; DROP TABLE sessions; --", worker_id="a\0b")
     assert await store.get(session.id) == session
     assert await store.get("' OR '1'='1") is None
-
-
-class InterruptedStore(SqliteStore):
-    """Another gateway ends its call of a session between the two statements of an admission: the window slides."""
-
-    def __init__(self, path: Path, other: SessionStore) -> None:
-        super().__init__(path)
-        self._other = other
-
-    async def expire_if_due(self, session_id: str, now: Instant) -> Session | None:
-        await self._other.finish(session_id, now, started=True)
-        return await super().expire_if_due(session_id, now)
-
-
-async def test_a_session_that_another_gateway_saves_in_the_last_moment_is_admitted_or_renewed(
-    store: SessionStore, path: Path
-) -> None:
-    interrupted = InterruptedStore(path, store)
-    await interrupted.open()
-    for renew in (False, True):
-        session = await added(store, hold_until=START + 10, in_flight=1, call_count=1)
-        if renew:
-            saved = await interrupted.renew(session.id, at(TIMEOUT))
-        else:
-            saved = await interrupted.admit(session.id, at(TIMEOUT), START + 1000)
-        assert saved is not None
-        assert saved.status is SessionStatus.ACTIVE
-        assert (saved.in_flight, saved.call_count) == ((0, 1) if renew else (1, 2))
-    await interrupted.close()
 
 
 async def test_two_gateways_that_race_admission_and_expiry_agree_on_every_session(

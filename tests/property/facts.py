@@ -95,6 +95,9 @@ class ModelSession:
     """By another gateway than the one that opened it."""
     left_busy: bool = False
     """Calls were in flight when its gateway went. If its worker goes too, nobody knows how they fared."""
+    left: int = 0
+    """How many calls were in flight when its gateway died. Of those that are not any more, the end may have been told
+    without being on record, up to STORE_END_SLIDE after what the record has."""
     recorded: int = 0
     """Its count of calls when its gateway went."""
     extra: int = 0

@@ -7,6 +7,7 @@ its moment. `docs/contract.md` is the source of each rule.
 from collections.abc import Callable
 from functools import partial
 
+from gateway.timing import STORE_END_SLIDE
 from tests.property.facts import INFINITE, Answer, Call, ModelSession
 from tests.property.world import (
     CAPACITY,
@@ -293,6 +294,7 @@ class Model:
         for session in self.active():
             self._cut([call for call in [session.running, *session.queue] if call is not None])
             session.left_busy, session.recorded = session.busy, session.count
+            session.left = session.snapshot().in_flight
             session.queue = []
         self._down()
 
@@ -334,7 +336,10 @@ class Model:
         """A gateway starts on what is there."""
         self.up = True
         for session in self.active():
+            if session.alive and session.last_end > -INFINITE and session.left > session.snapshot().in_flight:
+                session.deadline += STORE_END_SLIDE
             session.deadline = max(session.deadline, session.last_end + session.timeout)
+            session.left = 0
             if not session.alive and (session.left_busy or session.deadline > self.now):
                 session.unsure, session.running = session.left_busy, None
                 self._finish_session(session, "ended", "worker_lost")

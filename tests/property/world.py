@@ -199,7 +199,8 @@ class World:
         gateway, self.running = self.gateway, None
         gateway.clock.dead = True
         gateway.pool.crash()
-        self.loop.run_until_complete(gateway.store.close())
+        gateway.store._cancel_ends()  # what it has not written is lost
+        gateway.store._db.close()
         for _ in range(100):
             orphans = asyncio.all_tasks(self.loop) - self.machine.tasks
             for task in orphans:

@@ -1,0 +1,86 @@
+"""One transaction for all that is asked of the store in one turn of the event loop.
+
+With many callers at once, a turn admits many calls. Each transaction costs its locks and a write to the log, whatever
+is in it, so those of one turn share one. An operation that comes alone does not wait for others: it runs at once.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class _Waiting(NamedTuple):
+    operation: Callable[..., object]
+    args: tuple[object, ...]
+    outcome: asyncio.Future[Any]
+
+
+class SharedTransactions:
+    """Runs operations on a connection, in the order in which they come.
+
+    A transaction that fails, fails for all who share it, and has changed nothing for any of them. What an operation
+    raises beside an error of the database is its own.
+    """
+
+    def __init__(self, transaction: Callable[[Callable[[sqlite3.Connection], object]], object]) -> None:
+        """`transaction` runs what it is given in a transaction and returns what it returns."""
+        self._transaction = transaction
+        self._waiting: list[_Waiting] | None = None
+        self._alone = True
+        """The last turn had no two operations."""
+        self._ran = 0
+
+    async def run(self, operation: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts) -> T:
+        """Return what `operation(connection, *args)` returns, once that is on record."""
+        if self._waiting is None:
+            self._waiting = []
+            asyncio.get_running_loop().call_soon(self._end_turn)
+            if self._alone:
+                self._ran = 1
+                answer: list[T] = []
+                self._transaction(lambda db: answer.append(operation(db, *args)))
+                return answer[0]
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(operation, args, outcome))
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if outcome.cancelled() or task is None:
+                raise  # before it was run: it will not be
+            # It has happened, and whoever asked must know. The cancellation strikes at its next await instead, as if it
+            # had come a moment later.
+            task.uncancel()
+            task.cancel()
+            return outcome.result()
+
+    def _end_turn(self) -> None:
+        waiting, self._waiting = self._waiting or [], None
+        self._alone = self._ran + len(waiting) <= 1
+        self._ran = 0
+        waiting = [one for one in waiting if not one.outcome.done()]
+        if not waiting:
+            return
+        outcomes: list[tuple[object, Exception | None]] = []
+        try:
+            self._transaction(lambda db: outcomes.extend(_outcome(db, one) for one in waiting))
+        except Exception as failure:  # noqa: BLE001  # whatever it is, all who wait hear of it
+            outcomes = [(None, failure)] * len(waiting)
+        for one, (value, error) in zip(waiting, outcomes, strict=True):
+            if error is None:
+                one.outcome.set_result(value)
+            else:
+                one.outcome.set_exception(error)
+
+
+def _outcome(db: sqlite3.Connection, one: _Waiting) -> tuple[object, Exception | None]:
+    try:
+        return one.operation(db, *one.args), None
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # noqa: BLE001  # of this one alone
+        return None, error
