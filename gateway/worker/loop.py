@@ -7,8 +7,10 @@ other task (docs/adr/0030-short-way-through-the-worker.md).
 """
 
 import asyncio
+import os
 import select
 import selectors
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -31,13 +33,23 @@ class _Selector(selectors.EpollSelector):
         self._first.register(self.fileno(), select.EPOLLIN)
         self._callbacks: dict[int, Callable[[], object]] = {}
 
+    def renew(self) -> None:
+        """Watch the same descriptors as before by means that are not shared with the process that this one was forked
+        from.
+        """
+        for old, watched in ((self.fileno(), self.get_map()), (self._first.fileno(), (self.fileno(),))):
+            with select.epoll() as new:
+                for fd in watched:
+                    new.register(fd, select.EPOLLIN)
+                os.dup2(new.fileno(), old, inheritable=False)
+
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         self._first.register(fd, select.EPOLLIN)
         self._callbacks[fd] = callback
 
     def unwatch(self, fd: int) -> None:
-        del self._callbacks[fd]
-        self._first.unregister(fd)
+        if self._callbacks.pop(fd, None) is not None:
+            self._first.unregister(fd)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         others: list[tuple[selectors.SelectorKey, int]] = []
@@ -57,9 +69,25 @@ class _Selector(selectors.EpollSelector):
 class WorkerLoop(asyncio.SelectorEventLoop):
     """Runs the app, and everything else in a worker, on one thread."""
 
+    _ssock: socket.socket
+    _csock: socket.socket
+    """By which signals and other threads wake the loop, as asyncio has named them since its first release."""
+
     def __init__(self) -> None:
         self._watched = _Selector()
         super().__init__(self._watched)
+
+    def renew(self) -> None:
+        """Make a loop that was made before the fork this process's own. It has watched nothing yet.
+
+        The descriptors stay, and get new things behind them: to make a loop after the fork would take each worker a
+        megabyte, for all that is written to on the way.
+        """
+        for end, new in zip((self._ssock, self._csock), socket.socketpair(), strict=True):
+            new.setblocking(False)
+            os.dup2(new.fileno(), end.fileno(), inheritable=False)
+            new.close()
+        self._watched.renew()
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         """Call `callback`, which raises nothing, whenever there is something to read or the other side is gone. It is
@@ -68,7 +96,7 @@ class WorkerLoop(asyncio.SelectorEventLoop):
         self._watched.watch(fd, callback)
 
     def unwatch(self, fd: int) -> None:
-        """Undo `watch()`, before the descriptor is closed."""
+        """Undo `watch()`, if it was called, before the descriptor is closed."""
         self._watched.unwatch(fd)
 
     def begin(self, work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:

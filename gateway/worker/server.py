@@ -18,7 +18,7 @@ from gateway.worker.family import end_families, own_mark
 from gateway.worker.host import AppHost, failure_of
 from gateway.worker.journal import Journal
 from gateway.worker.limits import ProcessLimits
-from gateway.worker.loop import WorkerLoop, new_loop
+from gateway.worker.loop import WorkerLoop
 from gateway.worker.orphan import OrphanWatch
 from gateway.worker.outcome import Outcome
 from gateway.worker.streaming import Outlet
@@ -64,7 +64,7 @@ class WorkerServer:
         """Start the app, serve the gateway, unload. Returns the exit code of the process."""
         self._orphan.listen()
         self._limits.serve()
-        accepting = asyncio.create_task(self._accept(listener))
+        self._listen(listener)
         # The gateway is there before the app is constructed, so that it hears how that goes.
         await self._first_contact.wait()
         try:
@@ -81,21 +81,28 @@ class WorkerServer:
             connection.send(self._standing())
         await self._ended.wait()
         self.abandoned = not self._connections
-        accepting.cancel()
+        self._loop.unwatch(listener.fileno())
         listener.close()
         await self._stop()
         return 0
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, _ = await self._loop.sock_accept(listener)
-            except OSError as error:
-                # The app may have used up the descriptors, and give some of them back.
-                print(f"cannot accept a gateway: {error}", file=sys.stderr)
-                await asyncio.sleep(ACCEPT_PAUSE)
-            else:
-                Connection(self, sock, self._loop)
+    def _listen(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            self._loop.watch(listener.fileno(), partial(self._accept, listener))
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # who wanted to connect is gone
+        except OSError as error:
+            # The app may have used up the descriptors, and give some of them back.
+            print(f"cannot accept a gateway: {error}", file=sys.stderr)
+            self._loop.unwatch(listener.fileno())
+            self._loop.call_later(ACCEPT_PAUSE, self._listen, listener)
+        else:
+            sock.setblocking(False)
+            Connection(self, sock, self._loop)
 
     def _end(self) -> None:
         self._first_contact.set()
@@ -255,14 +262,18 @@ def _leave(leaving: SystemExit) -> None:
     os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
-def serve(listener: socket.socket, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> int:
+def serve(
+    listener: socket.socket, loop: WorkerLoop, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits
+) -> int:
     """Run a worker in this process to its end and return its exit code. `zygote` is the process that forked it."""
     listener.setblocking(False)
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, WorkerLoop)
-        server = WorkerServer(loop, start, zygote, limits)
-        code = runner.run(server.run(listener))
+    server = WorkerServer(loop, start, zygote, limits)
+    try:
+        code = loop.run_until_complete(server.run(listener))
+    finally:
+        # Only for its end, at which it cancels what the app has left running, and waits for that.
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.get_loop()
     if server.abandoned:
         # Who would have ended what the app forked is gone, or going: its family goes, and the group with this process.
         end_families(own_mark(), spare=os.getpid())
