@@ -122,6 +122,9 @@ WORKER_FIRST_CONTACT = 30.0
 """In which the gateway that asked for a worker must have connected to it. It does so within milliseconds, unless it has
 died; long enough for one that is being debugged or swapped out."""
 
+ACCEPT_PAUSE = 1.0
+"""After which a worker that could not accept a gateway tries again: when its app has used up the descriptors, say."""
+
 ORPHAN_BLOCKED_GRACE = 10.0
 """How much later than the event loop's timer the kernel's ends a worker without a gateway: time for unload(), more than
 `workers.end_grace` gives unless that is raised. It ends a process whose loop the app is blocking."""

@@ -4,7 +4,9 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import CoroutineType
 from typing import Any
 
 from gateway.worker import payload
@@ -84,14 +86,14 @@ class AppHost:
             _current.set(context)
         argument = _checked(function, data, format)
         method = getattr(self._instance, name)
-        answer = await _maybe_await(method(argument) if function.takes_input else method())
-
-        def encode(output: Any) -> bytes:
-            return payload.bounded(payload.encode(output, format), max_output)
-
-        if is_stream(answer):
-            answer = await exhaust(answer, encode, emit)
-        return encode(answer)
+        answer = method(argument) if function.takes_input else method()
+        if type(answer) is CoroutineType:
+            answer = await answer
+        elif type(answer) is not dict:
+            answer = await _maybe_await(answer)
+        if type(answer) is not dict and is_stream(answer):
+            answer = await exhaust(answer, partial(_encoded, format=format, max_output=max_output), emit)
+        return _encoded(answer, format, max_output)
 
     async def stop(self, end_reason: str = "") -> None:
         """Run on_end(), if a session has ended, then unload(), if the instance was constructed.
@@ -117,6 +119,10 @@ def _checked(function: Function, data: bytes, format: "pb.PayloadFormat.ValueTyp
         raise
     except BaseException as error:
         raise CallRefused(raised(error, pb.FAILURE_KIND_CHECK_RAISED)) from error
+
+
+def _encoded(output: Any, format: "pb.PayloadFormat.ValueType", max_output: int) -> bytes:
+    return payload.bounded(payload.encode(output, format), max_output)
 
 
 def describe(host: AppHost) -> pb.Loaded:

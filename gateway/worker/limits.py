@@ -16,7 +16,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, EncodeError
 
 from gateway.worker.failures import raised, timed_out
-from sessiongateway.worker.v1 import worker_pb2 as pb
+from gateway.worker.outcome import Outcome
 
 ROOM_TO_ANSWER = 8 * 1024 * 1024
 """Bytes of the limit that the app's functions do not get: out of memory, a worker must still say so."""
@@ -57,22 +57,22 @@ class ProcessLimits:
         if self._memory is not None:
             asyncio.get_running_loop().set_exception_handler(_leave_without_memory)
 
-    def keep(self, call_id: str, answer: Coroutine[Any, Any, pb.Result]) -> Coroutine[Any, Any, pb.Result]:
+    def keep(self, answer: Coroutine[Any, Any, Outcome]) -> Coroutine[Any, Any, Outcome]:
         """Return the answer of a call within the limits."""
         if self._memory is not None:
-            answer = self._in_memory(call_id, answer)
+            answer = self._in_memory(answer)
         if self._call is not None:
-            answer = _in_time(call_id, answer, self._call)
+            answer = _in_time(answer, self._call)
         return answer
 
-    async def _in_memory(self, call_id: str, answer: Coroutine[Any, Any, pb.Result]) -> pb.Result:
+    async def _in_memory(self, answer: Coroutine[Any, Any, Outcome]) -> Outcome:
         try:
             with self._without_room():
                 return await answer
         except Exception as error:
             # What failed could not even be put into words: there was no room for them.
             short = error if isinstance(error, MemoryError) else MemoryError()
-            return pb.Result(id=call_id, failure=raised(short.with_traceback(None)))
+            return Outcome(failure=raised(short.with_traceback(None)))
 
     @contextlib.contextmanager
     def _without_room(self) -> Iterator[None]:
@@ -89,7 +89,7 @@ class ProcessLimits:
                 resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
-async def _in_time(call_id: str, answer: Coroutine[Any, Any, pb.Result], seconds: float) -> pb.Result:
+async def _in_time(answer: Coroutine[Any, Any, Outcome], seconds: float) -> Outcome:
     """Cancel what takes longer. If it gives way the call has timed out; if it answers all the same, that is the answer.
 
     What does not give way the gateway ends, with the whole worker.
@@ -98,16 +98,16 @@ async def _in_time(call_id: str, answer: Coroutine[Any, Any, pb.Result], seconds
     assert task is not None
     timer = asyncio.get_running_loop().call_later(seconds, task.cancel)
     try:
-        result = await answer
+        outcome = await answer
     finally:
         timer.cancel()
-    if not _was_cancelled(result) or asyncio.get_running_loop().time() < timer.when():
-        return result
-    return pb.Result(id=call_id, failure=timed_out(seconds))
+    if not _was_cancelled(outcome) or asyncio.get_running_loop().time() < timer.when():
+        return outcome
+    return Outcome(failure=timed_out(seconds))
 
 
-def _was_cancelled(result: pb.Result) -> bool:
-    return result.failure.type == asyncio.CancelledError.__name__
+def _was_cancelled(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.type == asyncio.CancelledError.__name__
 
 
 def _lower(kind: int, value: int | None) -> None:

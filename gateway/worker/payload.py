@@ -38,6 +38,28 @@ class TooLarge(Exception):
     """A function returned or yielded more than is passed on; the text says how much."""
 
 
+def _plain(value: Any) -> Any:
+    return to_jsonable_python(value, by_alias=True)
+
+
+def _refuse_constant(name: str) -> None:
+    raise _NotFinite(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _NotFinite(f"{text[:32]} is too large a number")
+    return number
+
+
+# Made once: json.loads() and json.dumps() make such an object for each call that has options.
+_ANY = json.JSONDecoder(parse_constant=_refuse_constant)
+_FINITE = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_TEXT = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain)
+_ASCII = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_plain)
+
+
 def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAdapter[Any] | None) -> Any:
     """Return the input of a function: a plain dict, or what the adapter makes of it.
 
@@ -71,7 +93,7 @@ def encode(value: Any, format: "pb.PayloadFormat.ValueType") -> bytes:
             value = to_jsonable_python(value, by_alias=True)
         if not isinstance(value, dict):
             raise NotJson(f"a function returns an object (a dict, a model or None), not {type(value).__name__}")
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain)
+        text = _TEXT.encode(value)
         if format == pb.PAYLOAD_FORMAT_STRUCT:
             return _encode_struct(text)
     except (TypeError, ValueError, RecursionError, json_format.ParseError, DecodeError) as error:
@@ -80,7 +102,7 @@ def encode(value: Any, format: "pb.PayloadFormat.ValueType") -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         # A lone surrogate: legal JSON, but only when it is escaped.
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+        return _ASCII.encode(value).encode()
 
 
 def bounded(output: bytes, limit: int) -> bytes:
@@ -102,14 +124,9 @@ def _encode_struct(text: str) -> bytes:
     return message.SerializeToString()
 
 
-def _plain(value: Any) -> Any:
-    return to_jsonable_python(value, by_alias=True)
-
-
 def _parse(payload: bytes) -> Any:
     try:
-        parse_float = _finite if _may_overflow(payload) else None
-        return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant, parse_float=parse_float)
+        return (_FINITE if _may_overflow(payload) else _ANY).decode(payload.decode())
     except RecursionError:
         raise _malformed("is nested too deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError, _NotFinite) as error:
@@ -139,17 +156,6 @@ def _has_huge_integer(tree: Any) -> bool:
         elif isinstance(value, int) and abs(value) > sys.float_info.max:
             return True
     return False
-
-
-def _refuse_constant(name: str) -> None:
-    raise _NotFinite(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _NotFinite(f"{text[:32]} is too large a number")
-    return number
 
 
 def _json_of_struct(payload: bytes) -> bytes:

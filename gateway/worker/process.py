@@ -87,8 +87,12 @@ class WorkerDirectory:
 
 def start_time(pid: int) -> int:
     """Return when a process started, in clock ticks since boot (proc(5), stat, field 22). Raises OSError."""
-    # The second field is the command's name in parentheses, which may hold anything.
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # The second field is the command's name in parentheses, which may hold anything.
+        return int(os.read(descriptor, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(descriptor)
 
 
 def scrubbed_environment() -> dict[str, str]:
@@ -99,7 +103,13 @@ def scrubbed_environment() -> dict[str, str]:
 
 
 def enter(directory: WorkerDirectory, worker_id: str) -> None:
-    """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places."""
+    """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places.
+
+    Paths are put together by hand here: each function of Python that runs after the fork for the first time writes to
+    some pages of memory that the process else shares with the zygote, and pathlib has dozens of them.
+    """
+    root = str(directory.root)
+    work = f"{root}/work"
     tell_when_parent_dies()
     os.setsid()  # its children are in its group and go with it
     mark(worker_id)  # and so do those that leave the group
@@ -107,17 +117,26 @@ def enter(directory: WorkerDirectory, worker_id: str) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     os.umask(0o077)
-    directory.pid.write_text(f"{os.getpid()} {start_time(os.getpid())}")
-    _redirect_streams(directory.output)
-    os.chdir(directory.work)
-    os.environ.update(
-        HOME=str(directory.work), PWD=str(directory.work), TMPDIR=str(directory.temporary), SGW_WORKER_ID=worker_id
-    )
+    _write(f"{root}/pid", f"{os.getpid()} {start_time(os.getpid())}")
+    _redirect_streams(f"{root}/output")
+    os.chdir(work)
+    environment = os.environ
+    environment["HOME"] = environment["PWD"] = work
+    environment["TMPDIR"] = f"{root}/tmp"
+    environment["SGW_WORKER_ID"] = worker_id
     # The import of the app may have asked for it, and the answer is cached.
     tempfile.tempdir = None
 
 
-def _redirect_streams(output: Path) -> None:
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _redirect_streams(output: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # For reading too: without a gateway nobody else reads it, and a print() must not end the app for that.

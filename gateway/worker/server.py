@@ -6,17 +6,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 
+from gateway.timing import ACCEPT_PAUSE
 from gateway.worker.connection import Connection
 from gateway.worker.failures import CallRefused, format_traceback
 from gateway.worker.family import end_families, own_mark
 from gateway.worker.host import AppHost, failure_of
-from gateway.worker.journal import Journal, started
+from gateway.worker.journal import Journal
 from gateway.worker.limits import ProcessLimits
+from gateway.worker.loop import WorkerLoop
 from gateway.worker.orphan import OrphanWatch
+from gateway.worker.outcome import Outcome
 from gateway.worker.streaming import Outlet
 from sessiongateway.app import CallContext
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -27,16 +31,18 @@ START_FAILED_EXIT = 70
 
 @dataclass(eq=False, slots=True)
 class _Running:
-    task: asyncio.Task[pb.Result]
+    task: asyncio.Task[Outcome]
     connection: Connection
     """Where the call came from."""
-    outlet: Outlet
+    outlet: Outlet | None
+    """Where its partial outputs go, if they are wanted."""
 
 
 class WorkerServer:
     """Serves one app instance to the gateway until it is told to shut down or is left alone for too long."""
 
-    def __init__(self, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> None:
+    def __init__(self, loop: WorkerLoop, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> None:
+        self._loop = loop
         self._make_host = start
         self._limits = limits
         self._host: AppHost | None = None
@@ -56,10 +62,9 @@ class WorkerServer:
 
     async def run(self, listener: socket.socket) -> int:
         """Start the app, serve the gateway, unload. Returns the exit code of the process."""
-        loop = asyncio.get_running_loop()
         self._orphan.listen()
         self._limits.serve()
-        server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
+        self._listen(listener)
         # The gateway is there before the app is constructed, so that it hears how that goes.
         await self._first_contact.wait()
         try:
@@ -76,9 +81,28 @@ class WorkerServer:
             connection.send(self._standing())
         await self._ended.wait()
         self.abandoned = not self._connections
-        server.close()
+        self._loop.unwatch(listener.fileno())
+        listener.close()
         await self._stop()
         return 0
+
+    def _listen(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            self._loop.watch(listener.fileno(), partial(self._accept, listener))
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # who wanted to connect is gone
+        except OSError as error:
+            # The app may have used up the descriptors, and give some of them back.
+            print(f"cannot accept a gateway: {error}", file=sys.stderr)
+            self._loop.unwatch(listener.fileno())
+            self._loop.call_later(ACCEPT_PAUSE, self._listen, listener)
+        else:
+            sock.setblocking(False)
+            Connection(self, sock, self._loop)
 
     def _end(self) -> None:
         self._first_contact.set()
@@ -96,103 +120,108 @@ class WorkerServer:
         """A gateway is gone. What it had asked for goes on."""
         self._connections.remove(connection)
         for running in self._calls.values():
-            if running.connection is connection:
+            if running.connection is connection and running.outlet is not None:
                 running.outlet.gone()
         if not self._connections:
             self._orphan.abandoned()
 
-    def received(self, connection: Connection, frame: pb.ToWorker) -> None:
-        """Act on one frame of the gateway."""
-        kind = frame.WhichOneof("frame")
-        if kind == "call":
-            self._start(connection, frame.call)
-        elif kind == "lease":
+    def received(self, connection: Connection, frames: Sequence[tuple[pb.ToWorker, bytes | None]]) -> None:
+        """Act on frames of the gateway; on calls when all that came with them is known."""
+        calls, cancelled = [], set()
+        for frame, payload in frames:
+            kind = frame.WhichOneof("frame")
+            if kind == "call":
+                call = frame.call
+                calls.append((call, call.payload if payload is None else payload))
+            elif kind == "cancel":
+                cancelled.add(frame.cancel.id)
+            else:
+                self._manage(kind, frame)
+        for call_id in cancelled & self._calls.keys():
+            self._calls[call_id].task.cancel()
+        for call, payload in calls:
+            self._start(connection, call, payload, call.id in cancelled)
+
+    def _manage(self, kind: str | None, frame: pb.ToWorker) -> None:
+        if kind == "lease":
             self._lease = frame.lease
             self._orphan.leased(frame.lease.outlive)
-        elif kind == "cancel":
-            if frame.cancel.id in self._calls:
-                self._calls[frame.cancel.id].task.cancel()
         elif kind == "credit":
-            if frame.credit.id in self._calls:
-                self._calls[frame.credit.id].outlet.credit(frame.credit)
+            running = self._calls.get(frame.credit.id)
+            if running is not None and running.outlet is not None:
+                running.outlet.credit(frame.credit)
         elif kind == "shutdown":
             self._end_reason = frame.shutdown.reason
             self._ended.set()
 
-    def _start(self, connection: Connection, call: pb.Call) -> None:
-        refusal = self._refusal(call)
+    def _start(self, connection: Connection, call: pb.Call, payload: bytes, cancelled: bool) -> None:
+        refusal = None
+        if call.session_id != self._lease.session_id or call.epoch != self._lease.epoch:
+            refusal = pb.FAILURE_KIND_FENCED
+        elif call.request_id and (first := self._journal.find(call.request_id)) is not None:
+            if first.fingerprint == call.fingerprint:
+                first.task.add_done_callback(partial(self._repeat, connection, call.id))
+                return
+            refusal = pb.FAILURE_KIND_REQUEST_ID_REUSED
+        elif call.HasField("expected_calls") and call.expected_calls != self._started:
+            refusal = pb.FAILURE_KIND_MOVED_ON
         if refusal is not None:
-            connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
-            return
-        first = self._journal.find(call)
-        if first is not None:
-            first.add_done_callback(partial(self._repeat, connection, call.id))
-            return
-        if self._has_moved_on(call):
-            refusal = pb.Failure(kind=pb.FAILURE_KIND_MOVED_ON)
-            connection.send(pb.FromWorker(result=pb.Result(id=call.id, failure=refusal)))
-            return
-        outlet = Outlet(call, connection.send)
-        task = asyncio.get_running_loop().create_task(self._limits.keep(call.id, self._answer(call, outlet)))
-        self._journal.record(call, task)
-        self._calls[call.id] = _Running(task, connection, outlet)
+            connection.send_result(call.id, Outcome(failure=pb.Failure(kind=refusal)))
+        elif cancelled:
+            self._started += 1  # as one that is cancelled at its first step
+            connection.send_result(call.id, Outcome(failure=failure_of(asyncio.CancelledError())))
+        else:
+            self._begin(connection, call, payload)
+
+    def _begin(self, connection: Connection, call: pb.Call, payload: bytes) -> None:
+        call_id = call.id
+        outlet = Outlet(call, connection.send_partial) if call.window else None
+        answer = self._limits.keep(self._answer(call, payload, outlet))
         self._started += 1
-        # A callback rather than the task itself sends the result: a task that is cancelled before its first step never
-        # runs a line of its own.
-        task.add_done_callback(partial(self._finished, call.id))
+        task = self._loop.begin(answer, copy_context())
+        if call.request_id:
+            self._journal.record(call.request_id, call.fingerprint, task)
+        if task.done():
+            self._tell(connection, call_id, task)
+        else:
+            self._calls[call_id] = _Running(task, connection, outlet)
+            task.add_done_callback(partial(self._finished, call_id))
 
-    def _refusal(self, call: pb.Call) -> pb.Failure | None:
-        if (call.session_id, call.epoch) != (self._lease.session_id, self._lease.epoch):
-            return pb.Failure(kind=pb.FAILURE_KIND_FENCED)
-        try:
-            self._journal.find(call)
-        except ValueError:
-            return pb.Failure(kind=pb.FAILURE_KIND_REQUEST_ID_REUSED)
-        return None
-
-    def _has_moved_on(self, call: pb.Call) -> bool:
-        return call.HasField("expected_calls") and call.expected_calls != self._started
-
-    async def _answer(self, call: pb.Call, outlet: Outlet) -> pb.Result:
+    async def _answer(self, call: pb.Call, payload: bytes, outlet: Outlet | None) -> Outcome:
         assert self._host is not None
         try:
             context = CallContext(call.id, call.session_id, call.deadline or None)
-            output = await self._host.call(
-                call.function, call.payload, call.format, context=context, emit=outlet.emit, max_output=call.max_output
+            emit = None if outlet is None else outlet.emit
+            return Outcome(
+                await self._host.call(
+                    call.function, payload, call.format, context=context, emit=emit, max_output=call.max_output
+                )
             )
-            return pb.Result(id=call.id, output=output)
         except CallRefused as refusal:
-            return pb.Result(id=call.id, failure=refusal.failure)
+            return Outcome(failure=refusal.failure)
         except SystemExit as leaving:
             _leave(leaving)
             raise
         except asyncio.CancelledError as cancelled:
-            return pb.Result(id=call.id, failure=failure_of(cancelled))
+            return Outcome(failure=failure_of(cancelled))
         except BaseException as error:
             print("".join(format_traceback(error)), end="", file=sys.stderr)
-            return pb.Result(id=call.id, failure=failure_of(error))
+            return Outcome(failure=failure_of(error))
 
-    def _finished(self, call_id: str, task: asyncio.Task[pb.Result]) -> None:
-        self._last_end = time.clock_gettime(time.CLOCK_BOOTTIME)
+    def _finished(self, call_id: str, task: asyncio.Task[Outcome]) -> None:
         connection = self._calls.pop(call_id).connection
-        if task.cancelled():
-            result = pb.Result(id=call_id, failure=failure_of(asyncio.CancelledError()))
-        else:
-            result = task.result()
-            self._started -= 0 if started(result) else 1
         if not connection.open and self._connections:
             connection = self._connections[-1]  # a gateway that has taken over, and waits for this call's end too
-        connection.send(pb.FromWorker(result=result))
+        self._tell(connection, call_id, task)
 
-    def _repeat(self, connection: Connection, call_id: str, first: asyncio.Task[pb.Result]) -> None:
-        if first.cancelled():
-            result = pb.Result(failure=failure_of(asyncio.CancelledError()))
-        else:
-            result = pb.Result()
-            result.CopyFrom(first.result())
-        result.id = call_id
-        result.repeated = True
-        connection.send(pb.FromWorker(result=result))
+    def _tell(self, connection: Connection, call_id: str, task: asyncio.Task[Outcome]) -> None:
+        self._last_end = time.clock_gettime(time.CLOCK_BOOTTIME)
+        outcome = _outcome_of(task)
+        self._started -= 0 if outcome.started else 1
+        connection.send_result(call_id, outcome)
+
+    def _repeat(self, connection: Connection, call_id: str, first: asyncio.Task[Outcome]) -> None:
+        connection.send_result(call_id, _outcome_of(first), repeated=True)
 
     def _standing(self) -> pb.FromWorker:
         ready = pb.Ready(
@@ -219,6 +248,10 @@ class WorkerServer:
             print("".join(format_traceback(error)), end="", file=sys.stderr)
 
 
+def _outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
+    return Outcome(failure=failure_of(asyncio.CancelledError())) if task.cancelled() else task.result()
+
+
 def _leave(leaving: SystemExit) -> None:
     """Exit at once with the app's own code, as sys.exit() in a program of its own would."""
     code = leaving.code
@@ -229,11 +262,18 @@ def _leave(leaving: SystemExit) -> None:
     os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
-def serve(listener: socket.socket, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> int:
+def serve(
+    listener: socket.socket, loop: WorkerLoop, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits
+) -> int:
     """Run a worker in this process to its end and return its exit code. `zygote` is the process that forked it."""
     listener.setblocking(False)
-    server = WorkerServer(start, zygote, limits)
-    code = asyncio.run(server.run(listener))
+    server = WorkerServer(loop, start, zygote, limits)
+    try:
+        code = loop.run_until_complete(server.run(listener))
+    finally:
+        # Only for its end, at which it cancels what the app has left running, and waits for that.
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.get_loop()
     if server.abandoned:
         # Who would have ended what the app forked is gone, or going: its family goes, and the group with this process.
         end_families(own_mark(), spare=os.getpid())

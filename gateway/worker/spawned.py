@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
+from gateway.worker.loop import new_loop
 from gateway.worker.server import serve
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -34,7 +35,7 @@ def main(what: str, app_directory: Path, zygote: str = "0", limits: str = "{}") 
         return 0
     listener = socket.socket(fileno=int(what))
     listener.set_inheritable(False)
-    return serve(listener, lambda: AppHost(import_app(app_directory)), int(zygote), ProcessLimits(limits))
+    return serve(listener, new_loop(), lambda: AppHost(import_app(app_directory)), int(zygote), ProcessLimits(limits))
 
 
 if __name__ == "__main__":

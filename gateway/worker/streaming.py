@@ -62,7 +62,8 @@ async def _outputs_of(generator: Generator[Any, None, Any]) -> AsyncIterator[Any
 class Outlet:
     """The way out for the partial outputs of one call: as many bytes as the gateway has room for."""
 
-    def __init__(self, call: pb.Call, send: Callable[[pb.FromWorker], object]) -> None:
+    def __init__(self, call: pb.Call, send: Callable[[str, bytes], object]) -> None:
+        """`send` takes the call's id and an output."""
         self._call_id = call.id
         self._window = call.window
         self._send = send
@@ -76,7 +77,7 @@ class Outlet:
             await self._changed.wait()
         if self._window:
             self._on_the_way += partial_cost(output)
-            self._send(pb.FromWorker(partial=pb.Partial(id=self._call_id, output=output)))
+            self._send(self._call_id, output)
 
     def credit(self, credit: pb.Credit) -> None:
         """Outputs were read, or nobody reads them any more."""

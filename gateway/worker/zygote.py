@@ -24,6 +24,7 @@ from typing import NoReturn
 from gateway.worker.family import adopt_orphans, end_families, orphaned_marks
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
+from gateway.worker.loop import WorkerLoop, new_loop
 from gateway.worker.process import CANNOT_ENTER_EXIT, WorkerDirectory, enter
 from gateway.worker.server import START_FAILED_EXIT, serve
 from gateway.workers.frames import FrameReader, encode
@@ -111,7 +112,9 @@ def _end_families(ended: Iterable[str], workers: Container[int]) -> None:
         end_families(marks)
 
 
-def _worker_by_fork(host: AppHost, limits: ProcessLimits) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+def _worker_by_fork(
+    host: AppHost, loop: WorkerLoop, limits: ProcessLimits
+) -> Callable[[socket.socket, pb.Fork], NoReturn]:
     zygote = os.getpid()
 
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
@@ -120,7 +123,8 @@ def _worker_by_fork(host: AppHost, limits: ProcessLimits) -> Callable[[socket.so
             code = CANNOT_ENTER_EXIT
             enter(WorkerDirectory(Path(request.directory)), request.worker_id)
             code = START_FAILED_EXIT
-            code = serve(listener, lambda: host, zygote, limits)
+            loop.renew()
+            code = serve(listener, loop, lambda: host, zygote, limits)
         finally:
             _exit(code)
 
@@ -178,9 +182,11 @@ def _prepare_fork(
     if threading.active_count() > 1:
         print("the app's imports started threads, which a fork does not keep: set start_method = 'spawn'", flush=True)
     # What is there now is shared with every worker until it is written to; the collector would write to all of it.
+    loop = new_loop()
+    described = describe(host)
     gc.collect()
     gc.freeze()
-    return describe(host), _worker_by_fork(host, limits)
+    return described, _worker_by_fork(host, loop, limits)
 
 
 def _description(app_directory: Path, control: socket.socket) -> bytes:
