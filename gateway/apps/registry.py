@@ -1,5 +1,6 @@
 """Which apps there are at this moment: those that are deployed, and those that `--app` serves from a directory."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ class AppRegistry:
         self._served: dict[str, _Served] = {}
         self._pointers: dict[str, tuple[int, AppVersion]] = {}
         self._versions: dict[tuple[str, str], AppVersion] = {}
-        self._pointer_paths: dict[str, Path] = {}
+        self._pointer_paths: dict[str, str] = {}
         for text, directory in served.items():
             self._serve(text, directory)
 
@@ -114,9 +115,9 @@ class AppRegistry:
     def _pointer_state(self, name: str) -> int:
         """Return what changes with every deployment of an app; 0 when there never was one."""
         # Asked for each call: the paths of apps that there are, and only those, are kept.
-        path = self._pointer_paths.get(name) or app_directory(self._deployed, name) / CURRENT
+        path = self._pointer_paths.get(name) or str(app_directory(self._deployed, name) / CURRENT)
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116  # a Path would cost as much as the system call does
         except OSError:
             if name in self._served:
                 self._pointer_paths[name] = path

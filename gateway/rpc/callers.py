@@ -1,7 +1,7 @@
 """Who calls, and until when they wait."""
 
 import hashlib
-from typing import Any, cast
+from typing import Any
 
 import grpc
 
@@ -23,14 +23,14 @@ def caller_of(context: "grpc.aio.ServicerContext[Any, Any]", clock: Clock) -> Ca
     Nobody is turned away for an unknown key yet, but sessions belong to the key that they were made with: another
     key, or none, does not see them. Only a hash of the key goes further than this.
     """
-    # A cast: the stubs do not know that a caller may wait for ever.
-    remaining = cast(float | None, context.time_remaining())
+    remaining: float | None = context.time_remaining()  # the stubs do not know that a caller may wait for ever
     deadline = None if remaining is None else clock.now().monotonic + remaining / _WIRE_ROUNDING
     return Caller(_principal(context), deadline)
 
 
 def _principal(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
-    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+    metadata = context.invocation_metadata()
+    values = [value for key, value in metadata if key == "authorization"] if metadata else ()
     if not values:
         return ANONYMOUS
     value = values[0]

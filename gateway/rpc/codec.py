@@ -15,6 +15,7 @@ from sessiongateway.v1 import apps_pb2, errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 
 _STATUSES = {status: pb.SessionStatus.Value(f"SESSION_STATUS_{status.name}") for status in SessionStatus}
+_ACTIVE = _STATUSES[SessionStatus.ACTIVE]  # that of nearly every answer: looking up an enum calls its hash in Python
 _EVENTS = {kind: pb.SessionEvent.Value(f"SESSION_EVENT_{kind.name}") for kind in WatchEventKind}
 _REASONS = {reason: errors_pb2.EndReason.Value(f"END_REASON_{reason.name}") for reason in EndReason}
 
@@ -31,7 +32,7 @@ def _fill(message: pb.Session, session: Session, now: Instant) -> None:
     message.id = session.id
     message.app = session.app.name
     message.version = session.app.version
-    message.status = _STATUSES[session.status]
+    message.status = _ACTIVE if session.status is SessionStatus.ACTIVE else _STATUSES[session.status]
     message.worker_id = session.worker_id
     message.session_timeout = session.timeout
     message.call_count = session.call_count

@@ -53,8 +53,9 @@ def run_request(request: pb.RunRequest, max_input_bytes: int) -> RunRequest:
     if worker_id and not session:
         problems.add("worker_id", "goes only with a session")
     function, request_id = request.function, request.request_id
-    for field, value in (("function", function), ("worker_id", worker_id), ("request_id", request_id)):
-        _length(field, value, problems)
+    if len(function) > MAX_NAME or len(worker_id) > MAX_NAME or len(request_id) > MAX_NAME:
+        for field, value in (("function", function), ("worker_id", worker_id), ("request_id", request_id)):
+            _length(field, value, problems)
     if request_id and not all("!" <= letter <= "~" for letter in request_id):
         problems.add("request_id", "must be visible ASCII characters")
     expected = _expected_call_count(request, problems)

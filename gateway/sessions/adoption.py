@@ -45,6 +45,7 @@ class Adoption:
         for session in sessions:
             worker = workers.get(session.id)
             if worker is None:
+                await self._let_go(session)
                 await self._lifecycle.end_lost(session.id)
                 continue
             self._functions.learn(session.app, worker.functions)
@@ -65,6 +66,12 @@ class Adoption:
             if not cursor:
                 return
 
+    async def _let_go(self, session: Session) -> None:
+        """Have no call hold a session without a worker. What was in flight may have ended and been told before that."""
+        if session.in_flight:
+            told = self._instant(_last_told(session))
+            await self._store.adopt(session.id, in_flight=0, call_count=None, hold_until=0.0, active_at=told)
+
     async def _held(self, session: Session) -> Session:
         """Hold the session until its worker has said whether a call runs: until then it must not expire."""
         hold_until = self._clock.now().monotonic + CALL_LEASE
@@ -78,7 +85,10 @@ class Adoption:
         """Put on record what the worker says; `left` is the record that another gateway left."""
         hold_until = self._clock.now().monotonic + CALL_LEASE
         running = len(standing.running)
-        count, active_at = standing.started, self._instant(_last_told(left, standing))
+        count, last_end = standing.started, standing.last_end
+        if last_end is not None and left.in_flight > running:
+            last_end = max(last_end, _last_told(left))
+        active_at = self._instant(last_end)
         try:
             adopted = await self._store.adopt(
                 live.id, in_flight=running, call_count=count, hold_until=hold_until, active_at=active_at
@@ -113,15 +123,11 @@ class Adoption:
         call.reply.add_done_callback(_ignore)
 
 
-def _last_told(left: Session, standing: Standing) -> float | None:
-    """Return, on the monotonic clock, since when at the latest the caller of the newest call knows that it has ended.
-
-    It may have been told and not be on record. Then it was no later than STORE_END_SLIDE after what the record has as
-    the start of the window.
+def _last_told(left: Session) -> float:
+    """Return the last moment, on the monotonic clock, at which the end of a call may have been told without being on
+    the record that was left.
     """
-    if standing.last_end is None or left.in_flight <= len(standing.running):
-        return standing.last_end
-    return max(standing.last_end, left.deadline - left.timeout + STORE_END_SLIDE)
+    return left.deadline - left.timeout + STORE_END_SLIDE
 
 
 def _ignore(reply: asyncio.Future[bytes]) -> None:

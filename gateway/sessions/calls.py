@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gateway.apps.registry import AppRegistry
@@ -144,7 +145,10 @@ class SessionCall:
         live = await self._parts.lifecycle.find(request.session, caller.principal)
         self._check_app(live, request)
         self._check_worker(live, request.worker_id)
-        function = await self._parts.functions.named(live.app, request.function, lambda: self._parts.patience(caller))
+        function = request.function or live.app.default_function or DEFAULT_FUNCTION
+        if function not in live.worker.functions:
+            patience = partial(self._parts.patience, caller)
+            function = await self._parts.functions.named(live.app, request.function, patience)
         live.turns.check_room()
         record = await self._parts.lifecycle.admit(live)
         if record.worker_id != live.worker.id:

@@ -110,14 +110,15 @@ class SessionManager:
 
     async def _once(self, request: RunRequest, caller: Caller, partials: Partials | None) -> RunAnswer:
         """Run a call, or answer as the first with its request_id was answered."""
-        fingerprint = _fingerprint(request) if request.request_id else b""
+        request_id = request.request_id
+        fingerprint = _fingerprint(request) if request_id else b""
         progress = CallProgress(new_call_id(), caller.deadline, fingerprint, partials)
         try:
             if self._draining:
                 raise draining()
-            if not request.request_id:
+            if not request_id:
                 return await self._answered(request, caller, progress)
-            key = (caller.principal, request.request_id)
+            key = (caller.principal, request_id)
             answer = await self._journal.once(
                 key, progress.fingerprint, progress, lambda progress: self._answered(request, caller, progress)
             )
@@ -128,8 +129,9 @@ class SessionManager:
 
     def _call_begins(self) -> None:
         """Have a drain wait until `_call_is_over`."""
+        if self._calls == 0:
+            self._quiet.clear()
         self._calls += 1
-        self._quiet.clear()
 
     def _call_is_over(self) -> None:
         self._calls -= 1
@@ -189,8 +191,9 @@ class SessionManager:
 
     async def _answered(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
         """Run a call whose errors, the unforeseen too, all say whether it ran: the journal keeps them by that."""
+        kind = self._plain if not request.session else self._new if request.session == NEW else self._in_session
         try:
-            return await self._run(request, caller, progress)
+            return await kind.run(request, caller, progress)
         except GatewayError as error:
             # There is no worker because the gateway stops: another one may have some.
             answer = draining() if self._draining and isinstance(error, NoWorkerAvailable) else error
@@ -198,13 +201,6 @@ class SessionManager:
             raise answer from error.__cause__
         except Exception as error:
             raise InternalError(RunState.UNKNOWN if progress.started else RunState.NOT_STARTED) from error
-
-    async def _run(self, request: RunRequest, caller: Caller, progress: CallProgress) -> RunAnswer:
-        if not request.session:
-            return await self._plain.run(request, caller, progress)
-        if request.session == NEW:
-            return await self._new.run(request, caller, progress)
-        return await self._in_session.run(request, caller, progress)
 
 
 def _retrieve(answer: asyncio.Task[RunAnswer]) -> None:

@@ -66,11 +66,24 @@ class GuardedStore(SessionStore):
     def get(self, session_id: str) -> Coroutine[Any, Any, Session | None]:
         return self._guard(self._store.get, session_id)
 
-    def admit(self, session_id: str, now: Instant, hold_until: float) -> Coroutine[Any, Any, Session | None]:
-        return self._guard(self._store.admit, session_id, now, hold_until)
+    # Of every call, and so without the coroutine that `_guard` is for the others.
+    async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
+        if self._failure is not None:
+            raise unavailable() from self._failure
+        try:
+            return await self._store.admit(session_id, now, hold_until)
+        except StoreFailure as failure:
+            first = failure
+        return await self._again(first, lambda: self._store.admit(session_id, now, hold_until))
 
-    def finish(self, session_id: str, now: Instant, *, started: bool) -> Coroutine[Any, Any, Session | None]:
-        return self._guard(self._store.finish, session_id, now, started=started)
+    async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
+        if self._failure is not None:
+            raise unavailable() from self._failure
+        try:
+            return await self._store.finish(session_id, now, started=started)
+        except StoreFailure as failure:
+            first = failure
+        return await self._again(first, lambda: self._store.finish(session_id, now, started=started))
 
     def adopt(
         self,

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.clock import Instant
 from gateway.errors import WorkerExit
@@ -33,6 +33,9 @@ from gateway.stores.sqlite_turns import SharedTransactions
 from gateway.timing import STORE_BUSY_LAST, STORE_END_DELAY
 
 logger = logging.getLogger("gateway.stores")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 SCHEMA_VERSION = 2
 
@@ -104,7 +107,7 @@ class SqliteStore(SessionStore):
     def __init__(self, path: Path) -> None:
         self._db = Database(path, _connect, _create, _EVENTS.begin_anew)
         self._calls = CallRecords(_COLUMNS, _session)
-        self._turns = SharedTransactions(self._transaction)
+        self._turns = SharedTransactions(self._commit)
         self._ends: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
@@ -115,7 +118,7 @@ class SqliteStore(SessionStore):
         self._cancel_ends()
         if self._calls.unwritten:
             try:
-                self._transaction(self._calls.write_all)
+                self._commit(self._calls.write_all)
             except StoreFailure as failure:
                 logger.error("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)  # noqa: TRY400  # the text says all
         self._db.close()
@@ -255,22 +258,23 @@ class SqliteStore(SessionStore):
     async def forget_events(self, happened_before: float) -> int:
         return self._db.using(lambda db: _EVENTS.forget(db, happened_before))
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], object]) -> None:
+    def _commit(self, work: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts) -> T:
         try:
-            self._db.transaction(work)
+            answer = self._db.committed(work, *args)
         except BaseException:
             self._calls.undo()
             raise
         self._calls.keep()
+        return answer
 
     def _write(self, session_id: str) -> None:
         """Put the ends of a session's calls on record, before it is read."""
         if session_id in self._calls.unwritten:
-            self._transaction(lambda db: self._calls.write(db, session_id))
+            self._commit(self._calls.write, session_id)
 
     def _write_all(self) -> None:
         if self._calls.unwritten:
-            self._transaction(self._calls.write_all)
+            self._commit(self._calls.write_all)
 
     def _changed(self, session_id: str, session: Session | None) -> Session | None:
         if session is None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from gateway.clock import Instant
 from gateway.model import TRANSITIONS, EndReason, Session, SessionStatus
+from gateway.stores.sqlite_database import BEGIN
 from gateway.timing import STORE_END_SLIDE
 
 DUE = f"""status = 'active' AND deadline <= :now
@@ -61,7 +62,8 @@ class _Known(NamedTuple):
 
 
 class CallRecords:
-    """Runs in the transactions of whoever calls: each that gets a connection must be inside of one.
+    """Runs in the transactions of whoever calls, who commits. Each begins one where it needs it: most
+    often it has a single statement, which is one by itself.
 
     A transaction that fails is followed by `undo`, any other by `keep`.
     """
@@ -115,6 +117,7 @@ class CallRecords:
 
     def finish(self, db: sqlite3.Connection, session_id: str, now: Instant, started: bool) -> Session | None:
         """See `SessionStore.finish`."""
+        _begin(db)
         self.write(db, session_id)
         return self._finished(db, session_id, now, started)
 
@@ -138,6 +141,7 @@ class CallRecords:
         """Put the ends of a session's calls on record."""
         if session_id not in self.unwritten:
             return
+        _begin(db)
         known = self._known[session_id]
         session = known.session
         if self._written(db, known, session):
@@ -179,6 +183,7 @@ class CallRecords:
                     self.unwritten.add(session_id)
 
     def _unless_due(self, db: sqlite3.Connection, statement: str, values: dict[str, Any]) -> Session | None:
+        _begin(db)
         self.write(db, values["id"])
         for attempt in (statement, self._expire, self._get):
             row = db.execute(attempt, {**values, **EXPIRED}).fetchone()
@@ -221,6 +226,11 @@ class CallRecords:
             self._known.pop(session_id, None)
         else:
             self._known[session_id] = known
+
+
+def _begin(db: sqlite3.Connection) -> None:
+    if not db.in_transaction:
+        db.execute(BEGIN)
 
 
 def _moved(was: Session, in_flight: int, deadline: float, expires_at: float) -> Session:

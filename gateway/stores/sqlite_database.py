@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
 from gateway.stores.sqlite_errors import failure_of, problem_of
@@ -15,7 +15,11 @@ from gateway.timing import STORE_CHECK, STORE_OPEN_PATIENCE
 
 Values = Sequence[object] | dict[str, object]
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 Connect = Callable[[Path], sqlite3.Connection]
+
+BEGIN = "BEGIN IMMEDIATE"
+"""Begins a transaction that writes, or fails at once if another one does."""
 
 
 class Database:
@@ -71,12 +75,21 @@ class Database:
 
     def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` makes of the connection. What it changes is on record then, or else nothing of it."""
+
+        def begun(db: sqlite3.Connection) -> T:
+            db.execute(BEGIN)
+            return work(db)
+
+        return self.committed(begun)
+
+    def committed(self, work: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts) -> T:
+        """The same for work that begins a transaction by itself, where it has more than one statement."""
         db = self._connection
         try:
-            db.execute("BEGIN IMMEDIATE")
             try:
-                answer = work(db)
-                db.execute("COMMIT")
+                answer = work(db, *args)
+                if db.in_transaction:
+                    db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")

@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
+from gateway.stores.sqlite_database import BEGIN
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -26,25 +28,27 @@ class SharedTransactions:
     raises beside an error of the database is its own.
     """
 
-    def __init__(self, transaction: Callable[[Callable[[sqlite3.Connection], object]], object]) -> None:
-        """`transaction` runs what it is given in a transaction and returns what it returns."""
-        self._transaction = transaction
+    def __init__(self, commit: Callable[..., Any]) -> None:
+        """`commit(work, *args)` returns what `work(connection, *args)` returns, and has committed it then."""
+        self._commit = commit
         self._waiting: list[_Waiting] | None = None
         self._alone = True
         """The last turn had no two operations."""
         self._ran = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, operation: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts) -> T:
         """Return what `operation(connection, *args)` returns, once that is on record."""
         if self._waiting is None:
             self._waiting = []
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._end_turn)
             if self._alone:
                 self._ran = 1
-                answer: list[T] = []
-                self._transaction(lambda db: answer.append(operation(db, *args)))
-                return answer[0]
-        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+                answer: T = self._commit(operation, *args)
+                return answer
+        assert self._loop is not None
+        outcome: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append(_Waiting(operation, args, outcome))
         try:
             return await outcome
@@ -59,15 +63,15 @@ class SharedTransactions:
             return outcome.result()
 
     def _end_turn(self) -> None:
-        waiting, self._waiting = self._waiting or [], None
-        self._alone = self._ran + len(waiting) <= 1
+        arrived, self._waiting = self._waiting or [], None
+        self._alone = self._ran + len(arrived) <= 1
         self._ran = 0
-        waiting = [one for one in waiting if not one.outcome.done()]
-        if not waiting:
+        if not arrived:
             return
-        outcomes: list[tuple[object, Exception | None]] = []
+        waiting = [one for one in arrived if not one.outcome.done()]
+        outcomes: list[tuple[object, Exception | None]]
         try:
-            self._transaction(lambda db: outcomes.extend(_outcome(db, one) for one in waiting))
+            outcomes = self._commit(_outcomes, waiting)
         except Exception as failure:  # noqa: BLE001  # whatever it is, all who wait hear of it
             outcomes = [(None, failure)] * len(waiting)
         for one, (value, error) in zip(waiting, outcomes, strict=True):
@@ -75,6 +79,11 @@ class SharedTransactions:
                 one.outcome.set_result(value)
             else:
                 one.outcome.set_exception(error)
+
+
+def _outcomes(db: sqlite3.Connection, waiting: list[_Waiting]) -> list[tuple[object, Exception | None]]:
+    db.execute(BEGIN)
+    return [_outcome(db, one) for one in waiting]
 
 
 def _outcome(db: sqlite3.Connection, one: _Waiting) -> tuple[object, Exception | None]:
