@@ -5,7 +5,7 @@ import logging
 
 from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflection can describe error details
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.clock import Clock
 from gateway.config import ServerSettings
@@ -51,7 +51,8 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            servicer = reflection.aio.ReflectionServicer(names)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
 
     def bind(self) -> str:
         """Take the address and return it with the port that it became. Raises CannotListen."""
