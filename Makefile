@@ -19,6 +19,7 @@ INSTALLED := .venv/.installed
 GENERATOR := .venv/generate/.installed
 OLDEST := .venv/oldest/.installed
 YARDSTICKS := .venv/bench/.installed
+NATIVE := hatch_build.py $(wildcard gateway/rpc/http2/*.py[x] gateway/rpc/http2/*.px[di])
 
 # Service accounts and some containers have no home to write to, where uv and buf would keep their caches.
 ifneq ($(shell test -w "$$HOME" || echo none),)
@@ -142,6 +143,7 @@ build: $(INSTALLED) ## build the wheels of server and SDK into dist/
 	@ls dist/*.whl
 
 clean: ## remove the environments, what was built, and caches
+	rm -f gateway/rpc/http2/*.so
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -158,8 +160,9 @@ $(BOOTSTRAPPED): requirements/bootstrap.lock
 	@touch $@
 
 # Build dependencies are in the lock as well, hence no build isolation: nothing is installed that has no hash.
-$(INSTALLED): $(BOOTSTRAPPED) requirements/dev.lock pyproject.toml clients/python/pyproject.toml
+$(INSTALLED): $(BOOTSTRAPPED) requirements/dev.lock pyproject.toml clients/python/pyproject.toml $(NATIVE)
 	@$(UV_PIP) --require-hashes -r requirements/dev.lock
+	@$(BIN)/python hatch_build.py
 	@$(UV_PIP) --no-deps --no-build-isolation -e clients/python -e .
 	@touch $@
 

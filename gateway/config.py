@@ -53,6 +53,11 @@ class ServerSettings(_Section):
     insecure: bool = Field(
         False, description="Allow an address that is not loopback although nothing is encrypted and nobody is checked."
     )
+    transport: Literal["auto", "nghttp2", "grpcio"] = Field(
+        "auto",
+        description="What speaks HTTP/2. `nghttp2`: the gateway's own, several times faster. `grpcio`: gRPC's. `auto`: "
+        "nghttp2 where its extension was built, else grpcio; the log says which.",
+    )
     reflection: bool = Field(True, description="Serve reflection, so that grpcurl needs no proto file.")
     max_input_bytes: Positive = Field(
         4 * 1024 * 1024, description="Largest input of one call, in bytes. A larger one is INVALID_REQUEST."

@@ -44,7 +44,7 @@ class Gateway:
     """All parts of one gateway, put together. The rest of the program, and the tests' harness, use this."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Raises CannotStart when an app of `--app` is none, or the address cannot be taken."""
+        """Raises CannotStart when an app of `--app` is none, or the transport is not installed."""
         self.hurry = asyncio.Event()
         """Set to have a drain wait no longer."""
         self._settings = settings
@@ -57,7 +57,10 @@ class Gateway:
         self.pool: WorkerPool = LocalPool(settings.workers, runtime_directory(settings.data_dir), clock)
         self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings)
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
-        self.server = Server(settings.server, self.manager, catalog, clock)
+        try:
+            self.server = Server(settings.server, self.manager, catalog, clock)
+        except CannotListen as error:
+            raise CannotStart(str(error)) from error
         self.store.catch_up = self.manager.catch_up
         self.store.on_change = self._store_changed
         self._taking_calls = False

@@ -143,3 +143,10 @@ A zygote does nothing else meanwhile, and a start no longer waits for them."""
 
 FAMILY_PAUSE = 0.002
 """Between two looks for them: a process that was killed takes a moment to be gone."""
+
+HTTP2_GREETING = 20.0
+"""In which a connection must have sent the preface of HTTP/2. What connects to look whether somebody listens goes at
+once; what sends half of it is held no longer than a slow network takes."""
+
+HTTP2_GOODBYE = 1.0
+"""For how long a stopping server waits for handlers that it has cancelled, and then for peers to read their last answers."""

@@ -1,19 +1,22 @@
 """The gRPC server: which services it has, how it listens, and how it stops."""
 
 import ipaddress
+import logging
 
-import grpc
 from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflection can describe error details
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.clock import Clock
 from gateway.config import ServerSettings
 from gateway.rpc.edge import generic_handler
 from gateway.rpc.services import AppService, SessionService
+from gateway.rpc.transports import MISSING, TransportMissing, choose, make
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
 from sessiongateway.v1 import apps_pb2, sessions_pb2
+
+logger = logging.getLogger("gateway.rpc")
 
 _SESSIONS = sessions_pb2.DESCRIPTOR.services_by_name["SessionService"]
 _APPS = apps_pb2.DESCRIPTOR.services_by_name["AppService"]
@@ -33,9 +36,14 @@ class Server:
     """A server that is ready to start: health says NOT_SERVING until `serving`."""
 
     def __init__(self, settings: ServerSettings, manager: SessionManager, catalog: AppCatalog, clock: Clock) -> None:
+        """Raises CannotListen when the transport of the settings is not installed."""
         self._settings = settings
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=transport_options(settings))
+        try:
+            self._transport = choose(settings.transport)
+        except TransportMissing as error:
+            raise CannotListen(str(error)) from None
+        self._server = make(self._transport, transport_options(settings))
         sessions = SessionService(manager, clock, settings.max_input_bytes)
         self._server.add_generic_rpc_handlers(
             (generic_handler(_SESSIONS, sessions, clock), generic_handler(_APPS, AppService(catalog), clock))
@@ -43,7 +51,8 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            servicer = reflection.aio.ReflectionServicer(names)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
 
     def bind(self) -> str:
         """Take the address and return it with the port that it became. Raises CannotListen."""
@@ -66,6 +75,10 @@ class Server:
 
     async def start(self) -> None:
         """Answer RPCs from now on."""
+        if MISSING is not None and self._settings.transport == "auto":
+            logger.info("the transport is grpcio, because that of nghttp2 is not installed: %s", MISSING)
+        else:
+            logger.info("the transport is %s", self._transport)
         await self.set_serving(False)
         await self._server.start()
 

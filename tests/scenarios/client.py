@@ -246,7 +246,8 @@ class Client:
 async def connected(address: str, key: str = "", app: str = "probe") -> AsyncIterator[Client]:
     """Connect to a gateway for as long as the context lasts."""
     # A connection of its own, or all clients of a process to one address share one.
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    # And a window that does not grow with the speed of the server, or no reader is slow.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         yield Client(channel, key, app)
 

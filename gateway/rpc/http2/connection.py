@@ -1,0 +1,202 @@
+"""One connection: between an asyncio transport and an nghttp2 session."""
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, Any, cast
+
+from gateway.rpc.http2._nghttp2 import Http2Error, Session
+from gateway.rpc.http2.call import Call
+from gateway.timing import HTTP2_GREETING
+
+if TYPE_CHECKING:
+    from gateway.rpc.http2.server import Http2Server
+
+logger = logging.getLogger("gateway.rpc.http2")
+
+_OUTPUT = 256 * 1024
+"""Bytes that are handed to the transport at a time."""
+
+_TRANSPORT_BUFFER = 1024 * 1024
+"""Bytes that wait in the transport before nothing more is handed to it, and nothing more is read from the peer."""
+
+_UNREAD_ANSWERS = 64 * 1024 * 1024
+"""Bytes of answers that wait for the peer before its further calls wait, too."""
+
+_RESETS = 20_000
+_RESETS_PER_SECOND = 1_000
+"""How many RPCs a peer may break off in a burst, and how quickly it gets them back. Each costs as much as a call."""
+
+_ENHANCE_YOUR_CALM = 0xB
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 120, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
+"""Seconds, seconds and tries: so long does the connection of a peer stay that vanished without a word."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a server. `calls` are the RPCs of all its connections whose handlers run."""
+
+    def __init__(self, server: "Http2Server", loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.calls = server.calls
+        self.max_message = server.max_message
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._server = server
+        self._session = Session(Call, server.routes, server.find, self, server.max_message, server.max_streams)
+        self._transport: asyncio.Transport | None = None
+        self._flushing = False
+        self._paused = False
+        self._held: list[Call] = []
+        self._resets_until = loop.time()
+        self._resets_seen = 0
+        self._greeting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_TRANSPORT_BUFFER)
+        _keep_alive(transport.get_extra_info("socket"))
+        self._server.connections.add(self)
+        self._greeting = self.loop.call_later(HTTP2_GREETING, self._not_greeted)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._server.connections.discard(self)
+        self._stop_greeting()
+        self._held.clear()
+        if not self.closed.done():
+            self.closed.set_result(None)
+        for call in self._session.close():
+            call.advance()
+
+    def data_received(self, data: bytes) -> None:
+        session = self._session
+        try:
+            changed = session.receive(data)
+        except Http2Error as error:
+            self._broken(error)
+            return
+        for call in changed:
+            if session.pending > _UNREAD_ANSWERS:
+                self._held.append(call)
+            else:
+                call.advance()
+        if session.resets != self._resets_seen:
+            self._count_resets()
+        if self._greeting is not None and session.greeted:
+            self._stop_greeting()
+        if not self._flushing and (session.wants_write or session.over):
+            self.flush_soon()
+
+    def eof_received(self) -> bool:
+        return False  # closes the transport: nothing of HTTP/2 can follow
+
+    def pause_writing(self) -> None:
+        # Who does not read what it is sent is not read from either: else its pings and resets would pile up.
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Have what waits for the peer sent with the next turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+
+    def flush_if_wanted(self) -> None:
+        """The same, if anything waits."""
+        if not self._flushing and self._session.wants_write:
+            self.flush_soon()
+
+    def announce_shutdown(self) -> None:
+        """Tell the peer to open no more streams here."""
+        if self._transport is not None:
+            self._session.announce_shutdown()
+            self._flush()
+
+    def close(self) -> None:
+        """Say goodbye and close, with what was already answered."""
+        if self._transport is None:
+            return
+        if not self._session.over:
+            self._session.goaway()
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close without waiting for the peer to read what it was sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def peer(self) -> str:
+        """Return the address of the peer, in gRPC's notation."""
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
+        if not isinstance(name, tuple):
+            return "unknown"
+        host, port = name[:2]
+        return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+    def _flush(self) -> None:
+        self._flushing = False
+        transport, session = self._transport, self._session
+        if transport is None or self._paused or transport.is_closing():
+            return
+        try:
+            data = session.output(_OUTPUT)
+        except Http2Error as error:
+            self._broken(error)
+            return
+        if data:
+            transport.write(data)
+        for call in session.take_changed():
+            call.advance()
+        if self._held and session.pending <= _UNREAD_ANSWERS:
+            held, self._held = self._held, []
+            for call in held:
+                call.advance()
+        if len(data) >= _OUTPUT:
+            self.flush_soon()
+        elif session.over:
+            transport.close()
+
+    def _broken(self, error: Exception) -> None:
+        logger.debug("closing the connection of %s: %s", self.peer(), error)
+        if self._transport is not None:
+            # An orderly end: a peer that spoke another protocol sees the connection closed, not reset.
+            self._transport.close()
+
+    def _count_resets(self) -> None:
+        # A bucket that refills, told as the time until which its content would last.
+        new = self._session.resets - self._resets_seen
+        self._resets_seen = self._session.resets
+        now = self.loop.time()
+        self._resets_until = max(self._resets_until, now) + new / _RESETS_PER_SECOND
+        if self._resets_until - now > _RESETS / _RESETS_PER_SECOND:
+            logger.warning("closing the connection of %s: it breaks off too many calls", self.peer())
+            self._session.terminate(_ENHANCE_YOUR_CALM)
+            self.flush_soon()
+
+    def _not_greeted(self) -> None:
+        self._greeting = None
+        self._broken(Http2Error("no preface came"))
+
+    def _stop_greeting(self) -> None:
+        if self._greeting is not None:
+            self._greeting.cancel()
+            self._greeting = None
+
+
+def _keep_alive(connected: Any) -> None:
+    if connected is None or connected.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # not everywhere
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,151 @@
+"""The server: sockets, handlers, connections; with the interface of grpc.aio's as far as the gateway uses it."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from gateway.rpc.http2.call import Call, Method
+from gateway.rpc.http2.connection import Connection
+from gateway.timing import HTTP2_GOODBYE
+
+_BACKLOG = 4096
+
+MAX_STREAMS = 20_000
+"""RPCs of one connection at a time: what comes in a burst must not be refused, and a client keeps what is beyond it."""
+
+_ROUTES_KEPT = 1024
+
+
+@dataclass(frozen=True)
+class _CallDetails(grpc.HandlerCallDetails):
+    method: str
+    invocation_metadata: Any = ()
+
+
+class Http2Server:
+    """A gRPC server on the running event loop.
+
+    `max_message` is the limit of one request message in bytes. `reuse_port` lets other processes listen on the same
+    address. With `tls`, connections are encrypted; it must offer `h2` by ALPN.
+    """
+
+    def __init__(
+        self,
+        max_message: int,
+        *,
+        max_streams: int = MAX_STREAMS,
+        reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.max_message = max_message
+        self.max_streams = max_streams
+        self.routes: dict[bytes, Method] = {}
+        self.calls: set[Call] = set()
+        self.connections: set[Connection] = set()
+        self._reuse_port = reuse_port
+        self._tls = tls
+        self._handlers: list[grpc.GenericRpcHandler] = []
+        self._sockets: list[socket.socket] = []
+        self._listeners: list[asyncio.Server] = []
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Serve these, too. The first that knows a method has it."""
+        self._handlers += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Nothing: generated code calls this after add_generic_rpc_handlers, with the same handlers."""
+
+    def find(self, path: bytes) -> Method | None:
+        """Return the method of a path, None for none."""
+        try:
+            details = _CallDetails(path.decode("ascii"))
+        except UnicodeDecodeError:
+            return None
+        for handlers in self._handlers:
+            handler = handlers.service(details)
+            if handler is not None:
+                method = Method(handler)
+                if len(self.routes) < _ROUTES_KEPT:
+                    self.routes[path] = method
+                return method
+        return None
+
+    def add_insecure_port(self, address: str) -> int:
+        """Listen on `HOST:PORT` and return the port, which for 0 is any free one. Raises RuntimeError if that fails.
+
+        Connections are taken from `start` on; until then they wait.
+        """
+        host, _, port = address.rpartition(":")
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            return self._bind({(family, where) for family, _, _, _, where in found})
+        except OSError as error:
+            raise RuntimeError(f"cannot listen on {address}: {error}") from error
+
+    def add_socket(self, bound: socket.socket) -> None:
+        """Take connections of a socket that is bound and listens. It is closed by `stop`."""
+        bound.setblocking(False)
+        self._sockets.append(bound)
+
+    async def start(self) -> None:
+        """Take connections from now on."""
+        loop = asyncio.get_running_loop()
+        for bound in self._sockets:
+            listener = await loop.create_server(
+                lambda: Connection(self, loop), sock=bound, backlog=_BACKLOG, ssl=self._tls
+            )
+            self._listeners.append(listener)
+
+    async def stop(self, grace: float | None) -> None:
+        """Take no more connections, give the RPCs that are open `grace` seconds, then cut them with UNAVAILABLE."""
+        for listener in self._listeners:
+            listener.close()
+        for bound in self._sockets:
+            bound.close()
+        for connection in list(self.connections):
+            connection.announce_shutdown()
+        await _finished([call.task for call in self.calls], grace or 0.0)
+        running = [call.task for call in self.calls]
+        for call in list(self.calls):
+            call.end(grpc.StatusCode.UNAVAILABLE.value[0], "the server stops")
+        await _finished(running, HTTP2_GOODBYE)
+        closing = [connection.closed for connection in self.connections]
+        for connection in list(self.connections):
+            connection.close()
+        await _finished(closing, HTTP2_GOODBYE)
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _bind(self, addresses: set[tuple[socket.AddressFamily, Any]]) -> int:
+        port = 0
+        for family, where in sorted(addresses, key=lambda address: address[0]):
+            if not where[1] and port:
+                where = (where[0], port, *where[2:])  # noqa: PLW2901  # one port for all addresses of a name
+            try:
+                bound = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:
+                if error.errno == errno.EAFNOSUPPORT and len(addresses) > 1:
+                    continue
+                raise
+            self.add_socket(bound)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._reuse_port:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind(where)
+            # At once: of two that are only bound, both would believe to have the address.
+            bound.listen(_BACKLOG)
+            port = bound.getsockname()[1]
+        return port
+
+
+async def _finished(ends: Collection[asyncio.Future[None]], seconds: float) -> None:
+    if ends:
+        await asyncio.wait(ends, timeout=seconds)
