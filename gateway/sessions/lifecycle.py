@@ -18,6 +18,7 @@ from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
+from gateway.share import WHOLE, Share
 from gateway.stores.base import SessionStore
 from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SLACK, EXPIRY_SWEEP, PURGE_INTERVAL
 from gateway.workers.base import Worker, WorkerPool
@@ -33,7 +34,9 @@ Watcher = Callable[[Session], object]
 class Lifecycle:
     """Keeps records, live sessions, workers and timers in step."""
 
-    def __init__(self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings, share: Share = WHOLE
+    ) -> None:
         self.live: dict[str, LiveSession] = {}
         """The active sessions whose workers this gateway holds, by id."""
         self.news = News()
@@ -42,6 +45,7 @@ class Lifecycle:
         self._pool = pool
         self._clock = clock
         self._settings = settings.sessions
+        self._share = share
         self.unwritten = Unwritten(clock)
         """What happens to sessions while the store fails."""
         self._watchers: dict[str, set[Watcher]] = {}
@@ -322,7 +326,8 @@ class Lifecycle:
     async def expire_overdue(self) -> None:
         """Expire sessions that are due and that no timer has come to yet."""
         for session_id in await self._store.due(self._clock.now(), _SWEEP_BATCH):
-            await self._expire(session_id)
+            if self._share.owns(session_id):  # those of other processes are theirs to tell of
+                await self._expire(session_id)
 
     async def _purge(self) -> None:
         past = self._clock.now().wall - self._settings.retention

@@ -92,8 +92,9 @@ _EXPIRED = {
 class SqliteStore(SessionStore):
     """Sessions in one SQLite file, which is created with its directory when it is not there."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = Database(path, _connect, _create, _EVENTS.begin_anew)
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        """`shared`: other processes of this gateway have the file open as well."""
+        self._db = Database(path, _connect, _create, _EVENTS.begin_anew, shared=shared)
 
     async def open(self) -> None:
         """See `SessionStore.open`. A file that is damaged is set aside, and what can be read of it is taken over."""
