@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -26,6 +26,8 @@ CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY"})
 """Variables with the prefix that the clients read and the server does not."""
 
 MAX_PORT = 65535
+
+MAX_PROCESSES = 64
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -167,10 +169,23 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Directories served as apps, `NAME` or `NAME@VERSION` to path, beside those that are deployed.",
     )
+    processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = Field(
+        1,
+        description="Gateway processes that share the port and the data directory. Any of them serves any session; more "
+        "than one is worth it when one core does not suffice.",
+    )
     server: ServerSettings = ServerSettings()
     sessions: SessionSettings = SessionSettings()
     workers: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("workers")
+    @classmethod
+    def _a_worker_for_each_process(cls, value: WorkerSettings, info: ValidationInfo) -> WorkerSettings:
+        processes = info.data.get("processes", 1)
+        if value.max_workers < processes:
+            raise ValueError(f"max_workers must be at least {processes}: each of the gateway's processes has its part")
+        return value
 
     @classmethod
     def settings_customise_sources(

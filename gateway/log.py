@@ -17,8 +17,13 @@ _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} |
 class TextFormatter(logging.Formatter):
     """Lines of the form `TIME LEVEL LOGGER TEXT key=value ...`."""
 
+    def __init__(self, process: str = "") -> None:
+        """`process` is the number of the gateway process, where there are several."""
+        super().__init__()
+        self._process = process
+
     def format(self, record: logging.LogRecord) -> str:
-        labels = "".join(f" {key}={value}" for key, value in _labels(record).items())
+        labels = "".join(f" {key}={value}" for key, value in _labels(record, self._process).items())
         # Texts of apps may be in it: none of them can look like an entry of its own.
         message = record.getMessage().translate(_VISIBLE)
         text = f"{_time(record)} {record.levelname:<7} {record.name} {message}{labels}"
@@ -28,28 +33,34 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One object with time, level, logger, message, and whatever labels there are."""
 
+    def __init__(self, process: str = "") -> None:
+        """`process` is the number of the gateway process, where there are several."""
+        super().__init__()
+        self._process = process
+
     def format(self, record: logging.LogRecord) -> str:
         entry = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_labels(record),
+            **_labels(record, self._process),
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
 
 
-def configure(settings: LogSettings) -> None:
-    """Send the log of the whole process to standard error."""
+def configure(settings: LogSettings, process: str = "") -> None:
+    """Send the log of the whole process to standard error, with its number where there are several."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(process) if settings.format == "json" else TextFormatter(process))
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
 
 
-def _labels(record: logging.LogRecord) -> dict[str, str]:
+def _labels(record: logging.LogRecord, process: str) -> dict[str, str]:
     found = {label: getattr(record, label, "") for label in _LABELS}
+    found["process"] = process  # not the record's, which is the system's number
     return {label: value for label, value in found.items() if value}
 
 

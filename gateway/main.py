@@ -1,33 +1,34 @@
 """The composition root: the only module that names concrete stores and pools."""
 
 import asyncio
-import fcntl
 import logging
-import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvloop
 
 from gateway.apps.manifest import AppDirectoryError
 from gateway.apps.registry import AppRegistry
+from gateway.board import Member
 from gateway.clock import Clock, SystemClock
+from gateway.company import Company
 from gateway.config import Settings
+from gateway.data_directory import CannotStart, only_one
 from gateway.errors import StoreUnavailable
 from gateway.log import configure
 from gateway.rpc.server import CannotListen, Server
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
+from gateway.share import WHOLE, Share
 from gateway.stores.base import StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
-from gateway.workers.base import WorkerPool
 from gateway.workers.local import LocalPool
+from gateway.workers.room import Room
 from gateway.workers.runtime import runtime_directory
 
 logger = logging.getLogger("gateway")
@@ -36,15 +37,15 @@ EXIT_UNUSABLE = 1
 """Exit code when the gateway cannot start: the address, the data directory, or an app."""
 
 
-class CannotStart(Exception):
-    """The gateway cannot start; the text says why and what to do."""
-
-
 class Gateway:
     """All parts of one gateway, put together. The rest of the program, and the tests' harness, use this."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Raises CannotStart when an app of `--app` is none, or the transport is not installed."""
+    def __init__(self, settings: Settings, clock: Clock, member: Member | None = None) -> None:
+        """With a `member` this is one process of several, whose supervisor holds the data directory.
+
+        Raises CannotStart when an app of `--app` is none, the transport is not installed, or the address cannot be
+        taken.
+        """
         self.hurry = asyncio.Event()
         """Set to have a drain wait no longer."""
         self._settings = settings
@@ -53,14 +54,22 @@ class Gateway:
             self.registry = AppRegistry(settings.data_dir / "apps", settings.apps)
         except AppDirectoryError as error:
             raise CannotStart(str(error)) from error
-        self.store = GuardedStore(SqliteStore(settings.data_dir / "sessions.db"), clock)
-        self.pool: WorkerPool = LocalPool(settings.workers, runtime_directory(settings.data_dir), clock)
-        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings)
+        self.store = GuardedStore(SqliteStore(settings.data_dir / "sessions.db", shared=member is not None), clock)
+        share = WHOLE if member is None else Share(member.index, member.board.count)
+        settings = _parted(settings, share)
+        room, directory = Room(settings.workers.max_workers, share, member), runtime_directory(settings.data_dir)
+        generation = "" if member is None else member.generation
+        self.pool = LocalPool(settings.workers, directory, clock, share=share, room=room, generation=generation)
+        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share)
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
+        self.company = None if member is None else Company(member, share, room, directory, settings, clock)
+        exchange = None if self.company is None else self.company.exchange
         try:
-            self.server = Server(settings.server, self.manager, catalog, clock)
+            self.server = Server(settings.server, self.manager, catalog, clock, exchange)
         except CannotListen as error:
             raise CannotStart(str(error)) from error
+        if self.company is not None:
+            self.company.introduce(self.manager.news, self.pool)
         self.store.catch_up = self.manager.catch_up
         self.store.on_change = self._store_changed
         self._taking_calls = False
@@ -71,13 +80,16 @@ class Gateway:
     async def running(self) -> AsyncIterator[str]:
         """Serve for as long as the context lasts, and drain at its end. Yields the address. Raises CannotStart."""
         async with AsyncExitStack() as stack:
-            stack.enter_context(_only_one(self._settings.data_dir))
+            if self.company is None:
+                stack.enter_context(only_one(self._settings.data_dir))
             try:
                 address = self.server.bind()
                 await self.store.open()
             except (CannotListen, StoreUnusable) as error:
                 raise CannotStart(str(error)) from error
             stack.push_async_callback(self.store.close)
+            if self.company is not None:
+                stack.push_async_callback(self.company.leave)
             # The server stops when sessions and workers have ended: until then it tells their callers so.
             stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
             end = self._settings.server.drain == "end"
@@ -87,13 +99,21 @@ class Gateway:
             except StoreUnavailable as error:
                 raise CannotStart(f"the store failed during the start: {error.__cause__}") from error
             stack.push_async_callback(self.manager.close, end_sessions=end)
+            if self.company is not None:
+                await self.company.join()
             await self.server.start()
             for watch in (self._keep_current_ready(), self._inspect_store()):
                 stack.callback(asyncio.create_task(watch).cancel)
             await self._take_calls(True)
             yield address
             await self._take_calls(False)
-            await self.manager.drain(self._settings.server.drain_grace, self.hurry)
+            await self._drain(self._settings.server.drain_grace)
+
+    async def _drain(self, grace: float) -> None:
+        until = self._clock.now().monotonic + grace
+        await self.manager.drain(grace, self.hurry)
+        if self.company is not None:
+            await self.company.all_quiet(until, self.hurry)
 
     async def _take_calls(self, taking: bool) -> None:
         self._taking_calls = taking
@@ -128,11 +148,35 @@ def run(settings: Settings) -> int:
     configure(settings.log)
     _raise_file_limit()
     try:
-        uvloop.run(_serve(settings))
+        uvloop.run(_serve(settings, None, _print_address))
     except CannotStart as error:
         print(f"sgw serve: {error}", file=sys.stderr)  # for the person at the terminal, not the log
         return EXIT_UNUSABLE
     return 0
+
+
+def run_member(settings: Settings, member: Member, told: Callable[[str], object]) -> int:
+    """Serve as one process of several. `told` gets "" when it serves, or why it cannot. Returns the exit code."""
+    configure(settings.log, str(member.index))
+    _raise_file_limit()
+    try:
+        uvloop.run(_serve(settings, member, lambda _: told("")))
+    except CannotStart as error:
+        told(str(error))
+        return EXIT_UNUSABLE
+    return 0
+
+
+def _print_address(address: str) -> None:
+    print(f"listening on {address}", flush=True)  # the contract with whoever starts a gateway
+
+
+def _parted(settings: Settings, share: Share) -> Settings:
+    """Return the settings with a process's part of what is bounded for the whole gateway, but for the workers."""
+    journal = {
+        name: max(1, share.part(getattr(settings.sessions, name))) for name in ("journal_entries", "journal_bytes")
+    }
+    return settings.model_copy(update={"sessions": settings.sessions.model_copy(update=journal)})
 
 
 def _raise_file_limit() -> None:
@@ -141,8 +185,8 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(settings: Settings) -> None:
-    gateway, stop = Gateway(settings, SystemClock()), asyncio.Event()
+async def _serve(settings: Settings, member: Member | None, tell: Callable[[str], object]) -> None:
+    gateway, stop = Gateway(settings, SystemClock(), member), asyncio.Event()
 
     def stop_or_hurry() -> None:
         # Who asks a second time does not want to wait for the calls in flight.
@@ -151,26 +195,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_or_hurry)
     async with gateway.running() as address:
-        print(f"listening on {address}", flush=True)  # the contract with whoever starts a gateway
+        tell(address)
         await stop.wait()
         logger.info("draining")
     logger.info("stopped")
-
-
-@contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory: a second gateway on it would end the sessions of the first."""
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotStart(f"cannot use the data directory {data_dir}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise CannotStart(
-            f"the data directory {data_dir} is in use by another gateway: stop it, or give this one another --data-dir"
-        ) from None
-    finally:
-        os.close(lock)

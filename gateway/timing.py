@@ -76,6 +76,18 @@ WATCH_QUIET = 30.0
 """After how long without an event a watch says that it still stands. Keeps a connection open through proxies, which
 commonly cut idle ones after a minute, and gives callers a resume token far younger than any retention."""
 
+PROCESS_RESTART_FIRST = 0.1
+"""The pause before a gateway process that has died is started again. Its sessions can be called only after that."""
+
+PROCESS_RESTART_MAX = 10.0
+"""The longest such pause; each is twice the one before."""
+
+PROCESS_STABLE = 30.0
+"""How long a gateway process must have lived for the next pause to be the first again."""
+
+QUIET_POLL = 0.02
+"""How often a process that drains looks whether the others have calls in flight, which it may have to answer."""
+
 DEPLOYMENT_POLL = 1.0
 """How often the deployed apps are looked at to have workers of a new version ready. A call looks for itself: this only
 decides whether its worker is warm."""
@@ -83,6 +95,10 @@ decides whether its worker is warm."""
 ADOPTION_PATIENCE = 1.0
 """How long a starting gateway waits for adopted workers to say whether they are busy, before it takes those that are
 silent for busy. Only an app that blocks its event loop keeps a worker from answering at once."""
+
+STORE_TURN = 0.002
+"""For how long a statement is tried at once when another gateway process writes. A write takes some microseconds; one
+whose process was interrupted in the middle, a time slice. Beyond it the loop goes on with other work."""
 
 STORE_BUSY_FIRST = 0.005
 """The pause before an operation on a locked store is tried again; it doubles with each attempt. Whoever else writes to

@@ -11,53 +11,41 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message import Message
 
 from gateway.clock import Clock
-from gateway.errors import (
-    GatewayDraining,
-    GatewayError,
-    InternalError,
-    InvalidRequest,
-    RunState,
-    StoreUnavailable,
-    Violation,
-)
 from gateway.rpc.callers import caller_of
-from gateway.rpc.details import status_of
-from gateway.rpc.error_table import row_of
+from gateway.rpc.peers.exchange import Exchange
+from gateway.rpc.raw import decoder, failure_of
 
 logger = logging.getLogger("gateway.rpc")
 
 DETAILS_KEY = "grpc-status-details-bin"
-_CALLS = frozenset({"Run", "RunStream"})
-"""Methods whose errors say whether a call ran."""
-
-_OUR_SIDE = 500
-"""From this HTTP status on it was not the caller's doing, and whoever runs the gateway may want to find the call."""
-
-_TOLD_ONCE = (GatewayDraining, StoreUnavailable)
-"""What the log says when it begins, and not for every caller."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-def generic_handler(service: ServiceDescriptor, servicer: object, clock: Clock) -> grpc.GenericRpcHandler:
+def generic_handler(
+    service: ServiceDescriptor, servicer: object, clock: Clock, exchange: Exchange | None = None
+) -> grpc.GenericRpcHandler:
     """Return the handler of a service: each method of its descriptor is the method of the same name of the servicer.
 
     A unary method is `async (request, caller) -> response`; one whose answer is a stream is an async generator over
-    `(request, caller)`, and one that streams both ways over `(requests, caller)`.
+    `(request, caller)`, and one that streams both ways over `(requests, caller)`. With an `exchange` requests go by
+    that, to the process that each is for.
     """
     handlers = {}
     for method in service.methods:
+        if exchange is not None:
+            handlers[method.name] = _exchanged(method, exchange, clock)
+            continue
         wrap = _unary if not method.server_streaming else _stream if method.client_streaming else _server_stream
         handlers[method.name] = wrap(method, getattr(servicer, method.name), clock)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
-    decode = _decoder(method)
+    decode = decoder(method)
 
     async def call(data: bytes, context: Context) -> Message:
         try:
@@ -72,7 +60,7 @@ def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -
 def _server_stream(
     method: MethodDescriptor, handle: Callable[..., Any], clock: Clock
 ) -> "grpc.RpcMethodHandler[Any, Any]":
-    decode = _decoder(method)
+    decode = decoder(method)
 
     # A coroutine that writes rather than a generator that yields: when the caller goes away while an answer is being
     # written, this frame is cancelled at once and closes what it holds.
@@ -88,7 +76,7 @@ def _server_stream(
     return grpc.unary_stream_rpc_method_handler(call, response_serializer=_encode)
 
 
-async def _written(context: Context, response: Message) -> bool:
+async def _written(context: Context, response: Message | bytes) -> bool:
     """Write one answer. Returns False when the caller has gone away, which is no failure of ours."""
     try:
         await context.write(response)
@@ -99,7 +87,7 @@ async def _written(context: Context, response: Message) -> bool:
 
 
 def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
-    decode = _decoder(method)
+    decode = decoder(method)
 
     async def requests_of(raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:
         async for data in raw:
@@ -116,18 +104,38 @@ def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) 
     return grpc.stream_stream_rpc_method_handler(call, response_serializer=_encode)
 
 
-def _decoder(method: MethodDescriptor) -> Callable[[bytes], Message]:
-    message_class = GetMessageClass(method.input_type)
+def _exchanged(method: MethodDescriptor, exchange: Exchange, clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
+    """Return the handler of a method that any process may answer: bytes in, bytes out."""
+    name = method.name
 
-    def decode(data: bytes) -> Message:
-        # Here rather than as gRPC's deserializer, which would answer what it cannot read with a status of its own.
+    async def unary(data: bytes, context: Context) -> bytes:
         try:
-            return message_class.FromString(data)
-        except DecodeError:
-            name = method.input_type.full_name
-            raise InvalidRequest.of([Violation("request", f"is not a {name} message")]) from None
+            return await exchange.unary(name, data, caller_of(context, clock))
+        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
+            await _abort(method, context, error)
 
-    return decode
+    async def server_stream(data: bytes, context: Context) -> None:
+        try:
+            async with aclosing(exchange.stream(name, data, caller_of(context, clock))) as responses:
+                async for response in responses:
+                    if not await _written(context, response):
+                        break
+        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
+            await _abort(method, context, error)
+
+    async def stream(raw: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        try:
+            async with aclosing(exchange.bidi(name, raw, caller_of(context, clock))) as responses:
+                async for response in responses:
+                    yield response
+        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
+            await _abort(method, context, error)
+
+    if not method.server_streaming:
+        return grpc.unary_unary_rpc_method_handler(unary, response_serializer=bytes)
+    if not method.client_streaming:
+        return grpc.unary_stream_rpc_method_handler(server_stream, response_serializer=bytes)
+    return grpc.stream_stream_rpc_method_handler(stream, response_serializer=bytes)
 
 
 def _encode(message: Message) -> bytes:
@@ -137,27 +145,5 @@ def _encode(message: Message) -> bytes:
 async def _abort(method: MethodDescriptor, context: Context, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if not isinstance(error, GatewayError):
-        # A call may have run by then; whoever knows better says so in an error of its own.
-        answer: GatewayError = InternalError(RunState.UNKNOWN if method.name in _CALLS else None)
-        answer.__cause__ = error
-    else:
-        answer = error
-    labels = {"call_id": answer.call_id, "session_id": answer.session_id}
-    if isinstance(answer, InternalError):
-        logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__, extra=labels)
-    elif row_of(answer).http >= _OUR_SIDE and not isinstance(answer, _TOLD_ONCE):
-        logger.info("%s failed: %s", method.full_name, answer.message, extra=labels)
-    if method.name not in _CALLS:
-        answer.run_state = None
-    elif answer.run_state is None:
-        answer.run_state = RunState.NOT_STARTED
-    try:
-        status = status_of(answer)
-    except Exception:
-        # What is told of a session comes from its record, and records may hold anything.
-        logger.exception("%s failed, and so did telling why", method.full_name, extra=labels)
-        answer = InternalError(answer.run_state)
-        status = status_of(answer)
-    trailers = ((DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(row_of(answer).status, status.message, trailers)
+    failure = failure_of(method, error)
+    await context.abort(failure.status, failure.message, ((DETAILS_KEY, failure.details),))

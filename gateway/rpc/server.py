@@ -10,6 +10,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from gateway.clock import Clock
 from gateway.config import ServerSettings
 from gateway.rpc.edge import generic_handler
+from gateway.rpc.peers.exchange import Exchange
+from gateway.rpc.raw import Methods
 from gateway.rpc.services import AppService, SessionService
 from gateway.rpc.transports import MISSING, TransportMissing, choose, make
 from gateway.sessions.catalog import AppCatalog
@@ -35,18 +37,30 @@ class CannotListen(Exception):
 class Server:
     """A server that is ready to start: health says NOT_SERVING until `serving`."""
 
-    def __init__(self, settings: ServerSettings, manager: SessionManager, catalog: AppCatalog, clock: Clock) -> None:
-        """Raises CannotListen when the transport of the settings is not installed."""
+    def __init__(
+        self,
+        settings: ServerSettings,
+        manager: SessionManager,
+        catalog: AppCatalog,
+        clock: Clock,
+        exchange: Exchange | None = None,
+    ) -> None:
+        """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
+
+        Raises CannotListen when the transport of the settings is not installed.
+        """
         self._settings = settings
         self._health = health.aio.HealthServicer()
         try:
             self._transport = choose(settings.transport)
         except TransportMissing as error:
             raise CannotListen(str(error)) from None
-        self._server = make(self._transport, transport_options(settings))
-        sessions = SessionService(manager, clock, settings.max_input_bytes)
+        self._server = make(self._transport, transport_options(settings, share_port=exchange is not None))
+        services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
+        if exchange is not None:
+            exchange.serve(Methods(services))
         self._server.add_generic_rpc_handlers(
-            (generic_handler(_SESSIONS, sessions, clock), generic_handler(_APPS, AppService(catalog), clock))
+            [generic_handler(service, servicer, clock, exchange) for service, servicer in services]
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
@@ -103,15 +117,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def transport_options(settings: ServerSettings) -> list[tuple[str, int]]:
-    """Return the options of the gRPC server."""
+def transport_options(settings: ServerSettings, *, share_port: bool = False) -> list[tuple[str, int]]:
+    """Return the options of the gRPC server. With `share_port` others may listen on its port too."""
     # Above the gateway's own limit, so that an input slightly too large is refused with an error that says so.
     receive = max(4 * settings.max_input_bytes, 16 * 1024 * 1024) + _MESSAGE_OVERHEAD
     return [
         ("grpc.max_receive_message_length", receive),
         ("grpc.max_send_message_length", -1),
         # Otherwise a second gateway would take half of the first one's connections without a word.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(share_port)),
         # gRPC refuses at random what comes in a burst beyond its own 1000 and 3000, as CANCELLED without a word.
         ("grpc.server.max_pending_requests", _MAX_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),

@@ -15,6 +15,7 @@ else:
 _NATIVE, _GRPCIO = "nghttp2", "grpcio"
 
 _MAX_MESSAGE = "grpc.max_receive_message_length"
+_SHARE_PORT = "grpc.so_reuseport"
 
 
 class TransportMissing(Exception):
@@ -43,5 +44,6 @@ def choose(wanted: Literal["auto", "nghttp2", "grpcio"]) -> str:
 def make(name: str, options: list[tuple[str, int]]) -> Transport:
     """Return a server with nothing in it. `options` are those of grpc.aio's, which the other one takes as they apply."""
     if name == _NATIVE:
-        return Http2Server(dict(options)[_MAX_MESSAGE])
+        given = dict(options)
+        return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_SHARE_PORT)))
     return grpc.aio.server(options=options)

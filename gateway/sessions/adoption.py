@@ -11,6 +11,7 @@ from gateway.model import Session, SessionStatus
 from gateway.sessions.calls import Functions
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession
+from gateway.share import WHOLE, Share
 from gateway.stores.base import SessionFilter, SessionStore
 from gateway.timing import CALL_LEASE, STORE_END_SLIDE
 from gateway.workers.base import PendingCall, Standing, WorkerLease, WorkerPool
@@ -28,19 +29,28 @@ class Adoption:
     """
 
     def __init__(
-        self, store: SessionStore, pool: WorkerPool, clock: Clock, lifecycle: Lifecycle, functions: Functions
+        self,
+        store: SessionStore,
+        pool: WorkerPool,
+        clock: Clock,
+        lifecycle: Lifecycle,
+        functions: Functions,
+        share: Share = WHOLE,
     ) -> None:
         self._store = store
         self._pool = pool
         self._clock = clock
         self._lifecycle = lifecycle
         self._functions = functions
+        self._share = share
 
     async def run(self) -> None:
         """Start the pool and take over. Returns when what the workers have said of themselves is on record."""
         sessions = [session async for session in self._active()]
         leases = [WorkerLease(s.id, s.epoch, s.worker_id, s.app, s.timeout) for s in sessions]
+        # With all leases: a pool of one process among several leaves the workers of the others alone.
         workers = await self._pool.start(leases)
+        sessions = [session for session in sessions if self._share.owns(session.id)]
         taken: list[LiveSession] = []
         for session in sessions:
             worker = workers.get(session.id)

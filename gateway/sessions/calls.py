@@ -27,6 +27,7 @@ from gateway.sessions.finished import finished_error
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession, draining
 from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
+from gateway.share import WHOLE, Share
 from gateway.workers.base import PendingCall, Worker, WorkerCall, WorkerPool
 
 DEFAULT_FUNCTION = "run"
@@ -72,6 +73,7 @@ class Parts:
     functions: Functions
     clock: Clock
     settings: Settings
+    share: Share = WHOLE
 
     def patience(self, caller: Caller) -> float:
         """Return for how many seconds the caller may be kept waiting for a worker."""
@@ -292,7 +294,7 @@ class NewSessionCall:
         """
         app = self._parts.registry.resolve(request.app)
         function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
-        session_id = new_session_id()
+        session_id = self._parts.share.drawn(new_session_id)
         timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
         patience = self._parts.patience(caller)
         worker = await self._parts.pool.lease(

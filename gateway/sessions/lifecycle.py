@@ -19,6 +19,7 @@ from gateway.sessions.live import LiveSession, belongs_to
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
+from gateway.share import WHOLE, Share
 from gateway.stores.base import SessionStore
 from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SWEEP, PURGE_INTERVAL
 from gateway.workers.base import Worker, WorkerPool
@@ -34,7 +35,9 @@ Watcher = Callable[[Session], object]
 class Lifecycle:
     """Keeps records, live sessions, workers and timers in step."""
 
-    def __init__(self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings, share: Share = WHOLE
+    ) -> None:
         self.live: dict[str, LiveSession] = {}
         """The active sessions whose workers this gateway holds, by id."""
         self.news = News()
@@ -43,6 +46,7 @@ class Lifecycle:
         self._pool = pool
         self._clock = clock
         self._settings = settings.sessions
+        self._share = share
         self.unwritten = Unwritten(clock)
         """What happens to sessions while the store fails."""
         self.expiry = Expiry(store, clock, self.spawn, self._over)
@@ -316,7 +320,8 @@ class Lifecycle:
     async def expire_overdue(self) -> None:
         """Expire sessions that are due and that no timer has come to yet."""
         now = self._clock.now()
-        due = await self._store.due(now, _SWEEP_BATCH)
+        # Those of other processes are theirs to tell of.
+        due = [session_id for session_id in await self._store.due(now, _SWEEP_BATCH) if self._share.owns(session_id)]
         for session in await self._store.expire_due(due, now) if due else ():
             self._release_expired(session)
 

@@ -20,7 +20,8 @@ from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import draining
 from gateway.sessions.pages import cursor_of, invalid_token, page_token
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
-from gateway.sessions.watch import SessionWatch
+from gateway.sessions.watch import News, SessionWatch
+from gateway.share import WHOLE, Share
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
 from gateway.workers.base import WorkerPool
 from gateway.workers.partials import Partials
@@ -32,14 +33,21 @@ class SessionManager:
     """Sessions and their calls. Whoever calls `start` calls `close`; the store and the pool are its caller's."""
 
     def __init__(
-        self, store: SessionStore, pool: WorkerPool, registry: AppRegistry, clock: Clock, settings: Settings
+        self,
+        store: SessionStore,
+        pool: WorkerPool,
+        registry: AppRegistry,
+        clock: Clock,
+        settings: Settings,
+        share: Share = WHOLE,
     ) -> None:
+        """With a `share` other processes have the other sessions of the same store."""
         self._store = store
         self._clock = clock
-        self._lifecycle = Lifecycle(store, pool, clock, settings)
+        self._lifecycle = Lifecycle(store, pool, clock, settings, share)
         self._journal = Journal(settings.sessions, clock)
-        parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings)
-        self._adoption = Adoption(store, pool, clock, self._lifecycle, parts.functions)
+        parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings, share)
+        self._adoption = Adoption(store, pool, clock, self._lifecycle, parts.functions, share)
         self._plain = PlainCall(parts)
         self._in_session = SessionCall(parts)
         self._new = NewSessionCall(parts, self._in_session)
@@ -49,6 +57,11 @@ class SessionManager:
         self._draining = False
         self._quiet = asyncio.Event()
         self._quiet.set()
+
+    @property
+    def news(self) -> News:
+        """Whom to tell what happens to sessions of this store in other processes."""
+        return self._lifecycle.news
 
     async def start(self) -> None:
         """Start the pool, and take up what the store remembers."""

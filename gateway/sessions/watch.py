@@ -6,6 +6,7 @@ The events are in the store, and a watch holds no more than a page of them: one 
 import asyncio
 import enum
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,16 +45,30 @@ class News:
     """Wakes the watches of an owner when something happens to one of its sessions in this gateway."""
 
     def __init__(self) -> None:
+        self.elsewhere: Callable[[str], object] = lambda owner: None
+        """Told of each owner too, for watches in other processes."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called when there are more or fewer watches."""
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
+    def __len__(self) -> int:
+        """How many owners watch."""
+        return len(self._waiting)
+
     def tell(self, owner: str) -> None:
-        """Wake the watches of this owner."""
+        """Wake the watches of this owner, wherever they are."""
+        self.wake(owner)
+        self.elsewhere(owner)
+
+    def wake(self, owner: str) -> None:
+        """Wake the watches of this owner in this process."""
         for event in self._waiting.get(owner, ()):
             event.set()
 
     def add(self, owner: str, event: asyncio.Event) -> None:
         """Set the event from now on."""
         self._waiting.setdefault(owner, set()).add(event)
+        self.on_change()
 
     def discard(self, owner: str, event: asyncio.Event) -> None:
         """Set the event no longer. One that is not there is fine."""
@@ -61,6 +76,7 @@ class News:
         waiting.discard(event)
         if not waiting:
             self._waiting.pop(owner, None)
+        self.on_change()
 
 
 class SessionWatch:

@@ -104,8 +104,9 @@ _PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
 class SqliteStore(SessionStore):
     """Sessions in one SQLite file, which is created with its directory when it is not there."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = Database(path, _connect, _create, _EVENTS.begin_anew)
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        """`shared`: other processes of this gateway have the file open as well."""
+        self._db = Database(path, _connect, _create, _EVENTS.begin_anew, shared=shared)
         self._calls = CallRecords(_COLUMNS, _session)
         self._turns = SharedTransactions(self._commit)
         self._ends: asyncio.TimerHandle | None = None

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
-from gateway.stores.sqlite_errors import failure_of, problem_of
+from gateway.stores.sqlite_errors import failure_of, is_busy, problem_of
 from gateway.stores.sqlite_files import DatabaseFiles
 from gateway.stores.sqlite_recovery import damage_in, probe, rebuild, write_back
-from gateway.timing import STORE_CHECK, STORE_OPEN_PATIENCE
+from gateway.timing import STORE_CHECK, STORE_OPEN_PATIENCE, STORE_TURN
 
 Values = Sequence[object] | dict[str, object]
 T = TypeVar("T")
@@ -26,13 +28,20 @@ class Database:
     """Runs statements, each a transaction of its own. Every error about the database's state is a StoreFailure."""
 
     def __init__(
-        self, path: Path, connect: Connect, create: Connect, on_loss: Callable[[sqlite3.Connection], object]
+        self,
+        path: Path,
+        connect: Connect,
+        create: Connect,
+        on_loss: Callable[[sqlite3.Connection], object],
+        *,
+        shared: bool = False,
     ) -> None:
         """`connect` opens a database as it is to be used, making its schema if there is none; `create` makes an empty
         one, complete as soon as it is closed. `on_loss` is called with one that was made of a damaged file when
-        not all could be read of that.
+        not all could be read of that. `shared`: other processes of this gateway have it open as well.
         """
-        self._files = DatabaseFiles(path)
+        self._files = DatabaseFiles(path, shared=shared)
+        self._shared = shared
         self._connect = connect
         self._create = create
         self._on_loss = on_loss
@@ -43,8 +52,9 @@ class Database:
     def open(self) -> None:
         """Connect. Raises StoreUnusable."""
         try:
-            self._files.prepare()
-            self._db = self._opened()
+            with self._files.alone():
+                self._files.prepare()
+                self._db = self._opened()
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(f"cannot open the store {self._files.path}: {error}") from error
 
@@ -60,12 +70,14 @@ class Database:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
+            if self._shared and is_busy(error):
+                return self.using(lambda db: db.execute(statement, values).fetchall())
             raise self._failed(error) from error
 
     def changed(self, statement: str, values: Values) -> int:
         """Run a statement that returns no rows, and return how many it has changed."""
         try:
-            return self._connection.execute(statement, values).rowcount
+            return self._patiently(lambda: self._connection.execute(statement, values).rowcount)
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
@@ -86,22 +98,17 @@ class Database:
         """The same for work that begins a transaction by itself, where it has more than one statement."""
         db = self._connection
         try:
-            try:
-                answer = work(db, *args)
-                if db.in_transaction:
-                    db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+            if self._shared:
+                # A lock is met by the first statement, or by none: nothing has been done by then.
+                return self._patiently(lambda: _committed(db, work, *args))
+            return _committed(db, work, *args)
         except sqlite3.Error as error:
             raise self._failed(error) from error
-        return answer
 
     def using(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` makes of the connection."""
         try:
-            return work(self._connection)
+            return self._patiently(lambda: work(self._connection))
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
@@ -116,6 +123,19 @@ class Database:
             await asyncio.to_thread(self._recover, failure)
         except (OSError, sqlite3.Error) as error:
             raise failure_of(error) or error from error
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, trying again for a moment while another process of this gateway writes."""
+        until = 0.0
+        while True:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                now = time.monotonic()
+                until = until or now + STORE_TURN
+                if not (self._shared and is_busy(error)) or now >= until:
+                    raise
+            os.sched_yield()
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -155,6 +175,15 @@ class Database:
         return db
 
     def _recover(self, failure: StoreFailure) -> None:
+        with self._files.alone():
+            self._recover_alone(failure)
+
+    def _recover_alone(self, failure: StoreFailure) -> None:
+        if self._db is not None and self._files.replaced_by_sibling():
+            db, self._db, self._damage = self._db, None, ""  # what was to be done is done
+            db.close()
+            self._db = self._opened()
+            return
         if failure.problem is StoreProblem.DAMAGED:
             self._damage = str(failure)
         if self._db is not None and not self._damage:
@@ -205,6 +234,18 @@ def _is_open(db: sqlite3.Connection) -> bool:
         return db.total_changes >= 0
     except sqlite3.ProgrammingError:
         return False
+
+
+def _committed(db: sqlite3.Connection, work: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts) -> T:
+    try:
+        answer = work(db, *args)
+        if db.in_transaction:
+            db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return answer
 
 
 def _has_schema(db: sqlite3.Connection) -> bool:

@@ -53,6 +53,11 @@ def problem_of(error: Exception) -> StoreProblem | None:
     return _PROBLEMS.get(code & _PRIMARY)
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether somebody else was using the store just then."""
+    return problem_of(error) is StoreProblem.BUSY
+
+
 def failure_of(error: Exception) -> StoreFailure | None:
     """Return the failure that an error of SQLite, or of a file, stands for; None when it is about something else."""
     problem = problem_of(error)

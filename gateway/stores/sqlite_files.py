@@ -5,7 +5,9 @@ holds on it in this process (sqlite.org/howtocorrupt.html, section 2.2).
 """
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +19,11 @@ SIDECARS = ("-wal", "-shm")
 class DatabaseFiles:
     """One database: the file, its write-ahead log and the index of that."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        """`shared`: other processes of this gateway use it too, and one may come to recover it while another does."""
         self.path = path
+        self._lock = beside(path, ".lock") if shared else None
+        """Held by the process that opens or recovers it, and naming the file that one of them has put in place."""
         self.new = beside(path, ".new")
         """Where a database is built that is to take the place of this one."""
         self._known: dict[Path, tuple[int, int]] = {}
@@ -31,6 +36,29 @@ class DatabaseFiles:
             with contextlib.suppress(FileNotFoundError):
                 self._known[path] = identity(path)
         self._size = self.path.stat().st_size
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of this gateway from opening and recovering the database. Blocks while one does."""
+        if self._lock is None:
+            yield
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def replaced_by_sibling(self) -> bool:
+        """Whether another process of this gateway has put the file in place that is there now. Called `alone`."""
+        if self._lock is None:
+            return False
+        with contextlib.suppress(OSError):
+            found = identity(self.path)
+            return found != self._known.get(self.path) and self._lock.read_text() == _named(found)
+        return False
 
     def inspect(self) -> None:
         """Raise StoreFailure (GONE) when a file has been deleted, replaced or cut short: SQLite itself would go on
@@ -93,6 +121,8 @@ class DatabaseFiles:
             finally:
                 os.close(descriptor)
             if path == self.new:
+                if self._lock is not None:
+                    self._lock.write_text(_named(identity(self.new)))
                 self.new.rename(self.path)
 
     def _all(self) -> list[Path]:
@@ -111,6 +141,10 @@ def free_name(path: Path) -> Path:
         number += 1
         candidate = beside(path, f"-{number}")
     return candidate
+
+
+def _named(found: tuple[int, int]) -> str:
+    return f"{found[0]} {found[1]}"
 
 
 def identity(path: Path) -> tuple[int, int]:

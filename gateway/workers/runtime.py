@@ -9,11 +9,17 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from gateway.share import WHOLE, Share
 from gateway.worker.family import end_families, mark_of
 from gateway.worker.process import WorkerDirectory, start_time
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path (unix(7): sun_path, less its end)."""
+
+_PEER = "peer."
+_LIBRARY = "lib."
+_WORKER = "wrk_"
+_KEEPER = "keeper"
 
 _LONGEST_INSIDE = len("/wrk_0123456789abcdef/s")
 
@@ -36,9 +42,54 @@ def prepare_directory(directory: Path) -> None:
         raise PermissionError(f"{directory} belongs to another user")
 
 
-def clear_leftovers(directory: Path, keep: Collection[str] = ()) -> None:
-    """End the workers that are not to be kept, by their ids, and remove their directories and all else."""
-    left = [entry for entry in directory.iterdir() if entry.name not in keep]
+def peer_socket(directory: Path, index: int) -> Path:
+    """Return where one of several gateway processes listens to the others."""
+    return directory / f"{_PEER}{index}"
+
+
+def library(directory: Path, share: Share) -> Path:
+    """Return where a process puts what interpreters of apps import of the gateway."""
+    return directory / ("lib" if share.count == 1 else f"{_LIBRARY}{share.index}")
+
+
+class Part:
+    """What in the workers' directory one gateway process looks after. Others have theirs in the same directory."""
+
+    def __init__(self, directory: Path, share: Share = WHOLE, generation: str = "") -> None:
+        """`generation` names the processes that run at a time."""
+        self._directory = directory
+        self._share = share
+        self._keeper = f"{generation} {share.index}"
+
+    def keep(self, worker_id: str) -> None:
+        """Note that a worker is this process's, although its id may say otherwise: it was adopted. Raises OSError."""
+        if not self._share.owns(worker_id):
+            (self._directory / worker_id / _KEEPER).write_text(self._keeper)
+
+    def has(self, name: str) -> bool:
+        """Whether an entry of the directory is this process's to remove."""
+        if self._share.count == 1:
+            return True
+        for prefix in (_PEER, _LIBRARY):
+            if name.startswith(prefix):
+                number = name.removeprefix(prefix)
+                return (
+                    prefix == _LIBRARY and number.isdecimal() and int(number) % self._share.count == self._share.index
+                )
+        if not name.startswith(_WORKER):
+            return self._share.index == 0
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            keeper = (self._directory / name / _KEEPER).read_text()
+            if keeper.split()[0] == self._keeper.split()[0]:
+                return keeper == self._keeper
+        return self._share.owns(name)
+
+
+def clear_leftovers(directory: Path, keep: Collection[str] = (), part: Part | None = None) -> None:
+    """End the workers that are not to be kept, by their ids, and remove their directories and all else; of that only
+    what is in the `part`, if there is one.
+    """
+    left = [entry for entry in directory.iterdir() if entry.name not in keep and (part is None or part.has(entry.name))]
     for entry in left:
         _kill_group(WorkerDirectory(entry))
     end_families({mark_of(entry.name) for entry in left})

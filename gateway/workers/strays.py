@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from gateway.timing import ADOPTION_PATIENCE
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.frames import FrameError, FrameReader
-from gateway.workers.runtime import recorded_process
+from gateway.workers.runtime import Part, recorded_process
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 logger = logging.getLogger("gateway.workers")
@@ -19,9 +19,10 @@ logger = logging.getLogger("gateway.workers")
 _READ = 65536
 
 
-async def report_strays(directory: Path, known: Collection[str]) -> None:
-    """Log the sessions of the workers in a directory that are alive and not among the known ones."""
-    strays = [entry for entry in await asyncio.to_thread(_alive, directory) if entry.name not in known]
+async def report_strays(directory: Path, known: Collection[str], part: Part) -> None:
+    """Log the sessions of the workers in a part of a directory that are alive and not among the known ones."""
+    alive = await asyncio.to_thread(_alive, directory)
+    strays = [entry for entry in alive if entry.name not in known and part.has(entry.name)]
     for entry, session_id in zip(strays, await asyncio.gather(*map(_session_of, strays)), strict=True):
         if session_id:
             labels = {"session_id": session_id, "worker_id": entry.name}

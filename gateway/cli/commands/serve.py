@@ -9,6 +9,7 @@ import click
 from gateway import process_environment
 from gateway.cli.lazy import examples
 from gateway.cli.settings import load_settings
+from gateway.supervisor import supervise
 
 _SECTIONS = {
     "listen": "server",
@@ -55,6 +56,7 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
 )
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file with settings.")
 @click.option("--insecure", is_flag=True, default=None, help="Listen where others can connect, with nothing encrypted.")
+@click.option("--processes", metavar="N", help="Gateway processes on the one port.  [1]")
 @click.option("--max-workers", metavar="N", help="Worker processes at a time.")
 @click.option("--min-idle", metavar="N", help="Workers kept ready for each app.")
 @click.option("--queue-time", metavar="SECONDS", help="How long a call waits for a worker.")
@@ -72,9 +74,14 @@ def serve(config: Path | None, **flags: Any) -> int:
     """
     settings = load_settings(_tree(flags), config)
     process_environment.apply()
-    # Not before: what apply() sets is read when grpc is loaded.
-    main = importlib.import_module("gateway.main")
-    return int(main.run(settings))
+    if settings.processes > 1:
+        return supervise(settings, lambda *member: int(_main().run_member(*member)))
+    return int(_main().run(settings))
+
+
+def _main() -> Any:
+    # Not before: what apply() sets is read when grpc is loaded, and a process that has loaded it must not be forked.
+    return importlib.import_module("gateway.main")
 
 
 def _tree(flags: dict[str, Any]) -> dict[str, Any]:
