@@ -170,7 +170,9 @@ class SqliteStore(SessionStore):
         return self._one(_EXPIRE, {**_times(session_id, now), **_EXPIRED}) or await self.get(session_id)
 
     async def expire_due(self, session_ids: Sequence[str], now: Instant) -> Sequence[Session]:
-        rows = self._db.all(_EXPIRE_MANY, {"ids": json.dumps(session_ids), "now": now.monotonic, "wall": now.wall, **_EXPIRED})
+        rows = self._db.all(
+            _EXPIRE_MANY, {"ids": json.dumps(session_ids), "now": now.monotonic, "wall": now.wall, **_EXPIRED}
+        )
         if len(rows) < len(session_ids):
             expired = {row[0] for row in rows}
             rows += self._db.all(_GET_MANY, {"ids": json.dumps([id for id in session_ids if id not in expired])})
