@@ -47,6 +47,8 @@ class Plan:
     window: int = 16
     """Messages in flight per stream."""
     answers_per_message: int = 1
+    joined: bool = False
+    """A message answers as many times as it has the slot's `contains` in it, rather than once."""
     warmup: int = 0
     timeout: float = 30.0
 
@@ -66,7 +68,7 @@ class Plan:
             "timeout": self.timeout,
         }
         loop = {"requests": self.requests} if self.rate is None else {"rate": self.rate, "seconds": self.seconds}
-        stream = {"window": self.window, "answers_per_message": self.answers_per_message}
+        stream = {"window": self.window, "answers_per_message": self.answers_per_message, "joined": self.joined}
         return plan | loop | (stream if self.kind == "bidi" else {})
 
 

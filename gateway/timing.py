@@ -34,7 +34,7 @@ ENDING_PAUSE = 0.1
 together are all told of before the ends of their workers take the processors."""
 
 ENDING_PATIENCE = 2.0
-"""The longest such wait, where sessions expire all the time. Nobody waits for such a worker, unless there is no room."""
+"""The longest such wait, where sessions expire all the time. When there is no room for other workers, it is over."""
 
 ENDING_TURN = 0.05
 """For how long a worker that is ended in its turn keeps the next ones waiting. An end without unload() takes some

@@ -33,6 +33,8 @@ type Plan struct {
 	Window int `json:"window"`
 	// AnswersPerMessage is how many messages answer a request, 1 if absent; unary responses too must have so many.
 	AnswersPerMessage int `json:"answers_per_message"`
+	// Joined says that a message answers as many times as it has Contains in it, rather than once. Only for "bidi".
+	Joined bool `json:"joined"`
 	// Warmup is how many requests come before the measurement, in a closed loop: their errors count, their times do not.
 	Warmup int `json:"warmup"`
 	// Timeout is for how many seconds nothing may be answered before the run has failed, 30 if absent. It also limits
@@ -84,6 +86,7 @@ func (p *Plan) check() error {
 		{p.Connections >= 1, "connections: at least 1"},
 		{p.Window >= 1, "window: at least 1"},
 		{p.Kind == bidi || p.Window == 1, "window: only for bidi"},
+		{p.Kind == bidi || !p.Joined, "joined: only for bidi"},
 		{p.AnswersPerMessage >= 1, "answers_per_message: at least 1"},
 		{p.Warmup >= 0, "warmup: not negative"},
 		{p.Timeout > 0 && p.Timeout <= maxSeconds, fmt.Sprintf("timeout: up to %d seconds", maxSeconds)},

@@ -97,20 +97,28 @@ func (l *lane) onData(k *link, frame *http2.DataFrame) {
 	}
 }
 
-// onMessage judges a message. On a bidirectional stream it may be the last that answers a request.
+// onMessage judges a message. On a bidirectional stream it may be the last that answers a request, or several.
 func (l *lane) onMessage(s *slot, body []byte) {
 	l.messages++
 	if l.run.plan.Kind == bidi && s.starts.count == 0 {
 		l.errors.add("unasked message", 1)
 		return
 	}
-	s.judge(body)
-	if l.run.plan.Kind == bidi && s.messages == l.run.plan.AnswersPerMessage {
-		wrong := s.wrong
-		s.messages, s.wrong = 0, ""
-		l.settle(s, wrong)
-		l.refill(s)
+	s.judge(body, l.run.plan.Joined)
+	if l.run.plan.Kind != bidi {
+		return
 	}
+	for s.messages >= l.run.plan.AnswersPerMessage {
+		if s.starts.count == 0 {
+			l.errors.add("unasked answer", 1)
+			s.messages = 0
+			return
+		}
+		s.messages -= l.run.plan.AnswersPerMessage
+		l.settle(s, s.wrong)
+		s.wrong = ""
+	}
+	l.refill(s)
 }
 
 // onHeaders takes a fragment of a header block; ended says that it is the last.

@@ -62,9 +62,13 @@ func newSlot(l *lane, plan SlotPlan, window int) *slot {
 	}
 }
 
-// judge notes one answering message.
-func (s *slot) judge(body []byte) {
-	s.messages++
+// judge notes one answering message; joined says that it may answer many times.
+func (s *slot) judge(body []byte, joined bool) {
+	if joined {
+		s.messages += max(1, bytes.Count(body, s.contains))
+	} else {
+		s.messages++
+	}
 	switch {
 	case s.body.compressed:
 		s.wrong = "compressed message"

@@ -4,11 +4,9 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.clock import Instant
-from gateway.errors import GatewayError
 from gateway.model import EndReason, Session, SessionStatus
-from gateway.rpc.details import detail_of, worker_exit
+from gateway.rpc.details import worker_exit
 from gateway.sessions.catalog import AppSummary
-from gateway.sessions.keepalive import KeepaliveOutcome
 from gateway.sessions.requests import RunAnswer
 from gateway.sessions.watch import WatchEvent, WatchEventKind
 from sessiongateway.v1 import apps_pb2, errors_pb2
@@ -71,13 +69,6 @@ def run_stream_response(part: bytes | RunAnswer, as_struct: bool, now: Instant) 
     if as_struct:
         return pb.RunStreamResponse(partial=Struct.FromString(part))
     return pb.RunStreamResponse(partial_json=part)
-
-
-def keepalive_response(outcome: KeepaliveOutcome, now: Instant) -> pb.StreamKeepaliveResponse:
-    """Return the news of one session on a stream."""
-    if isinstance(outcome.outcome, GatewayError):
-        return pb.StreamKeepaliveResponse(session_id=outcome.session_id, error=detail_of(outcome.outcome))
-    return pb.StreamKeepaliveResponse(session_id=outcome.session_id, session=session_message(outcome.outcome, now))
 
 
 def watch_response(event: WatchEvent) -> pb.WatchSessionsResponse:

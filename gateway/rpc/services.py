@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, closing
 
 from gateway.clock import Clock
-from gateway.errors import InvalidRequest
 from gateway.rpc import codec, validation
+from gateway.rpc.keepalive import KeepaliveEncoder
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.manager import SessionManager
@@ -66,9 +66,11 @@ class SessionService:
     ) -> AsyncIterator[pb.StreamKeepaliveResponse]:
         stream = self._manager.keepalive_stream(caller)
         reader = asyncio.create_task(_feed(requests, stream))
+        encoder = KeepaliveEncoder()
         try:
-            async for outcome in stream:
-                yield codec.keepalive_response(outcome, self._clock.now())
+            async for answers in stream:
+                for response in encoder.responses(answers, self._clock.now()):
+                    yield response
             await reader
         finally:
             # However the stream ends: a cancel, a lost connection and a half-close all look the same from here.
@@ -79,15 +81,12 @@ class SessionService:
 async def _feed(requests: AsyncIterator[pb.StreamKeepaliveRequest], stream: KeepaliveStream) -> None:
     try:
         async for request in requests:
-            for value in validation.session_ids(request.session_ids):
-                try:
-                    validation.session_id(value)
-                except InvalidRequest as error:
-                    await stream.answer(value, error)
-                else:
-                    await stream.renew(value)
+            session_ids, wrong = validation.session_ids(request.session_ids)
+            if request.batch:
+                stream.together = True
+            await stream.renew(session_ids, wrong)
     finally:
-        await stream.no_more_requests()
+        stream.no_more_requests()
 
 
 class AppService:

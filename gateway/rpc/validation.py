@@ -1,6 +1,6 @@
 """From a request's fields to what the manager is asked. Finds everything that is wrong with them at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.apps import names
 from gateway.apps.names import AppQuery
@@ -73,13 +73,24 @@ def session_id(value: str) -> str:
     return value
 
 
-def session_ids(values: Sequence[str]) -> Sequence[str]:
-    """Return the ids of one message of a keepalive stream, each yet to be checked. Raises InvalidRequest."""
+def session_ids(values: Sequence[str]) -> tuple[Sequence[str], Mapping[str, InvalidRequest]]:
+    """Return the ids of one message of a keepalive stream, and those of them that are none, each with its own error.
+
+    Raises InvalidRequest when there are too many.
+    """
+    ids = list(values)
     problems = Problems()
-    if not 1 <= len(values) <= MAX_IDS_PER_MESSAGE:
-        problems.add("session_ids", f"must be 1 to {MAX_IDS_PER_MESSAGE} ids, not {len(values)}")
+    if not 1 <= len(ids) <= MAX_IDS_PER_MESSAGE:
+        problems.add("session_ids", f"must be 1 to {MAX_IDS_PER_MESSAGE} ids, not {len(ids)}")
     problems.check()
-    return values
+    wrong = {}
+    for value in ids:
+        if len(value) > MAX_NAME or not value.startswith(SESSION_ID_PREFIX):
+            try:
+                session_id(value)
+            except InvalidRequest as error:
+                wrong[value] = error
+    return ids, wrong
 
 
 def app_query(value: str) -> AppQuery:

@@ -27,7 +27,7 @@ class Expiry:
         spawn: Callable[[Coroutine[Any, Any, object]], object],
         over: Callable[[LiveSession, Session | None], object],
     ) -> None:
-        """`over` is called with a session that is found to have finished, or, without one, to be no longer on record."""
+        """`over` is called with a session that is found to have finished, or without one when it is not on record."""
         self._store = store
         self._clock = clock
         self._spawn = spawn

@@ -1,20 +1,21 @@
 """Keepalive for many sessions on one stream, with news of those that end."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from gateway.clock import Instant
 from gateway.errors import GatewayError, InvalidRequest, StoreUnavailable, Violation
 from gateway.model import Session
 from gateway.sessions.finished import finished_error
 from gateway.sessions.lifecycle import Lifecycle
+from gateway.sessions.renewals import Renewal, Renewals
 
 MAX_SESSIONS = 10_000
 """Sessions on one stream. Bounds what a stream can hold in memory, news of all of them at once included."""
 
 MAX_UNREAD = 1000
-"""Answers that wait to be read before the next request is taken in."""
+"""Ids asked for, and answers, that wait to be worked on and read before the next request is taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,93 +24,174 @@ class KeepaliveOutcome:
 
     session_id: str
     outcome: Session | GatewayError
+    renewed: Instant | None = None
+    """When it was renewed, if the session is as it was before that."""
+
+
+@dataclass(slots=True)
+class KeepaliveAnswers:
+    """What there is to be read: renewals first, then outcomes, in their order."""
+
+    renewed: dict[tuple[float, float], list[str]] = field(default_factory=dict)
+    """Sessions that were renewed, by the monotonic deadline and the wall-clock time at which they expire. Empty unless
+    the caller wants its answers together."""
+    outcomes: list[KeepaliveOutcome] = field(default_factory=list)
+    count: int = 0
+    """Answers in all."""
 
 
 class KeepaliveStream:
-    """One caller's stream: requests go in by `renew`, answers and news come out by iteration.
+    """One caller's stream: requests go in by `renew`, answers and news come out by iteration, all at once.
 
     Whoever makes one closes it.
     """
 
-    def __init__(self, lifecycle: Lifecycle, principal: str) -> None:
+    def __init__(self, lifecycle: Lifecycle, renewals: Renewals, principal: str) -> None:
+        self.principal = principal
+        self.together = False
+        """Whether the caller wants the answers of sessions that were renewed together, rather than one by one."""
         self._lifecycle = lifecycle
-        self._principal = principal
+        self._renewals = renewals
         self._watched: dict[str, Callable[[], None]] = {}
-        self._unread: deque[KeepaliveOutcome] = deque()
-        self._changed = asyncio.Condition()
+        self._asked = 0
+        """Ids that are yet to be answered."""
+        self._unread = KeepaliveAnswers()
+        self._something = asyncio.Event()
+        self._room = asyncio.Event()
         self._no_more_requests = False
+        self._closed = False
         self._refusal: GatewayError | None = None
-        self._news: asyncio.Future[None] | None = None  # held, as the loop itself holds tasks only weakly
 
-    async def renew(self, session_id: str) -> None:
-        """Renew one session and queue the answer. Waits while too many answers are unread.
+    async def renew(self, session_ids: Sequence[str], wrong: Mapping[str, GatewayError] | None = None) -> None:
+        """Have sessions renewed; each id gets an answer. Waits while too many are unread.
 
-        One more than a stream may have is answered with InvalidRequest, and the others stay on it.
+        Those of them that are `wrong` are answered with that error. One session more than a stream may have is answered
+        with InvalidRequest, and the others stay on it.
         """
-        if session_id not in self._watched and len(self._watched) >= MAX_SESSIONS:
-            problem = Violation("session_ids", f"more than {MAX_SESSIONS} sessions on one stream")
-            await self.answer(session_id, InvalidRequest.of([problem]))
+        while self._asked + self._unread.count >= MAX_UNREAD:
+            await self._some_room()
+        refused = wrong or {}
+        if len(self._watched) + self._asked + len(session_ids) > MAX_SESSIONS:
+            while self._asked:
+                await self._some_room()
+            refused = {**self._too_many(session_ids), **refused}
+        self._asked += len(session_ids)
+        if refused:
+            self._ask_some(session_ids, refused)
         else:
-            await self.answer(session_id, await self._renewed(session_id))
+            self._renewals.ask(self, session_ids)
 
-    async def answer(self, session_id: str, outcome: Session | GatewayError) -> None:
-        """Queue an answer. Waits while too many are unread."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self._unread) < MAX_UNREAD)
-            self._unread.append(KeepaliveOutcome(session_id, outcome))
-            self._changed.notify_all()
+    def answer(self, session_ids: Sequence[str], renewal: Renewal) -> None:
+        """Take the answer to one request."""
+        self._asked -= len(session_ids)
+        if self._closed:
+            return
+        unread, watched = self._unread, self._watched
+        groups: dict[int, list[str]] = {}
+        for session_id in session_ids:
+            live = renewal.slid.get(session_id)
+            if live is None:
+                self._answer_other(session_id, renewal.others[session_id])
+                continue
+            if session_id not in watched:
+                watched[session_id] = self._lifecycle.watch(session_id, self._over)
+            if not self.together:
+                unread.outcomes.append(KeepaliveOutcome(session_id, live.record, renewal.at))
+                continue
+            timeout = live.record.timeout
+            group = groups.get(timeout)
+            if group is None:
+                ends = renewal.at.monotonic + timeout, renewal.at.wall + timeout
+                group = groups[timeout] = unread.renewed.setdefault(ends, [])
+            group.append(session_id)
+        unread.count += len(session_ids)
+        self._something.set()
+        self._room.set()
 
-    async def no_more_requests(self) -> None:
+    def no_more_requests(self) -> None:
         """The caller has closed its side: the iteration ends once all answers are read."""
-        async with self._changed:
-            self._no_more_requests = True
-            self._changed.notify_all()
+        self._no_more_requests = True
+        self._something.set()
 
     def __aiter__(self) -> "KeepaliveStream":
         return self
 
-    async def __anext__(self) -> KeepaliveOutcome:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._unread or self._no_more_requests or self._refusal)
-            if not self._unread:
-                raise self._refusal or StopAsyncIteration
-            outcome = self._unread.popleft()
-            self._changed.notify_all()
-            return outcome
+    async def __anext__(self) -> KeepaliveAnswers:
+        while not self._unread.count:
+            if self._refusal is not None:
+                raise self._refusal
+            if self._no_more_requests and not self._asked:
+                raise StopAsyncIteration
+            self._something.clear()
+            await self._something.wait()
+        answers, self._unread = self._unread, KeepaliveAnswers()
+        self._room.set()
+        return answers
 
     def refuse(self, error: GatewayError) -> None:
         """End the stream with this error, once all that is unread is read."""
         self._refusal = error
-        self._news = asyncio.ensure_future(self._notify())
+        self._something.set()
 
     def close(self) -> None:
         """Take all sessions off the stream. They live on until their timeout."""
+        self._closed = True
         for forget in self._watched.values():
             forget()
         self._watched.clear()
 
-    async def _renewed(self, session_id: str) -> Session | GatewayError:
-        try:
-            session = await self._lifecycle.keepalive(session_id, self._principal)
-        except StoreUnavailable as error:
-            return error  # the session is as alive as it was, and news of it are still wanted
-        except GatewayError as error:
+    async def _some_room(self) -> None:
+        self._room.clear()
+        await self._room.wait()
+
+    def _too_many(self, session_ids: Sequence[str]) -> dict[str, GatewayError]:
+        """Return the ids that would be one session too many on the stream, each with the error that says so."""
+        new = [session_id for session_id in dict.fromkeys(session_ids) if session_id not in self._watched]
+        problem = Violation("session_ids", f"more than {MAX_SESSIONS} sessions on one stream")
+        left = max(0, MAX_SESSIONS - len(self._watched))
+        return {session_id: InvalidRequest.of([problem]) for session_id in new[left:]}
+
+    def _ask_some(self, session_ids: Sequence[str], refused: Mapping[str, GatewayError]) -> None:
+        """Ask for those that are not refused, and answer all of them together, in their order."""
+        self._renewals.ask(_WithRefused(self, session_ids, refused), [id for id in session_ids if id not in refused])
+
+    def _answer_other(self, session_id: str, outcome: Session | GatewayError) -> None:
+        if isinstance(outcome, Session):
+            if session_id not in self._watched:
+                self._watched[session_id] = self._lifecycle.watch(session_id, self._over)
+            if self.together:
+                self._unread.renewed.setdefault((outcome.deadline, outcome.expires_at), []).append(session_id)
+                return
+        elif not isinstance(outcome, StoreUnavailable):  # then the session is as alive as it was, and news still wanted
             self._forget(session_id)
-            return error
-        if session_id not in self._watched:
-            self._watched[session_id] = self._lifecycle.watch(session_id, self._over)
-        return session
+        self._unread.outcomes.append(KeepaliveOutcome(session_id, outcome))
 
     def _over(self, session: Session) -> None:
         self._watched.pop(session.id, None)
-        self._unread.append(KeepaliveOutcome(session.id, finished_error(session)))
-        self._news = asyncio.ensure_future(self._notify())
-
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        self._unread.outcomes.append(KeepaliveOutcome(session.id, finished_error(session)))
+        self._unread.count += 1
+        self._something.set()
 
     def _forget(self, session_id: str) -> None:
         forget = self._watched.pop(session_id, None)
         if forget is not None:
             forget()
+
+
+@dataclass(frozen=True, slots=True)
+class _WithRefused:
+    """One request of a stream, of whose ids some are not even asked for."""
+
+    stream: KeepaliveStream
+    session_ids: Sequence[str]
+    refused: Mapping[str, GatewayError]
+
+    @property
+    def principal(self) -> str:
+        return self.stream.principal
+
+    def answer(self, _: Sequence[str], renewal: Renewal) -> None:
+        self.stream.answer(self.session_ids, Renewal(renewal.at, renewal.slid, {**renewal.others, **self.refused}))
+
+    def refuse(self, error: GatewayError) -> None:
+        self.stream.refuse(error)

@@ -221,7 +221,7 @@ class Lifecycle:
         try:
             return await self._store.get(live.id)
         except StoreUnavailable:
-            return live.record
+            return live.latest()
 
     async def end_surely(self, live: LiveSession, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
         """End a session that cannot go on, also when the store fails: its record is then written later."""
@@ -230,7 +230,7 @@ class Lifecycle:
         except StoreUnavailable:
             if not live.over:
                 self._release(live, self.unwritten.end(live, reason, exit_, live.turns.waiting))
-            return live.record
+            return live.latest()
 
     async def catch_up(self, store: SessionStore, outage: float) -> None:
         """Write what happened while the store failed, before anyone else may use it. Raises StoreFailure."""

@@ -19,6 +19,7 @@ from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import draining
 from gateway.sessions.pages import cursor_of, invalid_token, page_token
+from gateway.sessions.renewals import Renewals
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
 from gateway.sessions.watch import News, SessionWatch
 from gateway.share import WHOLE, Share
@@ -51,6 +52,7 @@ class SessionManager:
         self._plain = PlainCall(parts)
         self._in_session = SessionCall(parts)
         self._new = NewSessionCall(parts, self._in_session)
+        self._renewals = Renewals(store, self._lifecycle, clock)
         self._settings = settings
         self._calls = 0
         self._streams: WeakSet[KeepaliveStream | SessionWatch] = WeakSet()
@@ -182,7 +184,7 @@ class SessionManager:
 
     def keepalive_stream(self, caller: Caller) -> KeepaliveStream:
         """Return a stream, which whoever asked for it closes."""
-        stream = KeepaliveStream(self._lifecycle, caller.principal)
+        stream = KeepaliveStream(self._lifecycle, self._renewals, caller.principal)
         self._streams.add(stream)
         return stream
 

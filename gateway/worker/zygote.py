@@ -85,7 +85,7 @@ class Zygote:
             while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 worker_id = self._workers.pop(info.si_pid, None)
                 if worker_id is not None:
-                    # Before it is reaped, while nobody else can have its id. What else ends is an orphan of some worker.
+                    # Before it is reaped, while nobody else can have its id. Whoever else ends was some worker's.
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.killpg(info.si_pid, signal.SIGKILL)
                 _, status = os.waitpid(info.si_pid, 0)

@@ -193,8 +193,10 @@ class WorkerPool(ABC):
     def end(self, worker: Worker, reason: str = "", *, in_turn: bool = False) -> None:
         """End a leased worker: on_end() and unload() within the grace, then SIGTERM, then SIGKILL. Returns at once.
 
-        With `in_turn` the end may begin a little later, so that many workers are not all ended at once: they are then
-        ended in the order in which they were given, those that are ended without it before them. Running calls are cancelled. In the end its process, all that it has started and its directory are gone.
+        With `in_turn` the end may begin a little later, so that not all are ended at once when many are to be: they are
+        ended in the order in which they were given, and one that is ended without it goes first.
+
+        Running calls are cancelled. In the end its process, all that it has started and its directory are gone.
         Ending a worker twice, or one that was lost, is fine.
         """
 

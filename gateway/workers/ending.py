@@ -1,4 +1,4 @@
-"""Workers that are ended in their turn: a few at a time, so that the end of many leaves the processors to the living."""
+"""Workers that are ended in their turn: a few at a time, so that the end of many leaves processors to the living."""
 
 import os
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class EndingQueue:
         self._pause = self._clock.call_later(max(0.0, min(ENDING_PAUSE, until - now)), self.hurry)
 
     def remove(self, worker: LocalWorker) -> str | None:
-        """Forget a worker that is gone, or that is ended by somebody else. Returns its reason if it was still waiting."""
+        """Forget a worker that is gone, or is ended by somebody else. Returns its reason if it was still waiting."""
         waited = self._waiting.pop(worker, None)
         turn = self._ending.pop(worker, None)
         if turn is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.testing.gate import Gate
 from gateway.testing.waiting import until
-from gateway.timing import CALL_LEASE, STORE_BUSY_PATIENCE, STORE_PROBE
+from gateway.timing import CALL_LEASE, ENDING_PAUSE, STORE_BUSY_PATIENCE, STORE_PROBE
 from sessiongateway.v1 import errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 from tests.process.observe import kill_worker
@@ -140,6 +140,7 @@ async def test_the_time_of_an_outage_does_not_count_for_the_window_and_expiry_wo
     await virtual.clock.advance(left - 0.1)
     assert (await virtual.client.get(opened.id)).status == pb.SESSION_STATUS_ACTIVE
     await virtual.clock.advance(0.2)
+    await virtual.clock.advance(ENDING_PAUSE)
     pool = virtual.gateway.pool
     await until(lambda: pool.holder(opened.session.worker_id) is None)  # by itself: nobody has asked
     await refused(virtual.client.run(session=opened.id), "SESSION_EXPIRED", "NOT_STARTED")

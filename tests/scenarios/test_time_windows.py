@@ -11,6 +11,7 @@ from gateway.model import AppRef, Session
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.gate import Gate
 from gateway.testing.waiting import until
+from gateway.timing import ENDING_PAUSE
 from sessiongateway.v1 import sessions_pb2 as pb
 from tests.scenarios.client import Answer, Client, failure
 from tests.scenarios.conftest import StartVirtual, VirtualGateway
@@ -87,6 +88,7 @@ async def test_an_idle_session_expires_and_releases_its_worker_with_nobody_askin
     stored = await virtual.gateway.store.get(opened.id)
     assert stored is not None
     assert stored.status.value == "expired"
+    await virtual.clock.advance(ENDING_PAUSE)
     await until(lambda: virtual.gateway.pool.holder(opened.session.worker_id) is None)
 
 

@@ -839,7 +839,10 @@ func (x *KeepaliveResponse) GetSession() *Session {
 type StreamKeepaliveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. One to 1000 session ids.
-	SessionIds    []string `protobuf:"bytes,1,rep,name=session_ids,json=sessionIds,proto3" json:"session_ids,omitempty"`
+	SessionIds []string `protobuf:"bytes,1,rep,name=session_ids,json=sessionIds,proto3" json:"session_ids,omitempty"`
+	// Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+	// that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+	Batch         bool `protobuf:"varint,2,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -881,10 +884,17 @@ func (x *StreamKeepaliveRequest) GetSessionIds() []string {
 	return nil
 }
 
-// News of one session on the stream.
+func (x *StreamKeepaliveRequest) GetBatch() bool {
+	if x != nil {
+		return x.Batch
+	}
+	return false
+}
+
+// News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
 type StreamKeepaliveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. The session that this is about.
+	// Output only. The session that this is about; empty with `renewed`.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Output only. How it stands with it.
 	//
@@ -892,7 +902,10 @@ type StreamKeepaliveResponse struct {
 	//
 	//	*StreamKeepaliveResponse_Session
 	//	*StreamKeepaliveResponse_Error
-	Outcome       isStreamKeepaliveResponse_Outcome `protobuf_oneof:"outcome"`
+	Outcome isStreamKeepaliveResponse_Outcome `protobuf_oneof:"outcome"`
+	// Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+	// and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+	Renewed       []*RenewedSessions `protobuf:"bytes,4,rep,name=renewed,proto3" json:"renewed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -959,6 +972,13 @@ func (x *StreamKeepaliveResponse) GetError() *ErrorDetail {
 	return nil
 }
 
+func (x *StreamKeepaliveResponse) GetRenewed() []*RenewedSessions {
+	if x != nil {
+		return x.Renewed
+	}
+	return nil
+}
+
 type isStreamKeepaliveResponse_Outcome interface {
 	isStreamKeepaliveResponse_Outcome()
 }
@@ -978,6 +998,70 @@ func (*StreamKeepaliveResponse_Session) isStreamKeepaliveResponse_Outcome() {}
 
 func (*StreamKeepaliveResponse_Error) isStreamKeepaliveResponse_Outcome() {}
 
+// Sessions that were renewed at the same moment and have the same timeout.
+type RenewedSessions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Output only. One or more.
+	SessionIds []string `protobuf:"bytes,1,rep,name=session_ids,json=sessionIds,proto3" json:"session_ids,omitempty"`
+	// Output only. As in Session, for each of them.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Output only. As in Session, for each of them.
+	ExpiresIn     *durationpb.Duration `protobuf:"bytes,3,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewedSessions) Reset() {
+	*x = RenewedSessions{}
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewedSessions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewedSessions) ProtoMessage() {}
+
+func (x *RenewedSessions) ProtoReflect() protoreflect.Message {
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewedSessions.ProtoReflect.Descriptor instead.
+func (*RenewedSessions) Descriptor() ([]byte, []int) {
+	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RenewedSessions) GetSessionIds() []string {
+	if x != nil {
+		return x.SessionIds
+	}
+	return nil
+}
+
+func (x *RenewedSessions) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *RenewedSessions) GetExpiresIn() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return nil
+}
+
 // Asks for the changes in the caller's sessions.
 type WatchSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -991,7 +1075,7 @@ type WatchSessionsRequest struct {
 
 func (x *WatchSessionsRequest) Reset() {
 	*x = WatchSessionsRequest{}
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[11]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1087,7 @@ func (x *WatchSessionsRequest) String() string {
 func (*WatchSessionsRequest) ProtoMessage() {}
 
 func (x *WatchSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[11]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1100,7 @@ func (x *WatchSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSessionsRequest.ProtoReflect.Descriptor instead.
 func (*WatchSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{11}
+	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchSessionsRequest) GetResumeToken() string {
@@ -1050,7 +1134,7 @@ type WatchSessionsResponse struct {
 
 func (x *WatchSessionsResponse) Reset() {
 	*x = WatchSessionsResponse{}
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[12]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1146,7 @@ func (x *WatchSessionsResponse) String() string {
 func (*WatchSessionsResponse) ProtoMessage() {}
 
 func (x *WatchSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[12]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1159,7 @@ func (x *WatchSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSessionsResponse.ProtoReflect.Descriptor instead.
 func (*WatchSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{12}
+	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchSessionsResponse) GetEvent() SessionEvent {
@@ -1117,7 +1201,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[13]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1213,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[13]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1226,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{13}
+	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EndSessionRequest) GetSessionId() string {
@@ -1163,7 +1247,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[14]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1259,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[14]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1272,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{14}
+	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EndSessionResponse) GetSession() *Session {
@@ -1238,7 +1322,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[15]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1334,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[15]
+	mi := &file_sessiongateway_v1_sessions_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1347,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{15}
+	return file_sessiongateway_v1_sessions_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Session) GetId() string {
@@ -1417,16 +1501,25 @@ const file_sessiongateway_v1_sessions_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\"I\n" +
 	"\x11KeepaliveResponse\x124\n" +
-	"\asession\x18\x01 \x01(\v2\x1a.sessiongateway.v1.SessionR\asession\"9\n" +
+	"\asession\x18\x01 \x01(\v2\x1a.sessiongateway.v1.SessionR\asession\"O\n" +
 	"\x16StreamKeepaliveRequest\x12\x1f\n" +
 	"\vsession_ids\x18\x01 \x03(\tR\n" +
-	"sessionIds\"\xb3\x01\n" +
+	"sessionIds\x12\x14\n" +
+	"\x05batch\x18\x02 \x01(\bR\x05batch\"\xf1\x01\n" +
 	"\x17StreamKeepaliveResponse\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x126\n" +
 	"\asession\x18\x02 \x01(\v2\x1a.sessiongateway.v1.SessionH\x00R\asession\x126\n" +
-	"\x05error\x18\x03 \x01(\v2\x1e.sessiongateway.v1.ErrorDetailH\x00R\x05errorB\t\n" +
-	"\aoutcome\"K\n" +
+	"\x05error\x18\x03 \x01(\v2\x1e.sessiongateway.v1.ErrorDetailH\x00R\x05error\x12<\n" +
+	"\arenewed\x18\x04 \x03(\v2\".sessiongateway.v1.RenewedSessionsR\arenewedB\t\n" +
+	"\aoutcome\"\xa7\x01\n" +
+	"\x0fRenewedSessions\x12\x1f\n" +
+	"\vsession_ids\x18\x01 \x03(\tR\n" +
+	"sessionIds\x129\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x128\n" +
+	"\n" +
+	"expires_in\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\"K\n" +
 	"\x14WatchSessionsRequest\x12!\n" +
 	"\fresume_token\x18\x01 \x01(\tR\vresumeToken\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\"\xe4\x01\n" +
@@ -1502,7 +1595,7 @@ func file_sessiongateway_v1_sessions_proto_rawDescGZIP() []byte {
 }
 
 var file_sessiongateway_v1_sessions_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sessiongateway_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_sessiongateway_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_sessiongateway_v1_sessions_proto_goTypes = []any{
 	(SessionStatus)(0),              // 0: sessiongateway.v1.SessionStatus
 	(SessionEvent)(0),               // 1: sessiongateway.v1.SessionEvent
@@ -1517,63 +1610,67 @@ var file_sessiongateway_v1_sessions_proto_goTypes = []any{
 	(*KeepaliveResponse)(nil),       // 10: sessiongateway.v1.KeepaliveResponse
 	(*StreamKeepaliveRequest)(nil),  // 11: sessiongateway.v1.StreamKeepaliveRequest
 	(*StreamKeepaliveResponse)(nil), // 12: sessiongateway.v1.StreamKeepaliveResponse
-	(*WatchSessionsRequest)(nil),    // 13: sessiongateway.v1.WatchSessionsRequest
-	(*WatchSessionsResponse)(nil),   // 14: sessiongateway.v1.WatchSessionsResponse
-	(*EndSessionRequest)(nil),       // 15: sessiongateway.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),      // 16: sessiongateway.v1.EndSessionResponse
-	(*Session)(nil),                 // 17: sessiongateway.v1.Session
-	(*structpb.Struct)(nil),         // 18: google.protobuf.Struct
-	(*ErrorDetail)(nil),             // 19: sessiongateway.v1.ErrorDetail
-	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
-	(EndReason)(0),                  // 21: sessiongateway.v1.EndReason
+	(*RenewedSessions)(nil),         // 13: sessiongateway.v1.RenewedSessions
+	(*WatchSessionsRequest)(nil),    // 14: sessiongateway.v1.WatchSessionsRequest
+	(*WatchSessionsResponse)(nil),   // 15: sessiongateway.v1.WatchSessionsResponse
+	(*EndSessionRequest)(nil),       // 16: sessiongateway.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),      // 17: sessiongateway.v1.EndSessionResponse
+	(*Session)(nil),                 // 18: sessiongateway.v1.Session
+	(*structpb.Struct)(nil),         // 19: google.protobuf.Struct
+	(*ErrorDetail)(nil),             // 20: sessiongateway.v1.ErrorDetail
+	(*timestamppb.Timestamp)(nil),   // 21: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),     // 22: google.protobuf.Duration
-	(*WorkerExit)(nil),              // 23: sessiongateway.v1.WorkerExit
+	(EndReason)(0),                  // 23: sessiongateway.v1.EndReason
+	(*WorkerExit)(nil),              // 24: sessiongateway.v1.WorkerExit
 }
 var file_sessiongateway_v1_sessions_proto_depIdxs = []int32{
-	18, // 0: sessiongateway.v1.RunRequest.input:type_name -> google.protobuf.Struct
-	18, // 1: sessiongateway.v1.RunResponse.output:type_name -> google.protobuf.Struct
-	17, // 2: sessiongateway.v1.RunResponse.session:type_name -> sessiongateway.v1.Session
-	18, // 3: sessiongateway.v1.RunStreamResponse.partial:type_name -> google.protobuf.Struct
+	19, // 0: sessiongateway.v1.RunRequest.input:type_name -> google.protobuf.Struct
+	19, // 1: sessiongateway.v1.RunResponse.output:type_name -> google.protobuf.Struct
+	18, // 2: sessiongateway.v1.RunResponse.session:type_name -> sessiongateway.v1.Session
+	19, // 3: sessiongateway.v1.RunStreamResponse.partial:type_name -> google.protobuf.Struct
 	3,  // 4: sessiongateway.v1.RunStreamResponse.result:type_name -> sessiongateway.v1.RunResponse
-	17, // 5: sessiongateway.v1.GetSessionResponse.session:type_name -> sessiongateway.v1.Session
+	18, // 5: sessiongateway.v1.GetSessionResponse.session:type_name -> sessiongateway.v1.Session
 	0,  // 6: sessiongateway.v1.ListSessionsRequest.status:type_name -> sessiongateway.v1.SessionStatus
-	17, // 7: sessiongateway.v1.ListSessionsResponse.sessions:type_name -> sessiongateway.v1.Session
-	17, // 8: sessiongateway.v1.KeepaliveResponse.session:type_name -> sessiongateway.v1.Session
-	17, // 9: sessiongateway.v1.StreamKeepaliveResponse.session:type_name -> sessiongateway.v1.Session
-	19, // 10: sessiongateway.v1.StreamKeepaliveResponse.error:type_name -> sessiongateway.v1.ErrorDetail
-	1,  // 11: sessiongateway.v1.WatchSessionsResponse.event:type_name -> sessiongateway.v1.SessionEvent
-	17, // 12: sessiongateway.v1.WatchSessionsResponse.session:type_name -> sessiongateway.v1.Session
-	20, // 13: sessiongateway.v1.WatchSessionsResponse.occurred_at:type_name -> google.protobuf.Timestamp
-	17, // 14: sessiongateway.v1.EndSessionResponse.session:type_name -> sessiongateway.v1.Session
-	0,  // 15: sessiongateway.v1.Session.status:type_name -> sessiongateway.v1.SessionStatus
-	21, // 16: sessiongateway.v1.Session.end_reason:type_name -> sessiongateway.v1.EndReason
-	20, // 17: sessiongateway.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	20, // 18: sessiongateway.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
-	22, // 19: sessiongateway.v1.Session.expires_in:type_name -> google.protobuf.Duration
-	20, // 20: sessiongateway.v1.Session.last_call_at:type_name -> google.protobuf.Timestamp
-	20, // 21: sessiongateway.v1.Session.ended_at:type_name -> google.protobuf.Timestamp
-	23, // 22: sessiongateway.v1.Session.worker_exit:type_name -> sessiongateway.v1.WorkerExit
-	2,  // 23: sessiongateway.v1.SessionService.Run:input_type -> sessiongateway.v1.RunRequest
-	2,  // 24: sessiongateway.v1.SessionService.RunStream:input_type -> sessiongateway.v1.RunRequest
-	5,  // 25: sessiongateway.v1.SessionService.GetSession:input_type -> sessiongateway.v1.GetSessionRequest
-	7,  // 26: sessiongateway.v1.SessionService.ListSessions:input_type -> sessiongateway.v1.ListSessionsRequest
-	9,  // 27: sessiongateway.v1.SessionService.Keepalive:input_type -> sessiongateway.v1.KeepaliveRequest
-	11, // 28: sessiongateway.v1.SessionService.StreamKeepalive:input_type -> sessiongateway.v1.StreamKeepaliveRequest
-	13, // 29: sessiongateway.v1.SessionService.WatchSessions:input_type -> sessiongateway.v1.WatchSessionsRequest
-	15, // 30: sessiongateway.v1.SessionService.EndSession:input_type -> sessiongateway.v1.EndSessionRequest
-	3,  // 31: sessiongateway.v1.SessionService.Run:output_type -> sessiongateway.v1.RunResponse
-	4,  // 32: sessiongateway.v1.SessionService.RunStream:output_type -> sessiongateway.v1.RunStreamResponse
-	6,  // 33: sessiongateway.v1.SessionService.GetSession:output_type -> sessiongateway.v1.GetSessionResponse
-	8,  // 34: sessiongateway.v1.SessionService.ListSessions:output_type -> sessiongateway.v1.ListSessionsResponse
-	10, // 35: sessiongateway.v1.SessionService.Keepalive:output_type -> sessiongateway.v1.KeepaliveResponse
-	12, // 36: sessiongateway.v1.SessionService.StreamKeepalive:output_type -> sessiongateway.v1.StreamKeepaliveResponse
-	14, // 37: sessiongateway.v1.SessionService.WatchSessions:output_type -> sessiongateway.v1.WatchSessionsResponse
-	16, // 38: sessiongateway.v1.SessionService.EndSession:output_type -> sessiongateway.v1.EndSessionResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	18, // 7: sessiongateway.v1.ListSessionsResponse.sessions:type_name -> sessiongateway.v1.Session
+	18, // 8: sessiongateway.v1.KeepaliveResponse.session:type_name -> sessiongateway.v1.Session
+	18, // 9: sessiongateway.v1.StreamKeepaliveResponse.session:type_name -> sessiongateway.v1.Session
+	20, // 10: sessiongateway.v1.StreamKeepaliveResponse.error:type_name -> sessiongateway.v1.ErrorDetail
+	13, // 11: sessiongateway.v1.StreamKeepaliveResponse.renewed:type_name -> sessiongateway.v1.RenewedSessions
+	21, // 12: sessiongateway.v1.RenewedSessions.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 13: sessiongateway.v1.RenewedSessions.expires_in:type_name -> google.protobuf.Duration
+	1,  // 14: sessiongateway.v1.WatchSessionsResponse.event:type_name -> sessiongateway.v1.SessionEvent
+	18, // 15: sessiongateway.v1.WatchSessionsResponse.session:type_name -> sessiongateway.v1.Session
+	21, // 16: sessiongateway.v1.WatchSessionsResponse.occurred_at:type_name -> google.protobuf.Timestamp
+	18, // 17: sessiongateway.v1.EndSessionResponse.session:type_name -> sessiongateway.v1.Session
+	0,  // 18: sessiongateway.v1.Session.status:type_name -> sessiongateway.v1.SessionStatus
+	23, // 19: sessiongateway.v1.Session.end_reason:type_name -> sessiongateway.v1.EndReason
+	21, // 20: sessiongateway.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	21, // 21: sessiongateway.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 22: sessiongateway.v1.Session.expires_in:type_name -> google.protobuf.Duration
+	21, // 23: sessiongateway.v1.Session.last_call_at:type_name -> google.protobuf.Timestamp
+	21, // 24: sessiongateway.v1.Session.ended_at:type_name -> google.protobuf.Timestamp
+	24, // 25: sessiongateway.v1.Session.worker_exit:type_name -> sessiongateway.v1.WorkerExit
+	2,  // 26: sessiongateway.v1.SessionService.Run:input_type -> sessiongateway.v1.RunRequest
+	2,  // 27: sessiongateway.v1.SessionService.RunStream:input_type -> sessiongateway.v1.RunRequest
+	5,  // 28: sessiongateway.v1.SessionService.GetSession:input_type -> sessiongateway.v1.GetSessionRequest
+	7,  // 29: sessiongateway.v1.SessionService.ListSessions:input_type -> sessiongateway.v1.ListSessionsRequest
+	9,  // 30: sessiongateway.v1.SessionService.Keepalive:input_type -> sessiongateway.v1.KeepaliveRequest
+	11, // 31: sessiongateway.v1.SessionService.StreamKeepalive:input_type -> sessiongateway.v1.StreamKeepaliveRequest
+	14, // 32: sessiongateway.v1.SessionService.WatchSessions:input_type -> sessiongateway.v1.WatchSessionsRequest
+	16, // 33: sessiongateway.v1.SessionService.EndSession:input_type -> sessiongateway.v1.EndSessionRequest
+	3,  // 34: sessiongateway.v1.SessionService.Run:output_type -> sessiongateway.v1.RunResponse
+	4,  // 35: sessiongateway.v1.SessionService.RunStream:output_type -> sessiongateway.v1.RunStreamResponse
+	6,  // 36: sessiongateway.v1.SessionService.GetSession:output_type -> sessiongateway.v1.GetSessionResponse
+	8,  // 37: sessiongateway.v1.SessionService.ListSessions:output_type -> sessiongateway.v1.ListSessionsResponse
+	10, // 38: sessiongateway.v1.SessionService.Keepalive:output_type -> sessiongateway.v1.KeepaliveResponse
+	12, // 39: sessiongateway.v1.SessionService.StreamKeepalive:output_type -> sessiongateway.v1.StreamKeepaliveResponse
+	15, // 40: sessiongateway.v1.SessionService.WatchSessions:output_type -> sessiongateway.v1.WatchSessionsResponse
+	17, // 41: sessiongateway.v1.SessionService.EndSession:output_type -> sessiongateway.v1.EndSessionResponse
+	34, // [34:42] is the sub-list for method output_type
+	26, // [26:34] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_sessiongateway_v1_sessions_proto_init() }
@@ -1605,7 +1702,7 @@ func file_sessiongateway_v1_sessions_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sessiongateway_v1_sessions_proto_rawDesc), len(file_sessiongateway_v1_sessions_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -372,6 +372,11 @@ class StreamKeepaliveRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SESSION_IDS_FIELD_NUMBER: builtins.int
+    BATCH_FIELD_NUMBER: builtins.int
+    batch: builtins.bool
+    """Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+    that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+    """
     @property
     def session_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Required. One to 1000 session ids."""
@@ -380,22 +385,24 @@ class StreamKeepaliveRequest(google.protobuf.message.Message):
         self,
         *,
         session_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        batch: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["session_ids", b"session_ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch", b"batch", "session_ids", b"session_ids"]) -> None: ...
 
 Global___StreamKeepaliveRequest: typing_extensions.TypeAlias = StreamKeepaliveRequest
 
 @typing.final
 class StreamKeepaliveResponse(google.protobuf.message.Message):
-    """News of one session on the stream."""
+    """News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SESSION_ID_FIELD_NUMBER: builtins.int
     SESSION_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    RENEWED_FIELD_NUMBER: builtins.int
     session_id: builtins.str
-    """Output only. The session that this is about."""
+    """Output only. The session that this is about; empty with `renewed`."""
     @property
     def session(self) -> Global___Session:
         """It was renewed."""
@@ -406,18 +413,58 @@ class StreamKeepaliveResponse(google.protobuf.message.Message):
         is no longer on the stream.
         """
 
+    @property
+    def renewed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RenewedSessions]:
+        """Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+        and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+        """
+
     def __init__(
         self,
         *,
         session_id: builtins.str = ...,
         session: Global___Session | None = ...,
         error: sessiongateway.v1.errors_pb2.ErrorDetail | None = ...,
+        renewed: collections.abc.Iterable[Global___RenewedSessions] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error", "outcome", b"outcome", "session", b"session"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["error", b"error", "outcome", b"outcome", "session", b"session", "session_id", b"session_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["error", b"error", "outcome", b"outcome", "renewed", b"renewed", "session", b"session", "session_id", b"session_id"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["outcome", b"outcome"]) -> typing.Literal["session", "error"] | None: ...
 
 Global___StreamKeepaliveResponse: typing_extensions.TypeAlias = StreamKeepaliveResponse
+
+@typing.final
+class RenewedSessions(google.protobuf.message.Message):
+    """Sessions that were renewed at the same moment and have the same timeout."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SESSION_IDS_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_FIELD_NUMBER: builtins.int
+    EXPIRES_IN_FIELD_NUMBER: builtins.int
+    @property
+    def session_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Output only. One or more."""
+
+    @property
+    def expires_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Output only. As in Session, for each of them."""
+
+    @property
+    def expires_in(self) -> google.protobuf.duration_pb2.Duration:
+        """Output only. As in Session, for each of them."""
+
+    def __init__(
+        self,
+        *,
+        session_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        expires_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        expires_in: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["expires_at", b"expires_at", "expires_in", b"expires_in"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["expires_at", b"expires_at", "expires_in", b"expires_in", "session_ids", b"session_ids"]) -> None: ...
+
+Global___RenewedSessions: typing_extensions.TypeAlias = RenewedSessions
 
 @typing.final
 class WatchSessionsRequest(google.protobuf.message.Message):

@@ -274,7 +274,7 @@ class SessionServiceStub(typing.Generic[_SessionServiceRunType, _SessionServiceR
 
     StreamKeepalive: _SessionServiceStreamKeepaliveType
     """Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-    Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+    Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
     ends or expires. The stream itself ends when the caller closes its side.
 
     Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
@@ -410,7 +410,7 @@ class SessionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sessiongateway.v1.sessions_pb2.StreamKeepaliveResponse], collections.abc.AsyncIterator[sessiongateway.v1.sessions_pb2.StreamKeepaliveResponse]]:
         """Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-        Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+        Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
         ends or expires. The stream itself ends when the caller closes its side.
 
         Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).

@@ -1090,13 +1090,21 @@ pub struct StreamKeepaliveRequest {
     /// Required. One to 1000 session ids.
     #[prost(string, repeated, tag = "1")]
     pub session_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+    /// that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+    #[prost(bool, tag = "2")]
+    pub batch: bool,
 }
-/// News of one session on the stream.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamKeepaliveResponse {
-    /// Output only. The session that this is about.
+    /// Output only. The session that this is about; empty with `renewed`.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
+    /// Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+    /// and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+    #[prost(message, repeated, tag = "4")]
+    pub renewed: ::prost::alloc::vec::Vec<RenewedSessions>,
     /// Output only. How it stands with it.
     #[prost(oneof = "stream_keepalive_response::Outcome", tags = "2, 3")]
     pub outcome: ::core::option::Option<stream_keepalive_response::Outcome>,
@@ -1114,6 +1122,19 @@ pub mod stream_keepalive_response {
         #[prost(message, tag = "3")]
         Error(super::ErrorDetail),
     }
+}
+/// Sessions that were renewed at the same moment and have the same timeout.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewedSessions {
+    /// Output only. One or more.
+    #[prost(string, repeated, tag = "1")]
+    pub session_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Output only. As in Session, for each of them.
+    #[prost(message, optional, tag = "2")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Output only. As in Session, for each of them.
+    #[prost(message, optional, tag = "3")]
+    pub expires_in: ::core::option::Option<::prost_types::Duration>,
 }
 /// Asks for the changes in the caller's sessions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1532,7 +1553,7 @@ pub mod session_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-        /// Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+        /// Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
         /// ends or expires. The stream itself ends when the caller closes its side.
         ///
         /// Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
@@ -1716,7 +1737,7 @@ pub mod session_service_server {
             + std::marker::Send
             + 'static;
         /// Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-        /// Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+        /// Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
         /// ends or expires. The stream itself ends when the caller closes its side.
         ///
         /// Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).

@@ -102,7 +102,7 @@ class SessionService final {
       return std::unique_ptr< ::grpc::ClientAsyncResponseReaderInterface< ::sessiongateway::v1::KeepaliveResponse>>(PrepareAsyncKeepaliveRaw(context, request, cq));
     }
     // Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-    // Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+    // Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
     // ends or expires. The stream itself ends when the caller closes its side.
     //
     // Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
@@ -183,7 +183,7 @@ class SessionService final {
       virtual void Keepalive(::grpc::ClientContext* context, const ::sessiongateway::v1::KeepaliveRequest* request, ::sessiongateway::v1::KeepaliveResponse* response, std::function<void(::grpc::Status)>) = 0;
       virtual void Keepalive(::grpc::ClientContext* context, const ::sessiongateway::v1::KeepaliveRequest* request, ::sessiongateway::v1::KeepaliveResponse* response, ::grpc::ClientUnaryReactor* reactor) = 0;
       // Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-      // Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+      // Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
       // ends or expires. The stream itself ends when the caller closes its side.
       //
       // Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
@@ -387,7 +387,7 @@ class SessionService final {
     // Errors: INVALID_REQUEST, SESSION_NOT_FOUND, SESSION_EXPIRED, SESSION_ENDED.
     virtual ::grpc::Status Keepalive(::grpc::ServerContext* context, const ::sessiongateway::v1::KeepaliveRequest* request, ::sessiongateway::v1::KeepaliveResponse* response);
     // Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-    // Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+    // Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
     // ends or expires. The stream itself ends when the caller closes its side.
     //
     // Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).

@@ -160,6 +160,7 @@ PROTOBUF_ATTRIBUTE_NO_DESTROY PROTOBUF_CONSTINIT PROTOBUF_ATTRIBUTE_INIT_PRIORIT
 PROTOBUF_CONSTEXPR StreamKeepaliveRequest::StreamKeepaliveRequest(
     ::_pbi::ConstantInitialized): _impl_{
     /*decltype(_impl_.session_ids_)*/{}
+  , /*decltype(_impl_.batch_)*/false
   , /*decltype(_impl_._cached_size_)*/{}} {}
 struct StreamKeepaliveRequestDefaultTypeInternal {
   PROTOBUF_CONSTEXPR StreamKeepaliveRequestDefaultTypeInternal()
@@ -172,7 +173,8 @@ struct StreamKeepaliveRequestDefaultTypeInternal {
 PROTOBUF_ATTRIBUTE_NO_DESTROY PROTOBUF_CONSTINIT PROTOBUF_ATTRIBUTE_INIT_PRIORITY1 StreamKeepaliveRequestDefaultTypeInternal _StreamKeepaliveRequest_default_instance_;
 PROTOBUF_CONSTEXPR StreamKeepaliveResponse::StreamKeepaliveResponse(
     ::_pbi::ConstantInitialized): _impl_{
-    /*decltype(_impl_.session_id_)*/{&::_pbi::fixed_address_empty_string, ::_pbi::ConstantInitialized{}}
+    /*decltype(_impl_.renewed_)*/{}
+  , /*decltype(_impl_.session_id_)*/{&::_pbi::fixed_address_empty_string, ::_pbi::ConstantInitialized{}}
   , /*decltype(_impl_.outcome_)*/{}
   , /*decltype(_impl_._cached_size_)*/{}
   , /*decltype(_impl_._oneof_case_)*/{}} {}
@@ -185,6 +187,21 @@ struct StreamKeepaliveResponseDefaultTypeInternal {
   };
 };
 PROTOBUF_ATTRIBUTE_NO_DESTROY PROTOBUF_CONSTINIT PROTOBUF_ATTRIBUTE_INIT_PRIORITY1 StreamKeepaliveResponseDefaultTypeInternal _StreamKeepaliveResponse_default_instance_;
+PROTOBUF_CONSTEXPR RenewedSessions::RenewedSessions(
+    ::_pbi::ConstantInitialized): _impl_{
+    /*decltype(_impl_.session_ids_)*/{}
+  , /*decltype(_impl_.expires_at_)*/nullptr
+  , /*decltype(_impl_.expires_in_)*/nullptr
+  , /*decltype(_impl_._cached_size_)*/{}} {}
+struct RenewedSessionsDefaultTypeInternal {
+  PROTOBUF_CONSTEXPR RenewedSessionsDefaultTypeInternal()
+      : _instance(::_pbi::ConstantInitialized{}) {}
+  ~RenewedSessionsDefaultTypeInternal() {}
+  union {
+    RenewedSessions _instance;
+  };
+};
+PROTOBUF_ATTRIBUTE_NO_DESTROY PROTOBUF_CONSTINIT PROTOBUF_ATTRIBUTE_INIT_PRIORITY1 RenewedSessionsDefaultTypeInternal _RenewedSessions_default_instance_;
 PROTOBUF_CONSTEXPR WatchSessionsRequest::WatchSessionsRequest(
     ::_pbi::ConstantInitialized): _impl_{
     /*decltype(_impl_.resume_token_)*/{&::_pbi::fixed_address_empty_string, ::_pbi::ConstantInitialized{}}
@@ -269,7 +286,7 @@ struct SessionDefaultTypeInternal {
 PROTOBUF_ATTRIBUTE_NO_DESTROY PROTOBUF_CONSTINIT PROTOBUF_ATTRIBUTE_INIT_PRIORITY1 SessionDefaultTypeInternal _Session_default_instance_;
 }  // namespace v1
 }  // namespace sessiongateway
-static ::_pb::Metadata file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[16];
+static ::_pb::Metadata file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[17];
 static const ::_pb::EnumDescriptor* file_level_enum_descriptors_sessiongateway_2fv1_2fsessions_2eproto[2];
 static constexpr ::_pb::ServiceDescriptor const** file_level_service_descriptors_sessiongateway_2fv1_2fsessions_2eproto = nullptr;
 
@@ -374,6 +391,7 @@ const uint32_t TableStruct_sessiongateway_2fv1_2fsessions_2eproto::offsets[] PRO
   ~0u,  // no _weak_field_map_
   ~0u,  // no _inlined_string_donated_
   PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::StreamKeepaliveRequest, _impl_.session_ids_),
+  PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::StreamKeepaliveRequest, _impl_.batch_),
   ~0u,  // no _has_bits_
   PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::StreamKeepaliveResponse, _internal_metadata_),
   ~0u,  // no _extensions_
@@ -383,7 +401,17 @@ const uint32_t TableStruct_sessiongateway_2fv1_2fsessions_2eproto::offsets[] PRO
   PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::StreamKeepaliveResponse, _impl_.session_id_),
   ::_pbi::kInvalidFieldOffsetTag,
   ::_pbi::kInvalidFieldOffsetTag,
+  PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::StreamKeepaliveResponse, _impl_.renewed_),
   PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::StreamKeepaliveResponse, _impl_.outcome_),
+  ~0u,  // no _has_bits_
+  PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::RenewedSessions, _internal_metadata_),
+  ~0u,  // no _extensions_
+  ~0u,  // no _oneof_case_
+  ~0u,  // no _weak_field_map_
+  ~0u,  // no _inlined_string_donated_
+  PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::RenewedSessions, _impl_.session_ids_),
+  PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::RenewedSessions, _impl_.expires_at_),
+  PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::RenewedSessions, _impl_.expires_in_),
   ~0u,  // no _has_bits_
   PROTOBUF_FIELD_OFFSET(::sessiongateway::v1::WatchSessionsRequest, _internal_metadata_),
   ~0u,  // no _extensions_
@@ -448,12 +476,13 @@ static const ::_pbi::MigrationSchema schemas[] PROTOBUF_SECTION_VARIABLE(protode
   { 79, -1, -1, sizeof(::sessiongateway::v1::KeepaliveRequest)},
   { 86, -1, -1, sizeof(::sessiongateway::v1::KeepaliveResponse)},
   { 93, -1, -1, sizeof(::sessiongateway::v1::StreamKeepaliveRequest)},
-  { 100, -1, -1, sizeof(::sessiongateway::v1::StreamKeepaliveResponse)},
-  { 110, -1, -1, sizeof(::sessiongateway::v1::WatchSessionsRequest)},
-  { 118, -1, -1, sizeof(::sessiongateway::v1::WatchSessionsResponse)},
-  { 128, -1, -1, sizeof(::sessiongateway::v1::EndSessionRequest)},
-  { 135, -1, -1, sizeof(::sessiongateway::v1::EndSessionResponse)},
-  { 142, -1, -1, sizeof(::sessiongateway::v1::Session)},
+  { 101, -1, -1, sizeof(::sessiongateway::v1::StreamKeepaliveResponse)},
+  { 112, -1, -1, sizeof(::sessiongateway::v1::RenewedSessions)},
+  { 121, -1, -1, sizeof(::sessiongateway::v1::WatchSessionsRequest)},
+  { 129, -1, -1, sizeof(::sessiongateway::v1::WatchSessionsResponse)},
+  { 139, -1, -1, sizeof(::sessiongateway::v1::EndSessionRequest)},
+  { 146, -1, -1, sizeof(::sessiongateway::v1::EndSessionResponse)},
+  { 153, -1, -1, sizeof(::sessiongateway::v1::Session)},
 };
 
 static const ::_pb::Message* const file_default_instances[] = {
@@ -468,6 +497,7 @@ static const ::_pb::Message* const file_default_instances[] = {
   &::sessiongateway::v1::_KeepaliveResponse_default_instance_._instance,
   &::sessiongateway::v1::_StreamKeepaliveRequest_default_instance_._instance,
   &::sessiongateway::v1::_StreamKeepaliveResponse_default_instance_._instance,
+  &::sessiongateway::v1::_RenewedSessions_default_instance_._instance,
   &::sessiongateway::v1::_WatchSessionsRequest_default_instance_._instance,
   &::sessiongateway::v1::_WatchSessionsResponse_default_instance_._instance,
   &::sessiongateway::v1::_EndSessionRequest_default_instance_._instance,
@@ -506,64 +536,70 @@ const char descriptor_table_protodef_sessiongateway_2fv1_2fsessions_2eproto[] PR
   "v1.Session\022\027\n\017next_page_token\030\002 \001(\t\"&\n\020K"
   "eepaliveRequest\022\022\n\nsession_id\030\001 \001(\t\"@\n\021K"
   "eepaliveResponse\022+\n\007session\030\001 \001(\0132\032.sess"
-  "iongateway.v1.Session\"-\n\026StreamKeepalive"
-  "Request\022\023\n\013session_ids\030\001 \003(\t\"\230\001\n\027StreamK"
-  "eepaliveResponse\022\022\n\nsession_id\030\001 \001(\t\022-\n\007"
-  "session\030\002 \001(\0132\032.sessiongateway.v1.Sessio"
-  "nH\000\022/\n\005error\030\003 \001(\0132\036.sessiongateway.v1.E"
-  "rrorDetailH\000B\t\n\007outcome\"9\n\024WatchSessions"
-  "Request\022\024\n\014resume_token\030\001 \001(\t\022\013\n\003app\030\002 \001"
-  "(\t\"\273\001\n\025WatchSessionsResponse\022.\n\005event\030\001 "
-  "\001(\0162\037.sessiongateway.v1.SessionEvent\022+\n\007"
-  "session\030\002 \001(\0132\032.sessiongateway.v1.Sessio"
-  "n\022/\n\013occurred_at\030\003 \001(\0132\032.google.protobuf"
-  ".Timestamp\022\024\n\014resume_token\030\004 \001(\t\"\'\n\021EndS"
-  "essionRequest\022\022\n\nsession_id\030\001 \001(\t\"A\n\022End"
-  "SessionResponse\022+\n\007session\030\001 \001(\0132\032.sessi"
-  "ongateway.v1.Session\"\372\003\n\007Session\022\n\n\002id\030\001"
-  " \001(\t\022\013\n\003app\030\002 \001(\t\022\017\n\007version\030\003 \001(\t\0220\n\006st"
-  "atus\030\004 \001(\0162 .sessiongateway.v1.SessionSt"
-  "atus\0220\n\nend_reason\030\005 \001(\0162\034.sessiongatewa"
-  "y.v1.EndReason\022\021\n\tworker_id\030\006 \001(\t\022\027\n\017ses"
-  "sion_timeout\030\007 \001(\005\022.\n\ncreated_at\030\010 \001(\0132\032"
-  ".google.protobuf.Timestamp\022.\n\nexpires_at"
-  "\030\t \001(\0132\032.google.protobuf.Timestamp\022-\n\nex"
-  "pires_in\030\n \001(\0132\031.google.protobuf.Duratio"
-  "n\0220\n\014last_call_at\030\013 \001(\0132\032.google.protobu"
-  "f.Timestamp\022,\n\010ended_at\030\014 \001(\0132\032.google.p"
-  "rotobuf.Timestamp\022\022\n\ncall_count\030\r \001(\003\0222\n"
-  "\013worker_exit\030\016 \001(\0132\035.sessiongateway.v1.W"
-  "orkerExit*\200\001\n\rSessionStatus\022\036\n\032SESSION_S"
-  "TATUS_UNSPECIFIED\020\000\022\031\n\025SESSION_STATUS_AC"
-  "TIVE\020\001\022\030\n\024SESSION_STATUS_ENDED\020\002\022\032\n\026SESS"
-  "ION_STATUS_EXPIRED\020\003*\267\001\n\014SessionEvent\022\035\n"
-  "\031SESSION_EVENT_UNSPECIFIED\020\000\022\032\n\026SESSION_"
-  "EVENT_WATCHING\020\001\022\031\n\025SESSION_EVENT_CREATE"
-  "D\020\002\022\027\n\023SESSION_EVENT_ENDED\020\003\022\031\n\025SESSION_"
-  "EVENT_EXPIRED\020\004\022\035\n\031SESSION_EVENT_WORKER_"
-  "LOST\020\0052\355\005\n\016SessionService\022D\n\003Run\022\035.sessi"
-  "ongateway.v1.RunRequest\032\036.sessiongateway"
-  ".v1.RunResponse\022R\n\tRunStream\022\035.sessionga"
-  "teway.v1.RunRequest\032$.sessiongateway.v1."
-  "RunStreamResponse0\001\022Y\n\nGetSession\022$.sess"
-  "iongateway.v1.GetSessionRequest\032%.sessio"
-  "ngateway.v1.GetSessionResponse\022_\n\014ListSe"
-  "ssions\022&.sessiongateway.v1.ListSessionsR"
-  "equest\032\'.sessiongateway.v1.ListSessionsR"
-  "esponse\022V\n\tKeepalive\022#.sessiongateway.v1"
-  ".KeepaliveRequest\032$.sessiongateway.v1.Ke"
-  "epaliveResponse\022l\n\017StreamKeepalive\022).ses"
-  "siongateway.v1.StreamKeepaliveRequest\032*."
-  "sessiongateway.v1.StreamKeepaliveRespons"
-  "e(\0010\001\022d\n\rWatchSessions\022\'.sessiongateway."
-  "v1.WatchSessionsRequest\032(.sessiongateway"
-  ".v1.WatchSessionsResponse0\001\022Y\n\nEndSessio"
-  "n\022$.sessiongateway.v1.EndSessionRequest\032"
-  "%.sessiongateway.v1.EndSessionResponseB\224"
-  "\001\n\025com.sessiongateway.v1B\rSessionsProtoP"
-  "\001ZUgithub.com/sessiongateway/sessiongate"
-  "way/clients/go/sessiongatewayv1;sessiong"
-  "atewayv1\352\002\022SessionGateway::V1b\006proto3"
+  "iongateway.v1.Session\"<\n\026StreamKeepalive"
+  "Request\022\023\n\013session_ids\030\001 \003(\t\022\r\n\005batch\030\002 "
+  "\001(\010\"\315\001\n\027StreamKeepaliveResponse\022\022\n\nsessi"
+  "on_id\030\001 \001(\t\022-\n\007session\030\002 \001(\0132\032.sessionga"
+  "teway.v1.SessionH\000\022/\n\005error\030\003 \001(\0132\036.sess"
+  "iongateway.v1.ErrorDetailH\000\0223\n\007renewed\030\004"
+  " \003(\0132\".sessiongateway.v1.RenewedSessions"
+  "B\t\n\007outcome\"\205\001\n\017RenewedSessions\022\023\n\013sessi"
+  "on_ids\030\001 \003(\t\022.\n\nexpires_at\030\002 \001(\0132\032.googl"
+  "e.protobuf.Timestamp\022-\n\nexpires_in\030\003 \001(\013"
+  "2\031.google.protobuf.Duration\"9\n\024WatchSess"
+  "ionsRequest\022\024\n\014resume_token\030\001 \001(\t\022\013\n\003app"
+  "\030\002 \001(\t\"\273\001\n\025WatchSessionsResponse\022.\n\005even"
+  "t\030\001 \001(\0162\037.sessiongateway.v1.SessionEvent"
+  "\022+\n\007session\030\002 \001(\0132\032.sessiongateway.v1.Se"
+  "ssion\022/\n\013occurred_at\030\003 \001(\0132\032.google.prot"
+  "obuf.Timestamp\022\024\n\014resume_token\030\004 \001(\t\"\'\n\021"
+  "EndSessionRequest\022\022\n\nsession_id\030\001 \001(\t\"A\n"
+  "\022EndSessionResponse\022+\n\007session\030\001 \001(\0132\032.s"
+  "essiongateway.v1.Session\"\372\003\n\007Session\022\n\n\002"
+  "id\030\001 \001(\t\022\013\n\003app\030\002 \001(\t\022\017\n\007version\030\003 \001(\t\0220"
+  "\n\006status\030\004 \001(\0162 .sessiongateway.v1.Sessi"
+  "onStatus\0220\n\nend_reason\030\005 \001(\0162\034.sessionga"
+  "teway.v1.EndReason\022\021\n\tworker_id\030\006 \001(\t\022\027\n"
+  "\017session_timeout\030\007 \001(\005\022.\n\ncreated_at\030\010 \001"
+  "(\0132\032.google.protobuf.Timestamp\022.\n\nexpire"
+  "s_at\030\t \001(\0132\032.google.protobuf.Timestamp\022-"
+  "\n\nexpires_in\030\n \001(\0132\031.google.protobuf.Dur"
+  "ation\0220\n\014last_call_at\030\013 \001(\0132\032.google.pro"
+  "tobuf.Timestamp\022,\n\010ended_at\030\014 \001(\0132\032.goog"
+  "le.protobuf.Timestamp\022\022\n\ncall_count\030\r \001("
+  "\003\0222\n\013worker_exit\030\016 \001(\0132\035.sessiongateway."
+  "v1.WorkerExit*\200\001\n\rSessionStatus\022\036\n\032SESSI"
+  "ON_STATUS_UNSPECIFIED\020\000\022\031\n\025SESSION_STATU"
+  "S_ACTIVE\020\001\022\030\n\024SESSION_STATUS_ENDED\020\002\022\032\n\026"
+  "SESSION_STATUS_EXPIRED\020\003*\267\001\n\014SessionEven"
+  "t\022\035\n\031SESSION_EVENT_UNSPECIFIED\020\000\022\032\n\026SESS"
+  "ION_EVENT_WATCHING\020\001\022\031\n\025SESSION_EVENT_CR"
+  "EATED\020\002\022\027\n\023SESSION_EVENT_ENDED\020\003\022\031\n\025SESS"
+  "ION_EVENT_EXPIRED\020\004\022\035\n\031SESSION_EVENT_WOR"
+  "KER_LOST\020\0052\355\005\n\016SessionService\022D\n\003Run\022\035.s"
+  "essiongateway.v1.RunRequest\032\036.sessiongat"
+  "eway.v1.RunResponse\022R\n\tRunStream\022\035.sessi"
+  "ongateway.v1.RunRequest\032$.sessiongateway"
+  ".v1.RunStreamResponse0\001\022Y\n\nGetSession\022$."
+  "sessiongateway.v1.GetSessionRequest\032%.se"
+  "ssiongateway.v1.GetSessionResponse\022_\n\014Li"
+  "stSessions\022&.sessiongateway.v1.ListSessi"
+  "onsRequest\032\'.sessiongateway.v1.ListSessi"
+  "onsResponse\022V\n\tKeepalive\022#.sessiongatewa"
+  "y.v1.KeepaliveRequest\032$.sessiongateway.v"
+  "1.KeepaliveResponse\022l\n\017StreamKeepalive\022)"
+  ".sessiongateway.v1.StreamKeepaliveReques"
+  "t\032*.sessiongateway.v1.StreamKeepaliveRes"
+  "ponse(\0010\001\022d\n\rWatchSessions\022\'.sessiongate"
+  "way.v1.WatchSessionsRequest\032(.sessiongat"
+  "eway.v1.WatchSessionsResponse0\001\022Y\n\nEndSe"
+  "ssion\022$.sessiongateway.v1.EndSessionRequ"
+  "est\032%.sessiongateway.v1.EndSessionRespon"
+  "seB\224\001\n\025com.sessiongateway.v1B\rSessionsPr"
+  "otoP\001ZUgithub.com/sessiongateway/session"
+  "gateway/clients/go/sessiongatewayv1;sess"
+  "iongatewayv1\352\002\022SessionGateway::V1b\006proto"
+  "3"
   ;
 static const ::_pbi::DescriptorTable* const descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_deps[4] = {
   &::descriptor_table_google_2fprotobuf_2fduration_2eproto,
@@ -573,9 +609,9 @@ static const ::_pbi::DescriptorTable* const descriptor_table_sessiongateway_2fv1
 };
 static ::_pbi::once_flag descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once;
 const ::_pbi::DescriptorTable descriptor_table_sessiongateway_2fv1_2fsessions_2eproto = {
-    false, false, 3517, descriptor_table_protodef_sessiongateway_2fv1_2fsessions_2eproto,
+    false, false, 3721, descriptor_table_protodef_sessiongateway_2fv1_2fsessions_2eproto,
     "sessiongateway/v1/sessions.proto",
-    &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once, descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_deps, 4, 16,
+    &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once, descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_deps, 4, 17,
     schemas, file_default_instances, TableStruct_sessiongateway_2fv1_2fsessions_2eproto::offsets,
     file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto, file_level_enum_descriptors_sessiongateway_2fv1_2fsessions_2eproto,
     file_level_service_descriptors_sessiongateway_2fv1_2fsessions_2eproto,
@@ -3394,9 +3430,11 @@ StreamKeepaliveRequest::StreamKeepaliveRequest(const StreamKeepaliveRequest& fro
   StreamKeepaliveRequest* const _this = this; (void)_this;
   new (&_impl_) Impl_{
       decltype(_impl_.session_ids_){from._impl_.session_ids_}
+    , decltype(_impl_.batch_){}
     , /*decltype(_impl_._cached_size_)*/{}};
 
   _internal_metadata_.MergeFrom<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(from._internal_metadata_);
+  _this->_impl_.batch_ = from._impl_.batch_;
   // @@protoc_insertion_point(copy_constructor:sessiongateway.v1.StreamKeepaliveRequest)
 }
 
@@ -3406,6 +3444,7 @@ inline void StreamKeepaliveRequest::SharedCtor(
   (void)is_message_owned;
   new (&_impl_) Impl_{
       decltype(_impl_.session_ids_){arena}
+    , decltype(_impl_.batch_){false}
     , /*decltype(_impl_._cached_size_)*/{}
   };
 }
@@ -3435,6 +3474,7 @@ void StreamKeepaliveRequest::Clear() {
   (void) cached_has_bits;
 
   _impl_.session_ids_.Clear();
+  _impl_.batch_ = false;
   _internal_metadata_.Clear<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>();
 }
 
@@ -3456,6 +3496,14 @@ const char* StreamKeepaliveRequest::_InternalParse(const char* ptr, ::_pbi::Pars
             CHK_(::_pbi::VerifyUTF8(str, "sessiongateway.v1.StreamKeepaliveRequest.session_ids"));
             if (!ctx->DataAvailable(ptr)) break;
           } while (::PROTOBUF_NAMESPACE_ID::internal::ExpectTag<10>(ptr));
+        } else
+          goto handle_unusual;
+        continue;
+      // bool batch = 2;
+      case 2:
+        if (PROTOBUF_PREDICT_TRUE(static_cast<uint8_t>(tag) == 16)) {
+          _impl_.batch_ = ::PROTOBUF_NAMESPACE_ID::internal::ReadVarint64(&ptr);
+          CHK_(ptr);
         } else
           goto handle_unusual;
         continue;
@@ -3498,6 +3546,12 @@ uint8_t* StreamKeepaliveRequest::_InternalSerialize(
     target = stream->WriteString(1, s, target);
   }
 
+  // bool batch = 2;
+  if (this->_internal_batch() != 0) {
+    target = stream->EnsureSpace(target);
+    target = ::_pbi::WireFormatLite::WriteBoolToArray(2, this->_internal_batch(), target);
+  }
+
   if (PROTOBUF_PREDICT_FALSE(_internal_metadata_.have_unknown_fields())) {
     target = ::_pbi::WireFormat::InternalSerializeUnknownFieldsToArray(
         _internal_metadata_.unknown_fields<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(::PROTOBUF_NAMESPACE_ID::UnknownFieldSet::default_instance), target, stream);
@@ -3522,6 +3576,11 @@ size_t StreamKeepaliveRequest::ByteSizeLong() const {
       _impl_.session_ids_.Get(i));
   }
 
+  // bool batch = 2;
+  if (this->_internal_batch() != 0) {
+    total_size += 1 + 1;
+  }
+
   return MaybeComputeUnknownFieldsSize(total_size, &_impl_._cached_size_);
 }
 
@@ -3541,6 +3600,9 @@ void StreamKeepaliveRequest::MergeImpl(::PROTOBUF_NAMESPACE_ID::Message& to_msg,
   (void) cached_has_bits;
 
   _this->_impl_.session_ids_.MergeFrom(from._impl_.session_ids_);
+  if (from._internal_batch() != 0) {
+    _this->_internal_set_batch(from._internal_batch());
+  }
   _this->_internal_metadata_.MergeFrom<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(from._internal_metadata_);
 }
 
@@ -3559,6 +3621,7 @@ void StreamKeepaliveRequest::InternalSwap(StreamKeepaliveRequest* other) {
   using std::swap;
   _internal_metadata_.InternalSwap(&other->_internal_metadata_);
   _impl_.session_ids_.InternalSwap(&other->_impl_.session_ids_);
+  swap(_impl_.batch_, other->_impl_.batch_);
 }
 
 ::PROTOBUF_NAMESPACE_ID::Metadata StreamKeepaliveRequest::GetMetadata() const {
@@ -3632,7 +3695,8 @@ StreamKeepaliveResponse::StreamKeepaliveResponse(const StreamKeepaliveResponse& 
   : ::PROTOBUF_NAMESPACE_ID::Message() {
   StreamKeepaliveResponse* const _this = this; (void)_this;
   new (&_impl_) Impl_{
-      decltype(_impl_.session_id_){}
+      decltype(_impl_.renewed_){from._impl_.renewed_}
+    , decltype(_impl_.session_id_){}
     , decltype(_impl_.outcome_){}
     , /*decltype(_impl_._cached_size_)*/{}
     , /*decltype(_impl_._oneof_case_)*/{}};
@@ -3670,7 +3734,8 @@ inline void StreamKeepaliveResponse::SharedCtor(
   (void)arena;
   (void)is_message_owned;
   new (&_impl_) Impl_{
-      decltype(_impl_.session_id_){}
+      decltype(_impl_.renewed_){arena}
+    , decltype(_impl_.session_id_){}
     , decltype(_impl_.outcome_){}
     , /*decltype(_impl_._cached_size_)*/{}
     , /*decltype(_impl_._oneof_case_)*/{}
@@ -3693,6 +3758,7 @@ StreamKeepaliveResponse::~StreamKeepaliveResponse() {
 
 inline void StreamKeepaliveResponse::SharedDtor() {
   GOOGLE_DCHECK(GetArenaForAllocation() == nullptr);
+  _impl_.renewed_.~RepeatedPtrField();
   _impl_.session_id_.Destroy();
   if (has_outcome()) {
     clear_outcome();
@@ -3732,6 +3798,7 @@ void StreamKeepaliveResponse::Clear() {
   // Prevent compiler warnings about cached_has_bits being unused
   (void) cached_has_bits;
 
+  _impl_.renewed_.Clear();
   _impl_.session_id_.ClearToEmpty();
   clear_outcome();
   _internal_metadata_.Clear<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>();
@@ -3766,6 +3833,19 @@ const char* StreamKeepaliveResponse::_InternalParse(const char* ptr, ::_pbi::Par
         if (PROTOBUF_PREDICT_TRUE(static_cast<uint8_t>(tag) == 26)) {
           ptr = ctx->ParseMessage(_internal_mutable_error(), ptr);
           CHK_(ptr);
+        } else
+          goto handle_unusual;
+        continue;
+      // repeated .sessiongateway.v1.RenewedSessions renewed = 4;
+      case 4:
+        if (PROTOBUF_PREDICT_TRUE(static_cast<uint8_t>(tag) == 34)) {
+          ptr -= 1;
+          do {
+            ptr += 1;
+            ptr = ctx->ParseMessage(_internal_add_renewed(), ptr);
+            CHK_(ptr);
+            if (!ctx->DataAvailable(ptr)) break;
+          } while (::PROTOBUF_NAMESPACE_ID::internal::ExpectTag<34>(ptr));
         } else
           goto handle_unusual;
         continue;
@@ -3822,6 +3902,14 @@ uint8_t* StreamKeepaliveResponse::_InternalSerialize(
         _Internal::error(this).GetCachedSize(), target, stream);
   }
 
+  // repeated .sessiongateway.v1.RenewedSessions renewed = 4;
+  for (unsigned i = 0,
+      n = static_cast<unsigned>(this->_internal_renewed_size()); i < n; i++) {
+    const auto& repfield = this->_internal_renewed(i);
+    target = ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::
+        InternalWriteMessage(4, repfield, repfield.GetCachedSize(), target, stream);
+  }
+
   if (PROTOBUF_PREDICT_FALSE(_internal_metadata_.have_unknown_fields())) {
     target = ::_pbi::WireFormat::InternalSerializeUnknownFieldsToArray(
         _internal_metadata_.unknown_fields<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(::PROTOBUF_NAMESPACE_ID::UnknownFieldSet::default_instance), target, stream);
@@ -3837,6 +3925,13 @@ size_t StreamKeepaliveResponse::ByteSizeLong() const {
   uint32_t cached_has_bits = 0;
   // Prevent compiler warnings about cached_has_bits being unused
   (void) cached_has_bits;
+
+  // repeated .sessiongateway.v1.RenewedSessions renewed = 4;
+  total_size += 1UL * this->_internal_renewed_size();
+  for (const auto& msg : this->_impl_.renewed_) {
+    total_size +=
+      ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::MessageSize(msg);
+  }
 
   // string session_id = 1;
   if (!this->_internal_session_id().empty()) {
@@ -3882,6 +3977,7 @@ void StreamKeepaliveResponse::MergeImpl(::PROTOBUF_NAMESPACE_ID::Message& to_msg
   uint32_t cached_has_bits = 0;
   (void) cached_has_bits;
 
+  _this->_impl_.renewed_.MergeFrom(from._impl_.renewed_);
   if (!from._internal_session_id().empty()) {
     _this->_internal_set_session_id(from._internal_session_id());
   }
@@ -3919,6 +4015,7 @@ void StreamKeepaliveResponse::InternalSwap(StreamKeepaliveResponse* other) {
   auto* lhs_arena = GetArenaForAllocation();
   auto* rhs_arena = other->GetArenaForAllocation();
   _internal_metadata_.InternalSwap(&other->_internal_metadata_);
+  _impl_.renewed_.InternalSwap(&other->_impl_.renewed_);
   ::PROTOBUF_NAMESPACE_ID::internal::ArenaStringPtr::InternalSwap(
       &_impl_.session_id_, lhs_arena,
       &other->_impl_.session_id_, rhs_arena
@@ -3931,6 +4028,296 @@ void StreamKeepaliveResponse::InternalSwap(StreamKeepaliveResponse* other) {
   return ::_pbi::AssignDescriptors(
       &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
       file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[10]);
+}
+
+// ===================================================================
+
+class RenewedSessions::_Internal {
+ public:
+  static const ::PROTOBUF_NAMESPACE_ID::Timestamp& expires_at(const RenewedSessions* msg);
+  static const ::PROTOBUF_NAMESPACE_ID::Duration& expires_in(const RenewedSessions* msg);
+};
+
+const ::PROTOBUF_NAMESPACE_ID::Timestamp&
+RenewedSessions::_Internal::expires_at(const RenewedSessions* msg) {
+  return *msg->_impl_.expires_at_;
+}
+const ::PROTOBUF_NAMESPACE_ID::Duration&
+RenewedSessions::_Internal::expires_in(const RenewedSessions* msg) {
+  return *msg->_impl_.expires_in_;
+}
+void RenewedSessions::clear_expires_at() {
+  if (GetArenaForAllocation() == nullptr && _impl_.expires_at_ != nullptr) {
+    delete _impl_.expires_at_;
+  }
+  _impl_.expires_at_ = nullptr;
+}
+void RenewedSessions::clear_expires_in() {
+  if (GetArenaForAllocation() == nullptr && _impl_.expires_in_ != nullptr) {
+    delete _impl_.expires_in_;
+  }
+  _impl_.expires_in_ = nullptr;
+}
+RenewedSessions::RenewedSessions(::PROTOBUF_NAMESPACE_ID::Arena* arena,
+                         bool is_message_owned)
+  : ::PROTOBUF_NAMESPACE_ID::Message(arena, is_message_owned) {
+  SharedCtor(arena, is_message_owned);
+  // @@protoc_insertion_point(arena_constructor:sessiongateway.v1.RenewedSessions)
+}
+RenewedSessions::RenewedSessions(const RenewedSessions& from)
+  : ::PROTOBUF_NAMESPACE_ID::Message() {
+  RenewedSessions* const _this = this; (void)_this;
+  new (&_impl_) Impl_{
+      decltype(_impl_.session_ids_){from._impl_.session_ids_}
+    , decltype(_impl_.expires_at_){nullptr}
+    , decltype(_impl_.expires_in_){nullptr}
+    , /*decltype(_impl_._cached_size_)*/{}};
+
+  _internal_metadata_.MergeFrom<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(from._internal_metadata_);
+  if (from._internal_has_expires_at()) {
+    _this->_impl_.expires_at_ = new ::PROTOBUF_NAMESPACE_ID::Timestamp(*from._impl_.expires_at_);
+  }
+  if (from._internal_has_expires_in()) {
+    _this->_impl_.expires_in_ = new ::PROTOBUF_NAMESPACE_ID::Duration(*from._impl_.expires_in_);
+  }
+  // @@protoc_insertion_point(copy_constructor:sessiongateway.v1.RenewedSessions)
+}
+
+inline void RenewedSessions::SharedCtor(
+    ::_pb::Arena* arena, bool is_message_owned) {
+  (void)arena;
+  (void)is_message_owned;
+  new (&_impl_) Impl_{
+      decltype(_impl_.session_ids_){arena}
+    , decltype(_impl_.expires_at_){nullptr}
+    , decltype(_impl_.expires_in_){nullptr}
+    , /*decltype(_impl_._cached_size_)*/{}
+  };
+}
+
+RenewedSessions::~RenewedSessions() {
+  // @@protoc_insertion_point(destructor:sessiongateway.v1.RenewedSessions)
+  if (auto *arena = _internal_metadata_.DeleteReturnArena<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>()) {
+  (void)arena;
+    return;
+  }
+  SharedDtor();
+}
+
+inline void RenewedSessions::SharedDtor() {
+  GOOGLE_DCHECK(GetArenaForAllocation() == nullptr);
+  _impl_.session_ids_.~RepeatedPtrField();
+  if (this != internal_default_instance()) delete _impl_.expires_at_;
+  if (this != internal_default_instance()) delete _impl_.expires_in_;
+}
+
+void RenewedSessions::SetCachedSize(int size) const {
+  _impl_._cached_size_.Set(size);
+}
+
+void RenewedSessions::Clear() {
+// @@protoc_insertion_point(message_clear_start:sessiongateway.v1.RenewedSessions)
+  uint32_t cached_has_bits = 0;
+  // Prevent compiler warnings about cached_has_bits being unused
+  (void) cached_has_bits;
+
+  _impl_.session_ids_.Clear();
+  if (GetArenaForAllocation() == nullptr && _impl_.expires_at_ != nullptr) {
+    delete _impl_.expires_at_;
+  }
+  _impl_.expires_at_ = nullptr;
+  if (GetArenaForAllocation() == nullptr && _impl_.expires_in_ != nullptr) {
+    delete _impl_.expires_in_;
+  }
+  _impl_.expires_in_ = nullptr;
+  _internal_metadata_.Clear<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>();
+}
+
+const char* RenewedSessions::_InternalParse(const char* ptr, ::_pbi::ParseContext* ctx) {
+#define CHK_(x) if (PROTOBUF_PREDICT_FALSE(!(x))) goto failure
+  while (!ctx->Done(&ptr)) {
+    uint32_t tag;
+    ptr = ::_pbi::ReadTag(ptr, &tag);
+    switch (tag >> 3) {
+      // repeated string session_ids = 1;
+      case 1:
+        if (PROTOBUF_PREDICT_TRUE(static_cast<uint8_t>(tag) == 10)) {
+          ptr -= 1;
+          do {
+            ptr += 1;
+            auto str = _internal_add_session_ids();
+            ptr = ::_pbi::InlineGreedyStringParser(str, ptr, ctx);
+            CHK_(ptr);
+            CHK_(::_pbi::VerifyUTF8(str, "sessiongateway.v1.RenewedSessions.session_ids"));
+            if (!ctx->DataAvailable(ptr)) break;
+          } while (::PROTOBUF_NAMESPACE_ID::internal::ExpectTag<10>(ptr));
+        } else
+          goto handle_unusual;
+        continue;
+      // .google.protobuf.Timestamp expires_at = 2;
+      case 2:
+        if (PROTOBUF_PREDICT_TRUE(static_cast<uint8_t>(tag) == 18)) {
+          ptr = ctx->ParseMessage(_internal_mutable_expires_at(), ptr);
+          CHK_(ptr);
+        } else
+          goto handle_unusual;
+        continue;
+      // .google.protobuf.Duration expires_in = 3;
+      case 3:
+        if (PROTOBUF_PREDICT_TRUE(static_cast<uint8_t>(tag) == 26)) {
+          ptr = ctx->ParseMessage(_internal_mutable_expires_in(), ptr);
+          CHK_(ptr);
+        } else
+          goto handle_unusual;
+        continue;
+      default:
+        goto handle_unusual;
+    }  // switch
+  handle_unusual:
+    if ((tag == 0) || ((tag & 7) == 4)) {
+      CHK_(ptr);
+      ctx->SetLastTag(tag);
+      goto message_done;
+    }
+    ptr = UnknownFieldParse(
+        tag,
+        _internal_metadata_.mutable_unknown_fields<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(),
+        ptr, ctx);
+    CHK_(ptr != nullptr);
+  }  // while
+message_done:
+  return ptr;
+failure:
+  ptr = nullptr;
+  goto message_done;
+#undef CHK_
+}
+
+uint8_t* RenewedSessions::_InternalSerialize(
+    uint8_t* target, ::PROTOBUF_NAMESPACE_ID::io::EpsCopyOutputStream* stream) const {
+  // @@protoc_insertion_point(serialize_to_array_start:sessiongateway.v1.RenewedSessions)
+  uint32_t cached_has_bits = 0;
+  (void) cached_has_bits;
+
+  // repeated string session_ids = 1;
+  for (int i = 0, n = this->_internal_session_ids_size(); i < n; i++) {
+    const auto& s = this->_internal_session_ids(i);
+    ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::VerifyUtf8String(
+      s.data(), static_cast<int>(s.length()),
+      ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::SERIALIZE,
+      "sessiongateway.v1.RenewedSessions.session_ids");
+    target = stream->WriteString(1, s, target);
+  }
+
+  // .google.protobuf.Timestamp expires_at = 2;
+  if (this->_internal_has_expires_at()) {
+    target = ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::
+      InternalWriteMessage(2, _Internal::expires_at(this),
+        _Internal::expires_at(this).GetCachedSize(), target, stream);
+  }
+
+  // .google.protobuf.Duration expires_in = 3;
+  if (this->_internal_has_expires_in()) {
+    target = ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::
+      InternalWriteMessage(3, _Internal::expires_in(this),
+        _Internal::expires_in(this).GetCachedSize(), target, stream);
+  }
+
+  if (PROTOBUF_PREDICT_FALSE(_internal_metadata_.have_unknown_fields())) {
+    target = ::_pbi::WireFormat::InternalSerializeUnknownFieldsToArray(
+        _internal_metadata_.unknown_fields<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(::PROTOBUF_NAMESPACE_ID::UnknownFieldSet::default_instance), target, stream);
+  }
+  // @@protoc_insertion_point(serialize_to_array_end:sessiongateway.v1.RenewedSessions)
+  return target;
+}
+
+size_t RenewedSessions::ByteSizeLong() const {
+// @@protoc_insertion_point(message_byte_size_start:sessiongateway.v1.RenewedSessions)
+  size_t total_size = 0;
+
+  uint32_t cached_has_bits = 0;
+  // Prevent compiler warnings about cached_has_bits being unused
+  (void) cached_has_bits;
+
+  // repeated string session_ids = 1;
+  total_size += 1 *
+      ::PROTOBUF_NAMESPACE_ID::internal::FromIntSize(_impl_.session_ids_.size());
+  for (int i = 0, n = _impl_.session_ids_.size(); i < n; i++) {
+    total_size += ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::StringSize(
+      _impl_.session_ids_.Get(i));
+  }
+
+  // .google.protobuf.Timestamp expires_at = 2;
+  if (this->_internal_has_expires_at()) {
+    total_size += 1 +
+      ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::MessageSize(
+        *_impl_.expires_at_);
+  }
+
+  // .google.protobuf.Duration expires_in = 3;
+  if (this->_internal_has_expires_in()) {
+    total_size += 1 +
+      ::PROTOBUF_NAMESPACE_ID::internal::WireFormatLite::MessageSize(
+        *_impl_.expires_in_);
+  }
+
+  return MaybeComputeUnknownFieldsSize(total_size, &_impl_._cached_size_);
+}
+
+const ::PROTOBUF_NAMESPACE_ID::Message::ClassData RenewedSessions::_class_data_ = {
+    ::PROTOBUF_NAMESPACE_ID::Message::CopyWithSourceCheck,
+    RenewedSessions::MergeImpl
+};
+const ::PROTOBUF_NAMESPACE_ID::Message::ClassData*RenewedSessions::GetClassData() const { return &_class_data_; }
+
+
+void RenewedSessions::MergeImpl(::PROTOBUF_NAMESPACE_ID::Message& to_msg, const ::PROTOBUF_NAMESPACE_ID::Message& from_msg) {
+  auto* const _this = static_cast<RenewedSessions*>(&to_msg);
+  auto& from = static_cast<const RenewedSessions&>(from_msg);
+  // @@protoc_insertion_point(class_specific_merge_from_start:sessiongateway.v1.RenewedSessions)
+  GOOGLE_DCHECK_NE(&from, _this);
+  uint32_t cached_has_bits = 0;
+  (void) cached_has_bits;
+
+  _this->_impl_.session_ids_.MergeFrom(from._impl_.session_ids_);
+  if (from._internal_has_expires_at()) {
+    _this->_internal_mutable_expires_at()->::PROTOBUF_NAMESPACE_ID::Timestamp::MergeFrom(
+        from._internal_expires_at());
+  }
+  if (from._internal_has_expires_in()) {
+    _this->_internal_mutable_expires_in()->::PROTOBUF_NAMESPACE_ID::Duration::MergeFrom(
+        from._internal_expires_in());
+  }
+  _this->_internal_metadata_.MergeFrom<::PROTOBUF_NAMESPACE_ID::UnknownFieldSet>(from._internal_metadata_);
+}
+
+void RenewedSessions::CopyFrom(const RenewedSessions& from) {
+// @@protoc_insertion_point(class_specific_copy_from_start:sessiongateway.v1.RenewedSessions)
+  if (&from == this) return;
+  Clear();
+  MergeFrom(from);
+}
+
+bool RenewedSessions::IsInitialized() const {
+  return true;
+}
+
+void RenewedSessions::InternalSwap(RenewedSessions* other) {
+  using std::swap;
+  _internal_metadata_.InternalSwap(&other->_internal_metadata_);
+  _impl_.session_ids_.InternalSwap(&other->_impl_.session_ids_);
+  ::PROTOBUF_NAMESPACE_ID::internal::memswap<
+      PROTOBUF_FIELD_OFFSET(RenewedSessions, _impl_.expires_in_)
+      + sizeof(RenewedSessions::_impl_.expires_in_)
+      - PROTOBUF_FIELD_OFFSET(RenewedSessions, _impl_.expires_at_)>(
+          reinterpret_cast<char*>(&_impl_.expires_at_),
+          reinterpret_cast<char*>(&other->_impl_.expires_at_));
+}
+
+::PROTOBUF_NAMESPACE_ID::Metadata RenewedSessions::GetMetadata() const {
+  return ::_pbi::AssignDescriptors(
+      &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
+      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[11]);
 }
 
 // ===================================================================
@@ -4183,7 +4570,7 @@ void WatchSessionsRequest::InternalSwap(WatchSessionsRequest* other) {
 ::PROTOBUF_NAMESPACE_ID::Metadata WatchSessionsRequest::GetMetadata() const {
   return ::_pbi::AssignDescriptors(
       &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
-      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[11]);
+      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[12]);
 }
 
 // ===================================================================
@@ -4509,7 +4896,7 @@ void WatchSessionsResponse::InternalSwap(WatchSessionsResponse* other) {
 ::PROTOBUF_NAMESPACE_ID::Metadata WatchSessionsResponse::GetMetadata() const {
   return ::_pbi::AssignDescriptors(
       &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
-      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[12]);
+      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[13]);
 }
 
 // ===================================================================
@@ -4712,7 +5099,7 @@ void EndSessionRequest::InternalSwap(EndSessionRequest* other) {
 ::PROTOBUF_NAMESPACE_ID::Metadata EndSessionRequest::GetMetadata() const {
   return ::_pbi::AssignDescriptors(
       &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
-      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[13]);
+      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[14]);
 }
 
 // ===================================================================
@@ -4905,7 +5292,7 @@ void EndSessionResponse::InternalSwap(EndSessionResponse* other) {
 ::PROTOBUF_NAMESPACE_ID::Metadata EndSessionResponse::GetMetadata() const {
   return ::_pbi::AssignDescriptors(
       &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
-      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[14]);
+      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[15]);
 }
 
 // ===================================================================
@@ -5654,7 +6041,7 @@ void Session::InternalSwap(Session* other) {
 ::PROTOBUF_NAMESPACE_ID::Metadata Session::GetMetadata() const {
   return ::_pbi::AssignDescriptors(
       &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_getter, &descriptor_table_sessiongateway_2fv1_2fsessions_2eproto_once,
-      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[15]);
+      file_level_metadata_sessiongateway_2fv1_2fsessions_2eproto[16]);
 }
 
 // @@protoc_insertion_point(namespace_scope)
@@ -5704,6 +6091,10 @@ Arena::CreateMaybeMessage< ::sessiongateway::v1::StreamKeepaliveRequest >(Arena*
 template<> PROTOBUF_NOINLINE ::sessiongateway::v1::StreamKeepaliveResponse*
 Arena::CreateMaybeMessage< ::sessiongateway::v1::StreamKeepaliveResponse >(Arena* arena) {
   return Arena::CreateMessageInternal< ::sessiongateway::v1::StreamKeepaliveResponse >(arena);
+}
+template<> PROTOBUF_NOINLINE ::sessiongateway::v1::RenewedSessions*
+Arena::CreateMaybeMessage< ::sessiongateway::v1::RenewedSessions >(Arena* arena) {
+  return Arena::CreateMessageInternal< ::sessiongateway::v1::RenewedSessions >(arena);
 }
 template<> PROTOBUF_NOINLINE ::sessiongateway::v1::WatchSessionsRequest*
 Arena::CreateMaybeMessage< ::sessiongateway::v1::WatchSessionsRequest >(Arena* arena) {

@@ -75,6 +75,9 @@ extern ListSessionsRequestDefaultTypeInternal _ListSessionsRequest_default_insta
 class ListSessionsResponse;
 struct ListSessionsResponseDefaultTypeInternal;
 extern ListSessionsResponseDefaultTypeInternal _ListSessionsResponse_default_instance_;
+class RenewedSessions;
+struct RenewedSessionsDefaultTypeInternal;
+extern RenewedSessionsDefaultTypeInternal _RenewedSessions_default_instance_;
 class RunRequest;
 struct RunRequestDefaultTypeInternal;
 extern RunRequestDefaultTypeInternal _RunRequest_default_instance_;
@@ -110,6 +113,7 @@ template<> ::sessiongateway::v1::KeepaliveRequest* Arena::CreateMaybeMessage<::s
 template<> ::sessiongateway::v1::KeepaliveResponse* Arena::CreateMaybeMessage<::sessiongateway::v1::KeepaliveResponse>(Arena*);
 template<> ::sessiongateway::v1::ListSessionsRequest* Arena::CreateMaybeMessage<::sessiongateway::v1::ListSessionsRequest>(Arena*);
 template<> ::sessiongateway::v1::ListSessionsResponse* Arena::CreateMaybeMessage<::sessiongateway::v1::ListSessionsResponse>(Arena*);
+template<> ::sessiongateway::v1::RenewedSessions* Arena::CreateMaybeMessage<::sessiongateway::v1::RenewedSessions>(Arena*);
 template<> ::sessiongateway::v1::RunRequest* Arena::CreateMaybeMessage<::sessiongateway::v1::RunRequest>(Arena*);
 template<> ::sessiongateway::v1::RunResponse* Arena::CreateMaybeMessage<::sessiongateway::v1::RunResponse>(Arena*);
 template<> ::sessiongateway::v1::RunStreamResponse* Arena::CreateMaybeMessage<::sessiongateway::v1::RunStreamResponse>(Arena*);
@@ -2059,6 +2063,7 @@ class StreamKeepaliveRequest final :
 
   enum : int {
     kSessionIdsFieldNumber = 1,
+    kBatchFieldNumber = 2,
   };
   // repeated string session_ids = 1;
   int session_ids_size() const;
@@ -2084,6 +2089,15 @@ class StreamKeepaliveRequest final :
   std::string* _internal_add_session_ids();
   public:
 
+  // bool batch = 2;
+  void clear_batch();
+  bool batch() const;
+  void set_batch(bool value);
+  private:
+  bool _internal_batch() const;
+  void _internal_set_batch(bool value);
+  public:
+
   // @@protoc_insertion_point(class_scope:sessiongateway.v1.StreamKeepaliveRequest)
  private:
   class _Internal;
@@ -2093,6 +2107,7 @@ class StreamKeepaliveRequest final :
   typedef void DestructorSkippable_;
   struct Impl_ {
     ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField<std::string> session_ids_;
+    bool batch_;
     mutable ::PROTOBUF_NAMESPACE_ID::internal::CachedSize _cached_size_;
   };
   union { Impl_ _impl_; };
@@ -2227,10 +2242,29 @@ class StreamKeepaliveResponse final :
   // accessors -------------------------------------------------------
 
   enum : int {
+    kRenewedFieldNumber = 4,
     kSessionIdFieldNumber = 1,
     kSessionFieldNumber = 2,
     kErrorFieldNumber = 3,
   };
+  // repeated .sessiongateway.v1.RenewedSessions renewed = 4;
+  int renewed_size() const;
+  private:
+  int _internal_renewed_size() const;
+  public:
+  void clear_renewed();
+  ::sessiongateway::v1::RenewedSessions* mutable_renewed(int index);
+  ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField< ::sessiongateway::v1::RenewedSessions >*
+      mutable_renewed();
+  private:
+  const ::sessiongateway::v1::RenewedSessions& _internal_renewed(int index) const;
+  ::sessiongateway::v1::RenewedSessions* _internal_add_renewed();
+  public:
+  const ::sessiongateway::v1::RenewedSessions& renewed(int index) const;
+  ::sessiongateway::v1::RenewedSessions* add_renewed();
+  const ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField< ::sessiongateway::v1::RenewedSessions >&
+      renewed() const;
+
   // string session_id = 1;
   void clear_session_id();
   const std::string& session_id() const;
@@ -2296,6 +2330,7 @@ class StreamKeepaliveResponse final :
   typedef void InternalArenaConstructable_;
   typedef void DestructorSkippable_;
   struct Impl_ {
+    ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField< ::sessiongateway::v1::RenewedSessions > renewed_;
     ::PROTOBUF_NAMESPACE_ID::internal::ArenaStringPtr session_id_;
     union OutcomeUnion {
       constexpr OutcomeUnion() : _constinit_{} {}
@@ -2306,6 +2341,209 @@ class StreamKeepaliveResponse final :
     mutable ::PROTOBUF_NAMESPACE_ID::internal::CachedSize _cached_size_;
     uint32_t _oneof_case_[1];
 
+  };
+  union { Impl_ _impl_; };
+  friend struct ::TableStruct_sessiongateway_2fv1_2fsessions_2eproto;
+};
+// -------------------------------------------------------------------
+
+class RenewedSessions final :
+    public ::PROTOBUF_NAMESPACE_ID::Message /* @@protoc_insertion_point(class_definition:sessiongateway.v1.RenewedSessions) */ {
+ public:
+  inline RenewedSessions() : RenewedSessions(nullptr) {}
+  ~RenewedSessions() override;
+  explicit PROTOBUF_CONSTEXPR RenewedSessions(::PROTOBUF_NAMESPACE_ID::internal::ConstantInitialized);
+
+  RenewedSessions(const RenewedSessions& from);
+  RenewedSessions(RenewedSessions&& from) noexcept
+    : RenewedSessions() {
+    *this = ::std::move(from);
+  }
+
+  inline RenewedSessions& operator=(const RenewedSessions& from) {
+    CopyFrom(from);
+    return *this;
+  }
+  inline RenewedSessions& operator=(RenewedSessions&& from) noexcept {
+    if (this == &from) return *this;
+    if (GetOwningArena() == from.GetOwningArena()
+  #ifdef PROTOBUF_FORCE_COPY_IN_MOVE
+        && GetOwningArena() != nullptr
+  #endif  // !PROTOBUF_FORCE_COPY_IN_MOVE
+    ) {
+      InternalSwap(&from);
+    } else {
+      CopyFrom(from);
+    }
+    return *this;
+  }
+
+  static const ::PROTOBUF_NAMESPACE_ID::Descriptor* descriptor() {
+    return GetDescriptor();
+  }
+  static const ::PROTOBUF_NAMESPACE_ID::Descriptor* GetDescriptor() {
+    return default_instance().GetMetadata().descriptor;
+  }
+  static const ::PROTOBUF_NAMESPACE_ID::Reflection* GetReflection() {
+    return default_instance().GetMetadata().reflection;
+  }
+  static const RenewedSessions& default_instance() {
+    return *internal_default_instance();
+  }
+  static inline const RenewedSessions* internal_default_instance() {
+    return reinterpret_cast<const RenewedSessions*>(
+               &_RenewedSessions_default_instance_);
+  }
+  static constexpr int kIndexInFileMessages =
+    11;
+
+  friend void swap(RenewedSessions& a, RenewedSessions& b) {
+    a.Swap(&b);
+  }
+  inline void Swap(RenewedSessions* other) {
+    if (other == this) return;
+  #ifdef PROTOBUF_FORCE_COPY_IN_SWAP
+    if (GetOwningArena() != nullptr &&
+        GetOwningArena() == other->GetOwningArena()) {
+   #else  // PROTOBUF_FORCE_COPY_IN_SWAP
+    if (GetOwningArena() == other->GetOwningArena()) {
+  #endif  // !PROTOBUF_FORCE_COPY_IN_SWAP
+      InternalSwap(other);
+    } else {
+      ::PROTOBUF_NAMESPACE_ID::internal::GenericSwap(this, other);
+    }
+  }
+  void UnsafeArenaSwap(RenewedSessions* other) {
+    if (other == this) return;
+    GOOGLE_DCHECK(GetOwningArena() == other->GetOwningArena());
+    InternalSwap(other);
+  }
+
+  // implements Message ----------------------------------------------
+
+  RenewedSessions* New(::PROTOBUF_NAMESPACE_ID::Arena* arena = nullptr) const final {
+    return CreateMaybeMessage<RenewedSessions>(arena);
+  }
+  using ::PROTOBUF_NAMESPACE_ID::Message::CopyFrom;
+  void CopyFrom(const RenewedSessions& from);
+  using ::PROTOBUF_NAMESPACE_ID::Message::MergeFrom;
+  void MergeFrom( const RenewedSessions& from) {
+    RenewedSessions::MergeImpl(*this, from);
+  }
+  private:
+  static void MergeImpl(::PROTOBUF_NAMESPACE_ID::Message& to_msg, const ::PROTOBUF_NAMESPACE_ID::Message& from_msg);
+  public:
+  PROTOBUF_ATTRIBUTE_REINITIALIZES void Clear() final;
+  bool IsInitialized() const final;
+
+  size_t ByteSizeLong() const final;
+  const char* _InternalParse(const char* ptr, ::PROTOBUF_NAMESPACE_ID::internal::ParseContext* ctx) final;
+  uint8_t* _InternalSerialize(
+      uint8_t* target, ::PROTOBUF_NAMESPACE_ID::io::EpsCopyOutputStream* stream) const final;
+  int GetCachedSize() const final { return _impl_._cached_size_.Get(); }
+
+  private:
+  void SharedCtor(::PROTOBUF_NAMESPACE_ID::Arena* arena, bool is_message_owned);
+  void SharedDtor();
+  void SetCachedSize(int size) const final;
+  void InternalSwap(RenewedSessions* other);
+
+  private:
+  friend class ::PROTOBUF_NAMESPACE_ID::internal::AnyMetadata;
+  static ::PROTOBUF_NAMESPACE_ID::StringPiece FullMessageName() {
+    return "sessiongateway.v1.RenewedSessions";
+  }
+  protected:
+  explicit RenewedSessions(::PROTOBUF_NAMESPACE_ID::Arena* arena,
+                       bool is_message_owned = false);
+  public:
+
+  static const ClassData _class_data_;
+  const ::PROTOBUF_NAMESPACE_ID::Message::ClassData*GetClassData() const final;
+
+  ::PROTOBUF_NAMESPACE_ID::Metadata GetMetadata() const final;
+
+  // nested types ----------------------------------------------------
+
+  // accessors -------------------------------------------------------
+
+  enum : int {
+    kSessionIdsFieldNumber = 1,
+    kExpiresAtFieldNumber = 2,
+    kExpiresInFieldNumber = 3,
+  };
+  // repeated string session_ids = 1;
+  int session_ids_size() const;
+  private:
+  int _internal_session_ids_size() const;
+  public:
+  void clear_session_ids();
+  const std::string& session_ids(int index) const;
+  std::string* mutable_session_ids(int index);
+  void set_session_ids(int index, const std::string& value);
+  void set_session_ids(int index, std::string&& value);
+  void set_session_ids(int index, const char* value);
+  void set_session_ids(int index, const char* value, size_t size);
+  std::string* add_session_ids();
+  void add_session_ids(const std::string& value);
+  void add_session_ids(std::string&& value);
+  void add_session_ids(const char* value);
+  void add_session_ids(const char* value, size_t size);
+  const ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField<std::string>& session_ids() const;
+  ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField<std::string>* mutable_session_ids();
+  private:
+  const std::string& _internal_session_ids(int index) const;
+  std::string* _internal_add_session_ids();
+  public:
+
+  // .google.protobuf.Timestamp expires_at = 2;
+  bool has_expires_at() const;
+  private:
+  bool _internal_has_expires_at() const;
+  public:
+  void clear_expires_at();
+  const ::PROTOBUF_NAMESPACE_ID::Timestamp& expires_at() const;
+  PROTOBUF_NODISCARD ::PROTOBUF_NAMESPACE_ID::Timestamp* release_expires_at();
+  ::PROTOBUF_NAMESPACE_ID::Timestamp* mutable_expires_at();
+  void set_allocated_expires_at(::PROTOBUF_NAMESPACE_ID::Timestamp* expires_at);
+  private:
+  const ::PROTOBUF_NAMESPACE_ID::Timestamp& _internal_expires_at() const;
+  ::PROTOBUF_NAMESPACE_ID::Timestamp* _internal_mutable_expires_at();
+  public:
+  void unsafe_arena_set_allocated_expires_at(
+      ::PROTOBUF_NAMESPACE_ID::Timestamp* expires_at);
+  ::PROTOBUF_NAMESPACE_ID::Timestamp* unsafe_arena_release_expires_at();
+
+  // .google.protobuf.Duration expires_in = 3;
+  bool has_expires_in() const;
+  private:
+  bool _internal_has_expires_in() const;
+  public:
+  void clear_expires_in();
+  const ::PROTOBUF_NAMESPACE_ID::Duration& expires_in() const;
+  PROTOBUF_NODISCARD ::PROTOBUF_NAMESPACE_ID::Duration* release_expires_in();
+  ::PROTOBUF_NAMESPACE_ID::Duration* mutable_expires_in();
+  void set_allocated_expires_in(::PROTOBUF_NAMESPACE_ID::Duration* expires_in);
+  private:
+  const ::PROTOBUF_NAMESPACE_ID::Duration& _internal_expires_in() const;
+  ::PROTOBUF_NAMESPACE_ID::Duration* _internal_mutable_expires_in();
+  public:
+  void unsafe_arena_set_allocated_expires_in(
+      ::PROTOBUF_NAMESPACE_ID::Duration* expires_in);
+  ::PROTOBUF_NAMESPACE_ID::Duration* unsafe_arena_release_expires_in();
+
+  // @@protoc_insertion_point(class_scope:sessiongateway.v1.RenewedSessions)
+ private:
+  class _Internal;
+
+  template <typename T> friend class ::PROTOBUF_NAMESPACE_ID::Arena::InternalHelper;
+  typedef void InternalArenaConstructable_;
+  typedef void DestructorSkippable_;
+  struct Impl_ {
+    ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField<std::string> session_ids_;
+    ::PROTOBUF_NAMESPACE_ID::Timestamp* expires_at_;
+    ::PROTOBUF_NAMESPACE_ID::Duration* expires_in_;
+    mutable ::PROTOBUF_NAMESPACE_ID::internal::CachedSize _cached_size_;
   };
   union { Impl_ _impl_; };
   friend struct ::TableStruct_sessiongateway_2fv1_2fsessions_2eproto;
@@ -2360,7 +2598,7 @@ class WatchSessionsRequest final :
                &_WatchSessionsRequest_default_instance_);
   }
   static constexpr int kIndexInFileMessages =
-    11;
+    12;
 
   friend void swap(WatchSessionsRequest& a, WatchSessionsRequest& b) {
     a.Swap(&b);
@@ -2529,7 +2767,7 @@ class WatchSessionsResponse final :
                &_WatchSessionsResponse_default_instance_);
   }
   static constexpr int kIndexInFileMessages =
-    12;
+    13;
 
   friend void swap(WatchSessionsResponse& a, WatchSessionsResponse& b) {
     a.Swap(&b);
@@ -2733,7 +2971,7 @@ class EndSessionRequest final :
                &_EndSessionRequest_default_instance_);
   }
   static constexpr int kIndexInFileMessages =
-    13;
+    14;
 
   friend void swap(EndSessionRequest& a, EndSessionRequest& b) {
     a.Swap(&b);
@@ -2886,7 +3124,7 @@ class EndSessionResponse final :
                &_EndSessionResponse_default_instance_);
   }
   static constexpr int kIndexInFileMessages =
-    14;
+    15;
 
   friend void swap(EndSessionResponse& a, EndSessionResponse& b) {
     a.Swap(&b);
@@ -3043,7 +3281,7 @@ class Session final :
                &_Session_default_instance_);
   }
   static constexpr int kIndexInFileMessages =
-    15;
+    16;
 
   friend void swap(Session& a, Session& b) {
     a.Swap(&b);
@@ -5016,6 +5254,26 @@ StreamKeepaliveRequest::mutable_session_ids() {
   return &_impl_.session_ids_;
 }
 
+// bool batch = 2;
+inline void StreamKeepaliveRequest::clear_batch() {
+  _impl_.batch_ = false;
+}
+inline bool StreamKeepaliveRequest::_internal_batch() const {
+  return _impl_.batch_;
+}
+inline bool StreamKeepaliveRequest::batch() const {
+  // @@protoc_insertion_point(field_get:sessiongateway.v1.StreamKeepaliveRequest.batch)
+  return _internal_batch();
+}
+inline void StreamKeepaliveRequest::_internal_set_batch(bool value) {
+  
+  _impl_.batch_ = value;
+}
+inline void StreamKeepaliveRequest::set_batch(bool value) {
+  _internal_set_batch(value);
+  // @@protoc_insertion_point(field_set:sessiongateway.v1.StreamKeepaliveRequest.batch)
+}
+
 // -------------------------------------------------------------------
 
 // StreamKeepaliveResponse
@@ -5210,6 +5468,46 @@ inline ::sessiongateway::v1::ErrorDetail* StreamKeepaliveResponse::mutable_error
   return _msg;
 }
 
+// repeated .sessiongateway.v1.RenewedSessions renewed = 4;
+inline int StreamKeepaliveResponse::_internal_renewed_size() const {
+  return _impl_.renewed_.size();
+}
+inline int StreamKeepaliveResponse::renewed_size() const {
+  return _internal_renewed_size();
+}
+inline void StreamKeepaliveResponse::clear_renewed() {
+  _impl_.renewed_.Clear();
+}
+inline ::sessiongateway::v1::RenewedSessions* StreamKeepaliveResponse::mutable_renewed(int index) {
+  // @@protoc_insertion_point(field_mutable:sessiongateway.v1.StreamKeepaliveResponse.renewed)
+  return _impl_.renewed_.Mutable(index);
+}
+inline ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField< ::sessiongateway::v1::RenewedSessions >*
+StreamKeepaliveResponse::mutable_renewed() {
+  // @@protoc_insertion_point(field_mutable_list:sessiongateway.v1.StreamKeepaliveResponse.renewed)
+  return &_impl_.renewed_;
+}
+inline const ::sessiongateway::v1::RenewedSessions& StreamKeepaliveResponse::_internal_renewed(int index) const {
+  return _impl_.renewed_.Get(index);
+}
+inline const ::sessiongateway::v1::RenewedSessions& StreamKeepaliveResponse::renewed(int index) const {
+  // @@protoc_insertion_point(field_get:sessiongateway.v1.StreamKeepaliveResponse.renewed)
+  return _internal_renewed(index);
+}
+inline ::sessiongateway::v1::RenewedSessions* StreamKeepaliveResponse::_internal_add_renewed() {
+  return _impl_.renewed_.Add();
+}
+inline ::sessiongateway::v1::RenewedSessions* StreamKeepaliveResponse::add_renewed() {
+  ::sessiongateway::v1::RenewedSessions* _add = _internal_add_renewed();
+  // @@protoc_insertion_point(field_add:sessiongateway.v1.StreamKeepaliveResponse.renewed)
+  return _add;
+}
+inline const ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField< ::sessiongateway::v1::RenewedSessions >&
+StreamKeepaliveResponse::renewed() const {
+  // @@protoc_insertion_point(field_list:sessiongateway.v1.StreamKeepaliveResponse.renewed)
+  return _impl_.renewed_;
+}
+
 inline bool StreamKeepaliveResponse::has_outcome() const {
   return outcome_case() != OUTCOME_NOT_SET;
 }
@@ -5219,6 +5517,255 @@ inline void StreamKeepaliveResponse::clear_has_outcome() {
 inline StreamKeepaliveResponse::OutcomeCase StreamKeepaliveResponse::outcome_case() const {
   return StreamKeepaliveResponse::OutcomeCase(_impl_._oneof_case_[0]);
 }
+// -------------------------------------------------------------------
+
+// RenewedSessions
+
+// repeated string session_ids = 1;
+inline int RenewedSessions::_internal_session_ids_size() const {
+  return _impl_.session_ids_.size();
+}
+inline int RenewedSessions::session_ids_size() const {
+  return _internal_session_ids_size();
+}
+inline void RenewedSessions::clear_session_ids() {
+  _impl_.session_ids_.Clear();
+}
+inline std::string* RenewedSessions::add_session_ids() {
+  std::string* _s = _internal_add_session_ids();
+  // @@protoc_insertion_point(field_add_mutable:sessiongateway.v1.RenewedSessions.session_ids)
+  return _s;
+}
+inline const std::string& RenewedSessions::_internal_session_ids(int index) const {
+  return _impl_.session_ids_.Get(index);
+}
+inline const std::string& RenewedSessions::session_ids(int index) const {
+  // @@protoc_insertion_point(field_get:sessiongateway.v1.RenewedSessions.session_ids)
+  return _internal_session_ids(index);
+}
+inline std::string* RenewedSessions::mutable_session_ids(int index) {
+  // @@protoc_insertion_point(field_mutable:sessiongateway.v1.RenewedSessions.session_ids)
+  return _impl_.session_ids_.Mutable(index);
+}
+inline void RenewedSessions::set_session_ids(int index, const std::string& value) {
+  _impl_.session_ids_.Mutable(index)->assign(value);
+  // @@protoc_insertion_point(field_set:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline void RenewedSessions::set_session_ids(int index, std::string&& value) {
+  _impl_.session_ids_.Mutable(index)->assign(std::move(value));
+  // @@protoc_insertion_point(field_set:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline void RenewedSessions::set_session_ids(int index, const char* value) {
+  GOOGLE_DCHECK(value != nullptr);
+  _impl_.session_ids_.Mutable(index)->assign(value);
+  // @@protoc_insertion_point(field_set_char:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline void RenewedSessions::set_session_ids(int index, const char* value, size_t size) {
+  _impl_.session_ids_.Mutable(index)->assign(
+    reinterpret_cast<const char*>(value), size);
+  // @@protoc_insertion_point(field_set_pointer:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline std::string* RenewedSessions::_internal_add_session_ids() {
+  return _impl_.session_ids_.Add();
+}
+inline void RenewedSessions::add_session_ids(const std::string& value) {
+  _impl_.session_ids_.Add()->assign(value);
+  // @@protoc_insertion_point(field_add:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline void RenewedSessions::add_session_ids(std::string&& value) {
+  _impl_.session_ids_.Add(std::move(value));
+  // @@protoc_insertion_point(field_add:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline void RenewedSessions::add_session_ids(const char* value) {
+  GOOGLE_DCHECK(value != nullptr);
+  _impl_.session_ids_.Add()->assign(value);
+  // @@protoc_insertion_point(field_add_char:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline void RenewedSessions::add_session_ids(const char* value, size_t size) {
+  _impl_.session_ids_.Add()->assign(reinterpret_cast<const char*>(value), size);
+  // @@protoc_insertion_point(field_add_pointer:sessiongateway.v1.RenewedSessions.session_ids)
+}
+inline const ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField<std::string>&
+RenewedSessions::session_ids() const {
+  // @@protoc_insertion_point(field_list:sessiongateway.v1.RenewedSessions.session_ids)
+  return _impl_.session_ids_;
+}
+inline ::PROTOBUF_NAMESPACE_ID::RepeatedPtrField<std::string>*
+RenewedSessions::mutable_session_ids() {
+  // @@protoc_insertion_point(field_mutable_list:sessiongateway.v1.RenewedSessions.session_ids)
+  return &_impl_.session_ids_;
+}
+
+// .google.protobuf.Timestamp expires_at = 2;
+inline bool RenewedSessions::_internal_has_expires_at() const {
+  return this != internal_default_instance() && _impl_.expires_at_ != nullptr;
+}
+inline bool RenewedSessions::has_expires_at() const {
+  return _internal_has_expires_at();
+}
+inline const ::PROTOBUF_NAMESPACE_ID::Timestamp& RenewedSessions::_internal_expires_at() const {
+  const ::PROTOBUF_NAMESPACE_ID::Timestamp* p = _impl_.expires_at_;
+  return p != nullptr ? *p : reinterpret_cast<const ::PROTOBUF_NAMESPACE_ID::Timestamp&>(
+      ::PROTOBUF_NAMESPACE_ID::_Timestamp_default_instance_);
+}
+inline const ::PROTOBUF_NAMESPACE_ID::Timestamp& RenewedSessions::expires_at() const {
+  // @@protoc_insertion_point(field_get:sessiongateway.v1.RenewedSessions.expires_at)
+  return _internal_expires_at();
+}
+inline void RenewedSessions::unsafe_arena_set_allocated_expires_at(
+    ::PROTOBUF_NAMESPACE_ID::Timestamp* expires_at) {
+  if (GetArenaForAllocation() == nullptr) {
+    delete reinterpret_cast<::PROTOBUF_NAMESPACE_ID::MessageLite*>(_impl_.expires_at_);
+  }
+  _impl_.expires_at_ = expires_at;
+  if (expires_at) {
+    
+  } else {
+    
+  }
+  // @@protoc_insertion_point(field_unsafe_arena_set_allocated:sessiongateway.v1.RenewedSessions.expires_at)
+}
+inline ::PROTOBUF_NAMESPACE_ID::Timestamp* RenewedSessions::release_expires_at() {
+  
+  ::PROTOBUF_NAMESPACE_ID::Timestamp* temp = _impl_.expires_at_;
+  _impl_.expires_at_ = nullptr;
+#ifdef PROTOBUF_FORCE_COPY_IN_RELEASE
+  auto* old =  reinterpret_cast<::PROTOBUF_NAMESPACE_ID::MessageLite*>(temp);
+  temp = ::PROTOBUF_NAMESPACE_ID::internal::DuplicateIfNonNull(temp);
+  if (GetArenaForAllocation() == nullptr) { delete old; }
+#else  // PROTOBUF_FORCE_COPY_IN_RELEASE
+  if (GetArenaForAllocation() != nullptr) {
+    temp = ::PROTOBUF_NAMESPACE_ID::internal::DuplicateIfNonNull(temp);
+  }
+#endif  // !PROTOBUF_FORCE_COPY_IN_RELEASE
+  return temp;
+}
+inline ::PROTOBUF_NAMESPACE_ID::Timestamp* RenewedSessions::unsafe_arena_release_expires_at() {
+  // @@protoc_insertion_point(field_release:sessiongateway.v1.RenewedSessions.expires_at)
+  
+  ::PROTOBUF_NAMESPACE_ID::Timestamp* temp = _impl_.expires_at_;
+  _impl_.expires_at_ = nullptr;
+  return temp;
+}
+inline ::PROTOBUF_NAMESPACE_ID::Timestamp* RenewedSessions::_internal_mutable_expires_at() {
+  
+  if (_impl_.expires_at_ == nullptr) {
+    auto* p = CreateMaybeMessage<::PROTOBUF_NAMESPACE_ID::Timestamp>(GetArenaForAllocation());
+    _impl_.expires_at_ = p;
+  }
+  return _impl_.expires_at_;
+}
+inline ::PROTOBUF_NAMESPACE_ID::Timestamp* RenewedSessions::mutable_expires_at() {
+  ::PROTOBUF_NAMESPACE_ID::Timestamp* _msg = _internal_mutable_expires_at();
+  // @@protoc_insertion_point(field_mutable:sessiongateway.v1.RenewedSessions.expires_at)
+  return _msg;
+}
+inline void RenewedSessions::set_allocated_expires_at(::PROTOBUF_NAMESPACE_ID::Timestamp* expires_at) {
+  ::PROTOBUF_NAMESPACE_ID::Arena* message_arena = GetArenaForAllocation();
+  if (message_arena == nullptr) {
+    delete reinterpret_cast< ::PROTOBUF_NAMESPACE_ID::MessageLite*>(_impl_.expires_at_);
+  }
+  if (expires_at) {
+    ::PROTOBUF_NAMESPACE_ID::Arena* submessage_arena =
+        ::PROTOBUF_NAMESPACE_ID::Arena::InternalGetOwningArena(
+                reinterpret_cast<::PROTOBUF_NAMESPACE_ID::MessageLite*>(expires_at));
+    if (message_arena != submessage_arena) {
+      expires_at = ::PROTOBUF_NAMESPACE_ID::internal::GetOwnedMessage(
+          message_arena, expires_at, submessage_arena);
+    }
+    
+  } else {
+    
+  }
+  _impl_.expires_at_ = expires_at;
+  // @@protoc_insertion_point(field_set_allocated:sessiongateway.v1.RenewedSessions.expires_at)
+}
+
+// .google.protobuf.Duration expires_in = 3;
+inline bool RenewedSessions::_internal_has_expires_in() const {
+  return this != internal_default_instance() && _impl_.expires_in_ != nullptr;
+}
+inline bool RenewedSessions::has_expires_in() const {
+  return _internal_has_expires_in();
+}
+inline const ::PROTOBUF_NAMESPACE_ID::Duration& RenewedSessions::_internal_expires_in() const {
+  const ::PROTOBUF_NAMESPACE_ID::Duration* p = _impl_.expires_in_;
+  return p != nullptr ? *p : reinterpret_cast<const ::PROTOBUF_NAMESPACE_ID::Duration&>(
+      ::PROTOBUF_NAMESPACE_ID::_Duration_default_instance_);
+}
+inline const ::PROTOBUF_NAMESPACE_ID::Duration& RenewedSessions::expires_in() const {
+  // @@protoc_insertion_point(field_get:sessiongateway.v1.RenewedSessions.expires_in)
+  return _internal_expires_in();
+}
+inline void RenewedSessions::unsafe_arena_set_allocated_expires_in(
+    ::PROTOBUF_NAMESPACE_ID::Duration* expires_in) {
+  if (GetArenaForAllocation() == nullptr) {
+    delete reinterpret_cast<::PROTOBUF_NAMESPACE_ID::MessageLite*>(_impl_.expires_in_);
+  }
+  _impl_.expires_in_ = expires_in;
+  if (expires_in) {
+    
+  } else {
+    
+  }
+  // @@protoc_insertion_point(field_unsafe_arena_set_allocated:sessiongateway.v1.RenewedSessions.expires_in)
+}
+inline ::PROTOBUF_NAMESPACE_ID::Duration* RenewedSessions::release_expires_in() {
+  
+  ::PROTOBUF_NAMESPACE_ID::Duration* temp = _impl_.expires_in_;
+  _impl_.expires_in_ = nullptr;
+#ifdef PROTOBUF_FORCE_COPY_IN_RELEASE
+  auto* old =  reinterpret_cast<::PROTOBUF_NAMESPACE_ID::MessageLite*>(temp);
+  temp = ::PROTOBUF_NAMESPACE_ID::internal::DuplicateIfNonNull(temp);
+  if (GetArenaForAllocation() == nullptr) { delete old; }
+#else  // PROTOBUF_FORCE_COPY_IN_RELEASE
+  if (GetArenaForAllocation() != nullptr) {
+    temp = ::PROTOBUF_NAMESPACE_ID::internal::DuplicateIfNonNull(temp);
+  }
+#endif  // !PROTOBUF_FORCE_COPY_IN_RELEASE
+  return temp;
+}
+inline ::PROTOBUF_NAMESPACE_ID::Duration* RenewedSessions::unsafe_arena_release_expires_in() {
+  // @@protoc_insertion_point(field_release:sessiongateway.v1.RenewedSessions.expires_in)
+  
+  ::PROTOBUF_NAMESPACE_ID::Duration* temp = _impl_.expires_in_;
+  _impl_.expires_in_ = nullptr;
+  return temp;
+}
+inline ::PROTOBUF_NAMESPACE_ID::Duration* RenewedSessions::_internal_mutable_expires_in() {
+  
+  if (_impl_.expires_in_ == nullptr) {
+    auto* p = CreateMaybeMessage<::PROTOBUF_NAMESPACE_ID::Duration>(GetArenaForAllocation());
+    _impl_.expires_in_ = p;
+  }
+  return _impl_.expires_in_;
+}
+inline ::PROTOBUF_NAMESPACE_ID::Duration* RenewedSessions::mutable_expires_in() {
+  ::PROTOBUF_NAMESPACE_ID::Duration* _msg = _internal_mutable_expires_in();
+  // @@protoc_insertion_point(field_mutable:sessiongateway.v1.RenewedSessions.expires_in)
+  return _msg;
+}
+inline void RenewedSessions::set_allocated_expires_in(::PROTOBUF_NAMESPACE_ID::Duration* expires_in) {
+  ::PROTOBUF_NAMESPACE_ID::Arena* message_arena = GetArenaForAllocation();
+  if (message_arena == nullptr) {
+    delete reinterpret_cast< ::PROTOBUF_NAMESPACE_ID::MessageLite*>(_impl_.expires_in_);
+  }
+  if (expires_in) {
+    ::PROTOBUF_NAMESPACE_ID::Arena* submessage_arena =
+        ::PROTOBUF_NAMESPACE_ID::Arena::InternalGetOwningArena(
+                reinterpret_cast<::PROTOBUF_NAMESPACE_ID::MessageLite*>(expires_in));
+    if (message_arena != submessage_arena) {
+      expires_in = ::PROTOBUF_NAMESPACE_ID::internal::GetOwnedMessage(
+          message_arena, expires_in, submessage_arena);
+    }
+    
+  } else {
+    
+  }
+  _impl_.expires_in_ = expires_in;
+  // @@protoc_insertion_point(field_set_allocated:sessiongateway.v1.RenewedSessions.expires_in)
+}
+
 // -------------------------------------------------------------------
 
 // WatchSessionsRequest
@@ -6517,6 +7064,8 @@ inline void Session::set_allocated_worker_exit(::sessiongateway::v1::WorkerExit*
 #ifdef __GNUC__
   #pragma GCC diagnostic pop
 #endif  // __GNUC__
+// -------------------------------------------------------------------
+
 // -------------------------------------------------------------------
 
 // -------------------------------------------------------------------

@@ -63,13 +63,20 @@ Google::Protobuf::DescriptorPool.generated_pool.build do
     end
     add_message "sessiongateway.v1.StreamKeepaliveRequest" do
       repeated :session_ids, :string, 1
+      optional :batch, :bool, 2
     end
     add_message "sessiongateway.v1.StreamKeepaliveResponse" do
       optional :session_id, :string, 1
+      repeated :renewed, :message, 4, "sessiongateway.v1.RenewedSessions"
       oneof :outcome do
         optional :session, :message, 2, "sessiongateway.v1.Session"
         optional :error, :message, 3, "sessiongateway.v1.ErrorDetail"
       end
+    end
+    add_message "sessiongateway.v1.RenewedSessions" do
+      repeated :session_ids, :string, 1
+      optional :expires_at, :message, 2, "google.protobuf.Timestamp"
+      optional :expires_in, :message, 3, "google.protobuf.Duration"
     end
     add_message "sessiongateway.v1.WatchSessionsRequest" do
       optional :resume_token, :string, 1
@@ -133,6 +140,7 @@ module SessionGateway
     KeepaliveResponse = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.KeepaliveResponse").msgclass
     StreamKeepaliveRequest = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.StreamKeepaliveRequest").msgclass
     StreamKeepaliveResponse = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.StreamKeepaliveResponse").msgclass
+    RenewedSessions = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.RenewedSessions").msgclass
     WatchSessionsRequest = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.WatchSessionsRequest").msgclass
     WatchSessionsResponse = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.WatchSessionsResponse").msgclass
     EndSessionRequest = ::Google::Protobuf::DescriptorPool.generated_pool.lookup("sessiongateway.v1.EndSessionRequest").msgclass

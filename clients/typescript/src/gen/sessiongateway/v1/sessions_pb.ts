@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file sessiongateway/v1/sessions.proto.
  */
 export const file_sessiongateway_v1_sessions: GenFile = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uZ2F0ZXdheS92MS9zZXNzaW9ucy5wcm90bxIRc2Vzc2lvbmdhdGV3YXkudjEimgIKClJ1blJlcXVlc3QSCwoDYXBwGAEgASgJEhAKCGZ1bmN0aW9uGAIgASgJEigKBWlucHV0GAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEhQKCmlucHV0X2pzb24YBCABKAxIABIPCgdzZXNzaW9uGAUgASgJEhwKD3Nlc3Npb25fdGltZW91dBgGIAEoBUgBiAEBEhEKCXdvcmtlcl9pZBgHIAEoCRISCgpyZXF1ZXN0X2lkGAggASgJEiAKE2V4cGVjdGVkX2NhbGxfY291bnQYCSABKANIAogBAUIJCgdwYXlsb2FkQhIKEF9zZXNzaW9uX3RpbWVvdXRCFgoUX2V4cGVjdGVkX2NhbGxfY291bnQiqwEKC1J1blJlc3BvbnNlEhIKCnNlc3Npb25faWQYASABKAkSKQoGb3V0cHV0GAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEhUKC291dHB1dF9qc29uGAMgASgMSAASDwoHY2FsbF9pZBgEIAEoCRIrCgdzZXNzaW9uGAUgASgLMhouc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvbkIICgZyZXN1bHQikQEKEVJ1blN0cmVhbVJlc3BvbnNlEioKB3BhcnRpYWwYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASFgoMcGFydGlhbF9qc29uGAIgASgMSAASMAoGcmVzdWx0GAMgASgLMh4uc2Vzc2lvbmdhdGV3YXkudjEuUnVuUmVzcG9uc2VIAEIGCgRwYXJ0IicKEUdldFNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiQQoSR2V0U2Vzc2lvblJlc3BvbnNlEisKB3Nlc3Npb24YASABKAsyGi5zZXNzaW9uZ2F0ZXdheS52MS5TZXNzaW9uInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSMAoGc3RhdHVzGAMgASgOMiAuc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvblN0YXR1cxILCgNhcHAYBCABKAkiXQoUTGlzdFNlc3Npb25zUmVzcG9uc2USLAoIc2Vzc2lvbnMYASADKAsyGi5zZXNzaW9uZ2F0ZXdheS52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSImChBLZWVwYWxpdmVSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiQAoRS2VlcGFsaXZlUmVzcG9uc2USKwoHc2Vzc2lvbhgBIAEoCzIaLnNlc3Npb25nYXRld2F5LnYxLlNlc3Npb24iLQoWU3RyZWFtS2VlcGFsaXZlUmVxdWVzdBITCgtzZXNzaW9uX2lkcxgBIAMoCSKYAQoXU3RyZWFtS2VlcGFsaXZlUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoCRItCgdzZXNzaW9uGAIgASgLMhouc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvbkgAEi8KBWVycm9yGAMgASgLMh4uc2Vzc2lvbmdhdGV3YXkudjEuRXJyb3JEZXRhaWxIAEIJCgdvdXRjb21lIjkKFFdhdGNoU2Vzc2lvbnNSZXF1ZXN0EhQKDHJlc3VtZV90b2tlbhgBIAEoCRILCgNhcHAYAiABKAkiuwEKFVdhdGNoU2Vzc2lvbnNSZXNwb25zZRIuCgVldmVudBgBIAEoDjIfLnNlc3Npb25nYXRld2F5LnYxLlNlc3Npb25FdmVudBIrCgdzZXNzaW9uGAIgASgLMhouc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvbhIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMcmVzdW1lX3Rva2VuGAQgASgJIicKEUVuZFNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiQQoSRW5kU2Vzc2lvblJlc3BvbnNlEisKB3Nlc3Npb24YASABKAsyGi5zZXNzaW9uZ2F0ZXdheS52MS5TZXNzaW9uIvoDCgdTZXNzaW9uEgoKAmlkGAEgASgJEgsKA2FwcBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEjAKBnN0YXR1cxgEIAEoDjIgLnNlc3Npb25nYXRld2F5LnYxLlNlc3Npb25TdGF0dXMSMAoKZW5kX3JlYXNvbhgFIAEoDjIcLnNlc3Npb25nYXRld2F5LnYxLkVuZFJlYXNvbhIRCgl3b3JrZXJfaWQYBiABKAkSFwoPc2Vzc2lvbl90aW1lb3V0GAcgASgFEi4KCmNyZWF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCmV4cGlyZXNfaW4YCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoMbGFzdF9jYWxsX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2FsbF9jb3VudBgNIAEoAxIyCgt3b3JrZXJfZXhpdBgOIAEoCzIdLnNlc3Npb25nYXRld2F5LnYxLldvcmtlckV4aXQqgAEKDVNlc3Npb25TdGF0dXMSHgoaU0VTU0lPTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIZChVTRVNTSU9OX1NUQVRVU19BQ1RJVkUQARIYChRTRVNTSU9OX1NUQVRVU19FTkRFRBACEhoKFlNFU1NJT05fU1RBVFVTX0VYUElSRUQQAyq3AQoMU2Vzc2lvbkV2ZW50Eh0KGVNFU1NJT05fRVZFTlRfVU5TUEVDSUZJRUQQABIaChZTRVNTSU9OX0VWRU5UX1dBVENISU5HEAESGQoVU0VTU0lPTl9FVkVOVF9DUkVBVEVEEAISFwoTU0VTU0lPTl9FVkVOVF9FTkRFRBADEhkKFVNFU1NJT05fRVZFTlRfRVhQSVJFRBAEEh0KGVNFU1NJT05fRVZFTlRfV09SS0VSX0xPU1QQBTLtBQoOU2Vzc2lvblNlcnZpY2USRAoDUnVuEh0uc2Vzc2lvbmdhdGV3YXkudjEuUnVuUmVxdWVzdBoeLnNlc3Npb25nYXRld2F5LnYxLlJ1blJlc3BvbnNlElIKCVJ1blN0cmVhbRIdLnNlc3Npb25nYXRld2F5LnYxLlJ1blJlcXVlc3QaJC5zZXNzaW9uZ2F0ZXdheS52MS5SdW5TdHJlYW1SZXNwb25zZTABElkKCkdldFNlc3Npb24SJC5zZXNzaW9uZ2F0ZXdheS52MS5HZXRTZXNzaW9uUmVxdWVzdBolLnNlc3Npb25nYXRld2F5LnYxLkdldFNlc3Npb25SZXNwb25zZRJfCgxMaXN0U2Vzc2lvbnMSJi5zZXNzaW9uZ2F0ZXdheS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gicuc2Vzc2lvbmdhdGV3YXkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2USVgoJS2VlcGFsaXZlEiMuc2Vzc2lvbmdhdGV3YXkudjEuS2VlcGFsaXZlUmVxdWVzdBokLnNlc3Npb25nYXRld2F5LnYxLktlZXBhbGl2ZVJlc3BvbnNlEmwKD1N0cmVhbUtlZXBhbGl2ZRIpLnNlc3Npb25nYXRld2F5LnYxLlN0cmVhbUtlZXBhbGl2ZVJlcXVlc3QaKi5zZXNzaW9uZ2F0ZXdheS52MS5TdHJlYW1LZWVwYWxpdmVSZXNwb25zZSgBMAESZAoNV2F0Y2hTZXNzaW9ucxInLnNlc3Npb25nYXRld2F5LnYxLldhdGNoU2Vzc2lvbnNSZXF1ZXN0Giguc2Vzc2lvbmdhdGV3YXkudjEuV2F0Y2hTZXNzaW9uc1Jlc3BvbnNlMAESWQoKRW5kU2Vzc2lvbhIkLnNlc3Npb25nYXRld2F5LnYxLkVuZFNlc3Npb25SZXF1ZXN0GiUuc2Vzc2lvbmdhdGV3YXkudjEuRW5kU2Vzc2lvblJlc3BvbnNlQpQBChVjb20uc2Vzc2lvbmdhdGV3YXkudjFCDVNlc3Npb25zUHJvdG9QAVpVZ2l0aHViLmNvbS9zZXNzaW9uZ2F0ZXdheS9zZXNzaW9uZ2F0ZXdheS9jbGllbnRzL2dvL3Nlc3Npb25nYXRld2F5djE7c2Vzc2lvbmdhdGV3YXl2MeoCElNlc3Npb25HYXRld2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_sessiongateway_v1_errors]);
+  fileDesc("CiBzZXNzaW9uZ2F0ZXdheS92MS9zZXNzaW9ucy5wcm90bxIRc2Vzc2lvbmdhdGV3YXkudjEimgIKClJ1blJlcXVlc3QSCwoDYXBwGAEgASgJEhAKCGZ1bmN0aW9uGAIgASgJEigKBWlucHV0GAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEhQKCmlucHV0X2pzb24YBCABKAxIABIPCgdzZXNzaW9uGAUgASgJEhwKD3Nlc3Npb25fdGltZW91dBgGIAEoBUgBiAEBEhEKCXdvcmtlcl9pZBgHIAEoCRISCgpyZXF1ZXN0X2lkGAggASgJEiAKE2V4cGVjdGVkX2NhbGxfY291bnQYCSABKANIAogBAUIJCgdwYXlsb2FkQhIKEF9zZXNzaW9uX3RpbWVvdXRCFgoUX2V4cGVjdGVkX2NhbGxfY291bnQiqwEKC1J1blJlc3BvbnNlEhIKCnNlc3Npb25faWQYASABKAkSKQoGb3V0cHV0GAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEhUKC291dHB1dF9qc29uGAMgASgMSAASDwoHY2FsbF9pZBgEIAEoCRIrCgdzZXNzaW9uGAUgASgLMhouc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvbkIICgZyZXN1bHQikQEKEVJ1blN0cmVhbVJlc3BvbnNlEioKB3BhcnRpYWwYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASFgoMcGFydGlhbF9qc29uGAIgASgMSAASMAoGcmVzdWx0GAMgASgLMh4uc2Vzc2lvbmdhdGV3YXkudjEuUnVuUmVzcG9uc2VIAEIGCgRwYXJ0IicKEUdldFNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiQQoSR2V0U2Vzc2lvblJlc3BvbnNlEisKB3Nlc3Npb24YASABKAsyGi5zZXNzaW9uZ2F0ZXdheS52MS5TZXNzaW9uInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSMAoGc3RhdHVzGAMgASgOMiAuc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvblN0YXR1cxILCgNhcHAYBCABKAkiXQoUTGlzdFNlc3Npb25zUmVzcG9uc2USLAoIc2Vzc2lvbnMYASADKAsyGi5zZXNzaW9uZ2F0ZXdheS52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSImChBLZWVwYWxpdmVSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiQAoRS2VlcGFsaXZlUmVzcG9uc2USKwoHc2Vzc2lvbhgBIAEoCzIaLnNlc3Npb25nYXRld2F5LnYxLlNlc3Npb24iPAoWU3RyZWFtS2VlcGFsaXZlUmVxdWVzdBITCgtzZXNzaW9uX2lkcxgBIAMoCRINCgViYXRjaBgCIAEoCCLNAQoXU3RyZWFtS2VlcGFsaXZlUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoCRItCgdzZXNzaW9uGAIgASgLMhouc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvbkgAEi8KBWVycm9yGAMgASgLMh4uc2Vzc2lvbmdhdGV3YXkudjEuRXJyb3JEZXRhaWxIABIzCgdyZW5ld2VkGAQgAygLMiIuc2Vzc2lvbmdhdGV3YXkudjEuUmVuZXdlZFNlc3Npb25zQgkKB291dGNvbWUihQEKD1JlbmV3ZWRTZXNzaW9ucxITCgtzZXNzaW9uX2lkcxgBIAMoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgpleHBpcmVzX2luGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjkKFFdhdGNoU2Vzc2lvbnNSZXF1ZXN0EhQKDHJlc3VtZV90b2tlbhgBIAEoCRILCgNhcHAYAiABKAkiuwEKFVdhdGNoU2Vzc2lvbnNSZXNwb25zZRIuCgVldmVudBgBIAEoDjIfLnNlc3Npb25nYXRld2F5LnYxLlNlc3Npb25FdmVudBIrCgdzZXNzaW9uGAIgASgLMhouc2Vzc2lvbmdhdGV3YXkudjEuU2Vzc2lvbhIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMcmVzdW1lX3Rva2VuGAQgASgJIicKEUVuZFNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiQQoSRW5kU2Vzc2lvblJlc3BvbnNlEisKB3Nlc3Npb24YASABKAsyGi5zZXNzaW9uZ2F0ZXdheS52MS5TZXNzaW9uIvoDCgdTZXNzaW9uEgoKAmlkGAEgASgJEgsKA2FwcBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEjAKBnN0YXR1cxgEIAEoDjIgLnNlc3Npb25nYXRld2F5LnYxLlNlc3Npb25TdGF0dXMSMAoKZW5kX3JlYXNvbhgFIAEoDjIcLnNlc3Npb25nYXRld2F5LnYxLkVuZFJlYXNvbhIRCgl3b3JrZXJfaWQYBiABKAkSFwoPc2Vzc2lvbl90aW1lb3V0GAcgASgFEi4KCmNyZWF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCmV4cGlyZXNfaW4YCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoMbGFzdF9jYWxsX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2FsbF9jb3VudBgNIAEoAxIyCgt3b3JrZXJfZXhpdBgOIAEoCzIdLnNlc3Npb25nYXRld2F5LnYxLldvcmtlckV4aXQqgAEKDVNlc3Npb25TdGF0dXMSHgoaU0VTU0lPTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIZChVTRVNTSU9OX1NUQVRVU19BQ1RJVkUQARIYChRTRVNTSU9OX1NUQVRVU19FTkRFRBACEhoKFlNFU1NJT05fU1RBVFVTX0VYUElSRUQQAyq3AQoMU2Vzc2lvbkV2ZW50Eh0KGVNFU1NJT05fRVZFTlRfVU5TUEVDSUZJRUQQABIaChZTRVNTSU9OX0VWRU5UX1dBVENISU5HEAESGQoVU0VTU0lPTl9FVkVOVF9DUkVBVEVEEAISFwoTU0VTU0lPTl9FVkVOVF9FTkRFRBADEhkKFVNFU1NJT05fRVZFTlRfRVhQSVJFRBAEEh0KGVNFU1NJT05fRVZFTlRfV09SS0VSX0xPU1QQBTLtBQoOU2Vzc2lvblNlcnZpY2USRAoDUnVuEh0uc2Vzc2lvbmdhdGV3YXkudjEuUnVuUmVxdWVzdBoeLnNlc3Npb25nYXRld2F5LnYxLlJ1blJlc3BvbnNlElIKCVJ1blN0cmVhbRIdLnNlc3Npb25nYXRld2F5LnYxLlJ1blJlcXVlc3QaJC5zZXNzaW9uZ2F0ZXdheS52MS5SdW5TdHJlYW1SZXNwb25zZTABElkKCkdldFNlc3Npb24SJC5zZXNzaW9uZ2F0ZXdheS52MS5HZXRTZXNzaW9uUmVxdWVzdBolLnNlc3Npb25nYXRld2F5LnYxLkdldFNlc3Npb25SZXNwb25zZRJfCgxMaXN0U2Vzc2lvbnMSJi5zZXNzaW9uZ2F0ZXdheS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gicuc2Vzc2lvbmdhdGV3YXkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2USVgoJS2VlcGFsaXZlEiMuc2Vzc2lvbmdhdGV3YXkudjEuS2VlcGFsaXZlUmVxdWVzdBokLnNlc3Npb25nYXRld2F5LnYxLktlZXBhbGl2ZVJlc3BvbnNlEmwKD1N0cmVhbUtlZXBhbGl2ZRIpLnNlc3Npb25nYXRld2F5LnYxLlN0cmVhbUtlZXBhbGl2ZVJlcXVlc3QaKi5zZXNzaW9uZ2F0ZXdheS52MS5TdHJlYW1LZWVwYWxpdmVSZXNwb25zZSgBMAESZAoNV2F0Y2hTZXNzaW9ucxInLnNlc3Npb25nYXRld2F5LnYxLldhdGNoU2Vzc2lvbnNSZXF1ZXN0Giguc2Vzc2lvbmdhdGV3YXkudjEuV2F0Y2hTZXNzaW9uc1Jlc3BvbnNlMAESWQoKRW5kU2Vzc2lvbhIkLnNlc3Npb25nYXRld2F5LnYxLkVuZFNlc3Npb25SZXF1ZXN0GiUuc2Vzc2lvbmdhdGV3YXkudjEuRW5kU2Vzc2lvblJlc3BvbnNlQpQBChVjb20uc2Vzc2lvbmdhdGV3YXkudjFCDVNlc3Npb25zUHJvdG9QAVpVZ2l0aHViLmNvbS9zZXNzaW9uZ2F0ZXdheS9zZXNzaW9uZ2F0ZXdheS9jbGllbnRzL2dvL3Nlc3Npb25nYXRld2F5djE7c2Vzc2lvbmdhdGV3YXl2MeoCElNlc3Npb25HYXRld2F5OjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_sessiongateway_v1_errors]);
 
 /**
  * Asks for one call.
@@ -379,6 +379,14 @@ export type StreamKeepaliveRequest = Message<"sessiongateway.v1.StreamKeepaliveR
    * @generated from field: repeated string session_ids = 1;
    */
   sessionIds: string[];
+
+  /**
+   * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+   * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+   *
+   * @generated from field: bool batch = 2;
+   */
+  batch: boolean;
 };
 
 /**
@@ -389,13 +397,13 @@ export const StreamKeepaliveRequestSchema: GenMessage<StreamKeepaliveRequest> = 
   messageDesc(file_sessiongateway_v1_sessions, 9);
 
 /**
- * News of one session on the stream.
+ * News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
  *
  * @generated from message sessiongateway.v1.StreamKeepaliveResponse
  */
 export type StreamKeepaliveResponse = Message<"sessiongateway.v1.StreamKeepaliveResponse"> & {
   /**
-   * Output only. The session that this is about.
+   * Output only. The session that this is about; empty with `renewed`.
    *
    * @generated from field: string session_id = 1;
    */
@@ -424,6 +432,14 @@ export type StreamKeepaliveResponse = Message<"sessiongateway.v1.StreamKeepalive
     value: ErrorDetail;
     case: "error";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   *
+   * @generated from field: repeated sessiongateway.v1.RenewedSessions renewed = 4;
+   */
+  renewed: RenewedSessions[];
 };
 
 /**
@@ -432,6 +448,41 @@ export type StreamKeepaliveResponse = Message<"sessiongateway.v1.StreamKeepalive
  */
 export const StreamKeepaliveResponseSchema: GenMessage<StreamKeepaliveResponse> = /*@__PURE__*/
   messageDesc(file_sessiongateway_v1_sessions, 10);
+
+/**
+ * Sessions that were renewed at the same moment and have the same timeout.
+ *
+ * @generated from message sessiongateway.v1.RenewedSessions
+ */
+export type RenewedSessions = Message<"sessiongateway.v1.RenewedSessions"> & {
+  /**
+   * Output only. One or more.
+   *
+   * @generated from field: repeated string session_ids = 1;
+   */
+  sessionIds: string[];
+
+  /**
+   * Output only. As in Session, for each of them.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Output only. As in Session, for each of them.
+   *
+   * @generated from field: google.protobuf.Duration expires_in = 3;
+   */
+  expiresIn?: Duration | undefined;
+};
+
+/**
+ * Describes the message sessiongateway.v1.RenewedSessions.
+ * Use `create(RenewedSessionsSchema)` to create a new message.
+ */
+export const RenewedSessionsSchema: GenMessage<RenewedSessions> = /*@__PURE__*/
+  messageDesc(file_sessiongateway_v1_sessions, 11);
 
 /**
  * Asks for the changes in the caller's sessions.
@@ -459,7 +510,7 @@ export type WatchSessionsRequest = Message<"sessiongateway.v1.WatchSessionsReque
  * Use `create(WatchSessionsRequestSchema)` to create a new message.
  */
 export const WatchSessionsRequestSchema: GenMessage<WatchSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_sessiongateway_v1_sessions, 11);
+  messageDesc(file_sessiongateway_v1_sessions, 12);
 
 /**
  * One change in the caller's sessions.
@@ -501,7 +552,7 @@ export type WatchSessionsResponse = Message<"sessiongateway.v1.WatchSessionsResp
  * Use `create(WatchSessionsResponseSchema)` to create a new message.
  */
 export const WatchSessionsResponseSchema: GenMessage<WatchSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_sessiongateway_v1_sessions, 12);
+  messageDesc(file_sessiongateway_v1_sessions, 13);
 
 /**
  * Asks to end one session.
@@ -522,7 +573,7 @@ export type EndSessionRequest = Message<"sessiongateway.v1.EndSessionRequest"> &
  * Use `create(EndSessionRequestSchema)` to create a new message.
  */
 export const EndSessionRequestSchema: GenMessage<EndSessionRequest> = /*@__PURE__*/
-  messageDesc(file_sessiongateway_v1_sessions, 13);
+  messageDesc(file_sessiongateway_v1_sessions, 14);
 
 /**
  * The session after its end.
@@ -543,7 +594,7 @@ export type EndSessionResponse = Message<"sessiongateway.v1.EndSessionResponse">
  * Use `create(EndSessionResponseSchema)` to create a new message.
  */
 export const EndSessionResponseSchema: GenMessage<EndSessionResponse> = /*@__PURE__*/
-  messageDesc(file_sessiongateway_v1_sessions, 14);
+  messageDesc(file_sessiongateway_v1_sessions, 15);
 
 /**
  * A worker leased to a caller.
@@ -658,7 +709,7 @@ export type Session = Message<"sessiongateway.v1.Session"> & {
  * Use `create(SessionSchema)` to create a new message.
  */
 export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
-  messageDesc(file_sessiongateway_v1_sessions, 15);
+  messageDesc(file_sessiongateway_v1_sessions, 16);
 
 /**
  * Where a session stands. Only ACTIVE ever changes, to one of the other two.
@@ -837,7 +888,7 @@ export const SessionService: GenService<{
   },
   /**
    * Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-   * Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+   * Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
    * ends or expires. The stream itself ends when the caller closes its side.
    *
    * Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).

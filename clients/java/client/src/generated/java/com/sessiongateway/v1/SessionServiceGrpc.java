@@ -396,7 +396,7 @@ public final class SessionServiceGrpc {
     /**
      * <pre>
      * Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-     * Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+     * Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
      * ends or expires. The stream itself ends when the caller closes its side.
      * Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
      * </pre>
@@ -539,7 +539,7 @@ public final class SessionServiceGrpc {
     /**
      * <pre>
      * Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-     * Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+     * Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
      * ends or expires. The stream itself ends when the caller closes its side.
      * Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
      * </pre>
@@ -668,7 +668,7 @@ public final class SessionServiceGrpc {
     /**
      * <pre>
      * Keepalive for many sessions on one stream. Each session id gets one answer: the session, or the error that
-     * Keepalive would have given, in band. The gateway also sends, unasked, the error of a session on the stream when it
+     * Keepalive would have given, in band; with `batch` the answers of many ids travel in one message. The gateway also sends, unasked, the error of a session on the stream when it
      * ends or expires. The stream itself ends when the caller closes its side.
      * Errors: INVALID_REQUEST (more than 1000 ids in a message, more than 10000 sessions on the stream).
      * </pre>

@@ -71,6 +71,11 @@ public final class SessionsProto {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_sessiongateway_v1_StreamKeepaliveResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_sessiongateway_v1_RenewedSessions_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_sessiongateway_v1_RenewedSessions_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_sessiongateway_v1_WatchSessionsRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -134,64 +139,70 @@ public final class SessionsProto {
       "v1.Session\022\027\n\017next_page_token\030\002 \001(\t\"&\n\020K" +
       "eepaliveRequest\022\022\n\nsession_id\030\001 \001(\t\"@\n\021K" +
       "eepaliveResponse\022+\n\007session\030\001 \001(\0132\032.sess" +
-      "iongateway.v1.Session\"-\n\026StreamKeepalive" +
-      "Request\022\023\n\013session_ids\030\001 \003(\t\"\230\001\n\027StreamK" +
-      "eepaliveResponse\022\022\n\nsession_id\030\001 \001(\t\022-\n\007" +
-      "session\030\002 \001(\0132\032.sessiongateway.v1.Sessio" +
-      "nH\000\022/\n\005error\030\003 \001(\0132\036.sessiongateway.v1.E" +
-      "rrorDetailH\000B\t\n\007outcome\"9\n\024WatchSessions" +
-      "Request\022\024\n\014resume_token\030\001 \001(\t\022\013\n\003app\030\002 \001" +
-      "(\t\"\273\001\n\025WatchSessionsResponse\022.\n\005event\030\001 " +
-      "\001(\0162\037.sessiongateway.v1.SessionEvent\022+\n\007" +
-      "session\030\002 \001(\0132\032.sessiongateway.v1.Sessio" +
-      "n\022/\n\013occurred_at\030\003 \001(\0132\032.google.protobuf" +
-      ".Timestamp\022\024\n\014resume_token\030\004 \001(\t\"\'\n\021EndS" +
-      "essionRequest\022\022\n\nsession_id\030\001 \001(\t\"A\n\022End" +
-      "SessionResponse\022+\n\007session\030\001 \001(\0132\032.sessi" +
-      "ongateway.v1.Session\"\372\003\n\007Session\022\n\n\002id\030\001" +
-      " \001(\t\022\013\n\003app\030\002 \001(\t\022\017\n\007version\030\003 \001(\t\0220\n\006st" +
-      "atus\030\004 \001(\0162 .sessiongateway.v1.SessionSt" +
-      "atus\0220\n\nend_reason\030\005 \001(\0162\034.sessiongatewa" +
-      "y.v1.EndReason\022\021\n\tworker_id\030\006 \001(\t\022\027\n\017ses" +
-      "sion_timeout\030\007 \001(\005\022.\n\ncreated_at\030\010 \001(\0132\032" +
-      ".google.protobuf.Timestamp\022.\n\nexpires_at" +
-      "\030\t \001(\0132\032.google.protobuf.Timestamp\022-\n\nex" +
-      "pires_in\030\n \001(\0132\031.google.protobuf.Duratio" +
-      "n\0220\n\014last_call_at\030\013 \001(\0132\032.google.protobu" +
-      "f.Timestamp\022,\n\010ended_at\030\014 \001(\0132\032.google.p" +
-      "rotobuf.Timestamp\022\022\n\ncall_count\030\r \001(\003\0222\n" +
-      "\013worker_exit\030\016 \001(\0132\035.sessiongateway.v1.W" +
-      "orkerExit*\200\001\n\rSessionStatus\022\036\n\032SESSION_S" +
-      "TATUS_UNSPECIFIED\020\000\022\031\n\025SESSION_STATUS_AC" +
-      "TIVE\020\001\022\030\n\024SESSION_STATUS_ENDED\020\002\022\032\n\026SESS" +
-      "ION_STATUS_EXPIRED\020\003*\267\001\n\014SessionEvent\022\035\n" +
-      "\031SESSION_EVENT_UNSPECIFIED\020\000\022\032\n\026SESSION_" +
-      "EVENT_WATCHING\020\001\022\031\n\025SESSION_EVENT_CREATE" +
-      "D\020\002\022\027\n\023SESSION_EVENT_ENDED\020\003\022\031\n\025SESSION_" +
-      "EVENT_EXPIRED\020\004\022\035\n\031SESSION_EVENT_WORKER_" +
-      "LOST\020\0052\355\005\n\016SessionService\022D\n\003Run\022\035.sessi" +
-      "ongateway.v1.RunRequest\032\036.sessiongateway" +
-      ".v1.RunResponse\022R\n\tRunStream\022\035.sessionga" +
-      "teway.v1.RunRequest\032$.sessiongateway.v1." +
-      "RunStreamResponse0\001\022Y\n\nGetSession\022$.sess" +
-      "iongateway.v1.GetSessionRequest\032%.sessio" +
-      "ngateway.v1.GetSessionResponse\022_\n\014ListSe" +
-      "ssions\022&.sessiongateway.v1.ListSessionsR" +
-      "equest\032\'.sessiongateway.v1.ListSessionsR" +
-      "esponse\022V\n\tKeepalive\022#.sessiongateway.v1" +
-      ".KeepaliveRequest\032$.sessiongateway.v1.Ke" +
-      "epaliveResponse\022l\n\017StreamKeepalive\022).ses" +
-      "siongateway.v1.StreamKeepaliveRequest\032*." +
-      "sessiongateway.v1.StreamKeepaliveRespons" +
-      "e(\0010\001\022d\n\rWatchSessions\022\'.sessiongateway." +
-      "v1.WatchSessionsRequest\032(.sessiongateway" +
-      ".v1.WatchSessionsResponse0\001\022Y\n\nEndSessio" +
-      "n\022$.sessiongateway.v1.EndSessionRequest\032" +
-      "%.sessiongateway.v1.EndSessionResponseB\224" +
-      "\001\n\025com.sessiongateway.v1B\rSessionsProtoP" +
-      "\001ZUgithub.com/sessiongateway/sessiongate" +
-      "way/clients/go/sessiongatewayv1;sessiong" +
-      "atewayv1\352\002\022SessionGateway::V1b\006proto3"
+      "iongateway.v1.Session\"<\n\026StreamKeepalive" +
+      "Request\022\023\n\013session_ids\030\001 \003(\t\022\r\n\005batch\030\002 " +
+      "\001(\010\"\315\001\n\027StreamKeepaliveResponse\022\022\n\nsessi" +
+      "on_id\030\001 \001(\t\022-\n\007session\030\002 \001(\0132\032.sessionga" +
+      "teway.v1.SessionH\000\022/\n\005error\030\003 \001(\0132\036.sess" +
+      "iongateway.v1.ErrorDetailH\000\0223\n\007renewed\030\004" +
+      " \003(\0132\".sessiongateway.v1.RenewedSessions" +
+      "B\t\n\007outcome\"\205\001\n\017RenewedSessions\022\023\n\013sessi" +
+      "on_ids\030\001 \003(\t\022.\n\nexpires_at\030\002 \001(\0132\032.googl" +
+      "e.protobuf.Timestamp\022-\n\nexpires_in\030\003 \001(\013" +
+      "2\031.google.protobuf.Duration\"9\n\024WatchSess" +
+      "ionsRequest\022\024\n\014resume_token\030\001 \001(\t\022\013\n\003app" +
+      "\030\002 \001(\t\"\273\001\n\025WatchSessionsResponse\022.\n\005even" +
+      "t\030\001 \001(\0162\037.sessiongateway.v1.SessionEvent" +
+      "\022+\n\007session\030\002 \001(\0132\032.sessiongateway.v1.Se" +
+      "ssion\022/\n\013occurred_at\030\003 \001(\0132\032.google.prot" +
+      "obuf.Timestamp\022\024\n\014resume_token\030\004 \001(\t\"\'\n\021" +
+      "EndSessionRequest\022\022\n\nsession_id\030\001 \001(\t\"A\n" +
+      "\022EndSessionResponse\022+\n\007session\030\001 \001(\0132\032.s" +
+      "essiongateway.v1.Session\"\372\003\n\007Session\022\n\n\002" +
+      "id\030\001 \001(\t\022\013\n\003app\030\002 \001(\t\022\017\n\007version\030\003 \001(\t\0220" +
+      "\n\006status\030\004 \001(\0162 .sessiongateway.v1.Sessi" +
+      "onStatus\0220\n\nend_reason\030\005 \001(\0162\034.sessionga" +
+      "teway.v1.EndReason\022\021\n\tworker_id\030\006 \001(\t\022\027\n" +
+      "\017session_timeout\030\007 \001(\005\022.\n\ncreated_at\030\010 \001" +
+      "(\0132\032.google.protobuf.Timestamp\022.\n\nexpire" +
+      "s_at\030\t \001(\0132\032.google.protobuf.Timestamp\022-" +
+      "\n\nexpires_in\030\n \001(\0132\031.google.protobuf.Dur" +
+      "ation\0220\n\014last_call_at\030\013 \001(\0132\032.google.pro" +
+      "tobuf.Timestamp\022,\n\010ended_at\030\014 \001(\0132\032.goog" +
+      "le.protobuf.Timestamp\022\022\n\ncall_count\030\r \001(" +
+      "\003\0222\n\013worker_exit\030\016 \001(\0132\035.sessiongateway." +
+      "v1.WorkerExit*\200\001\n\rSessionStatus\022\036\n\032SESSI" +
+      "ON_STATUS_UNSPECIFIED\020\000\022\031\n\025SESSION_STATU" +
+      "S_ACTIVE\020\001\022\030\n\024SESSION_STATUS_ENDED\020\002\022\032\n\026" +
+      "SESSION_STATUS_EXPIRED\020\003*\267\001\n\014SessionEven" +
+      "t\022\035\n\031SESSION_EVENT_UNSPECIFIED\020\000\022\032\n\026SESS" +
+      "ION_EVENT_WATCHING\020\001\022\031\n\025SESSION_EVENT_CR" +
+      "EATED\020\002\022\027\n\023SESSION_EVENT_ENDED\020\003\022\031\n\025SESS" +
+      "ION_EVENT_EXPIRED\020\004\022\035\n\031SESSION_EVENT_WOR" +
+      "KER_LOST\020\0052\355\005\n\016SessionService\022D\n\003Run\022\035.s" +
+      "essiongateway.v1.RunRequest\032\036.sessiongat" +
+      "eway.v1.RunResponse\022R\n\tRunStream\022\035.sessi" +
+      "ongateway.v1.RunRequest\032$.sessiongateway" +
+      ".v1.RunStreamResponse0\001\022Y\n\nGetSession\022$." +
+      "sessiongateway.v1.GetSessionRequest\032%.se" +
+      "ssiongateway.v1.GetSessionResponse\022_\n\014Li" +
+      "stSessions\022&.sessiongateway.v1.ListSessi" +
+      "onsRequest\032\'.sessiongateway.v1.ListSessi" +
+      "onsResponse\022V\n\tKeepalive\022#.sessiongatewa" +
+      "y.v1.KeepaliveRequest\032$.sessiongateway.v" +
+      "1.KeepaliveResponse\022l\n\017StreamKeepalive\022)" +
+      ".sessiongateway.v1.StreamKeepaliveReques" +
+      "t\032*.sessiongateway.v1.StreamKeepaliveRes" +
+      "ponse(\0010\001\022d\n\rWatchSessions\022\'.sessiongate" +
+      "way.v1.WatchSessionsRequest\032(.sessiongat" +
+      "eway.v1.WatchSessionsResponse0\001\022Y\n\nEndSe" +
+      "ssion\022$.sessiongateway.v1.EndSessionRequ" +
+      "est\032%.sessiongateway.v1.EndSessionRespon" +
+      "seB\224\001\n\025com.sessiongateway.v1B\rSessionsPr" +
+      "otoP\001ZUgithub.com/sessiongateway/session" +
+      "gateway/clients/go/sessiongatewayv1;sess" +
+      "iongatewayv1\352\002\022SessionGateway::V1b\006proto" +
+      "3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -260,39 +271,45 @@ public final class SessionsProto {
     internal_static_sessiongateway_v1_StreamKeepaliveRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_StreamKeepaliveRequest_descriptor,
-        new java.lang.String[] { "SessionIds", });
+        new java.lang.String[] { "SessionIds", "Batch", });
     internal_static_sessiongateway_v1_StreamKeepaliveResponse_descriptor =
       getDescriptor().getMessageTypes().get(10);
     internal_static_sessiongateway_v1_StreamKeepaliveResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_StreamKeepaliveResponse_descriptor,
-        new java.lang.String[] { "SessionId", "Session", "Error", "Outcome", });
-    internal_static_sessiongateway_v1_WatchSessionsRequest_descriptor =
+        new java.lang.String[] { "SessionId", "Session", "Error", "Renewed", "Outcome", });
+    internal_static_sessiongateway_v1_RenewedSessions_descriptor =
       getDescriptor().getMessageTypes().get(11);
+    internal_static_sessiongateway_v1_RenewedSessions_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_sessiongateway_v1_RenewedSessions_descriptor,
+        new java.lang.String[] { "SessionIds", "ExpiresAt", "ExpiresIn", });
+    internal_static_sessiongateway_v1_WatchSessionsRequest_descriptor =
+      getDescriptor().getMessageTypes().get(12);
     internal_static_sessiongateway_v1_WatchSessionsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_WatchSessionsRequest_descriptor,
         new java.lang.String[] { "ResumeToken", "App", });
     internal_static_sessiongateway_v1_WatchSessionsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(12);
+      getDescriptor().getMessageTypes().get(13);
     internal_static_sessiongateway_v1_WatchSessionsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_WatchSessionsResponse_descriptor,
         new java.lang.String[] { "Event", "Session", "OccurredAt", "ResumeToken", });
     internal_static_sessiongateway_v1_EndSessionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(13);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_sessiongateway_v1_EndSessionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_EndSessionRequest_descriptor,
         new java.lang.String[] { "SessionId", });
     internal_static_sessiongateway_v1_EndSessionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_sessiongateway_v1_EndSessionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_EndSessionResponse_descriptor,
         new java.lang.String[] { "Session", });
     internal_static_sessiongateway_v1_Session_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_sessiongateway_v1_Session_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_sessiongateway_v1_Session_descriptor,

@@ -98,6 +98,22 @@ private static final long serialVersionUID = 0L;
     return sessionIds_.getByteString(index);
   }
 
+  public static final int BATCH_FIELD_NUMBER = 2;
+  private boolean batch_ = false;
+  /**
+   * <pre>
+   * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+   * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+   * </pre>
+   *
+   * <code>bool batch = 2;</code>
+   * @return The batch.
+   */
+  @java.lang.Override
+  public boolean getBatch() {
+    return batch_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -114,6 +130,9 @@ private static final long serialVersionUID = 0L;
                       throws java.io.IOException {
     for (int i = 0; i < sessionIds_.size(); i++) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, sessionIds_.getRaw(i));
+    }
+    if (batch_ != false) {
+      output.writeBool(2, batch_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -132,6 +151,10 @@ private static final long serialVersionUID = 0L;
       size += dataSize;
       size += 1 * getSessionIdsList().size();
     }
+    if (batch_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(2, batch_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -149,6 +172,8 @@ private static final long serialVersionUID = 0L;
 
     if (!getSessionIdsList()
         .equals(other.getSessionIdsList())) return false;
+    if (getBatch()
+        != other.getBatch()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -164,6 +189,9 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + SESSION_IDS_FIELD_NUMBER;
       hash = (53 * hash) + getSessionIdsList().hashCode();
     }
+    hash = (37 * hash) + BATCH_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getBatch());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -301,6 +329,7 @@ private static final long serialVersionUID = 0L;
       bitField0_ = 0;
       sessionIds_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
+      batch_ = false;
       return this;
     }
 
@@ -337,6 +366,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000001) != 0)) {
         sessionIds_.makeImmutable();
         result.sessionIds_ = sessionIds_;
+      }
+      if (((from_bitField0_ & 0x00000002) != 0)) {
+        result.batch_ = batch_;
       }
     }
 
@@ -394,6 +426,9 @@ private static final long serialVersionUID = 0L;
         }
         onChanged();
       }
+      if (other.getBatch() != false) {
+        setBatch(other.getBatch());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -426,6 +461,11 @@ private static final long serialVersionUID = 0L;
               sessionIds_.add(s);
               break;
             } // case 10
+            case 16: {
+              batch_ = input.readBool();
+              bitField0_ |= 0x00000002;
+              break;
+            } // case 16
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -586,6 +626,53 @@ private static final long serialVersionUID = 0L;
       ensureSessionIdsIsMutable();
       sessionIds_.add(value);
       bitField0_ |= 0x00000001;
+      onChanged();
+      return this;
+    }
+
+    private boolean batch_ ;
+    /**
+     * <pre>
+     * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+     * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+     * </pre>
+     *
+     * <code>bool batch = 2;</code>
+     * @return The batch.
+     */
+    @java.lang.Override
+    public boolean getBatch() {
+      return batch_;
+    }
+    /**
+     * <pre>
+     * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+     * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+     * </pre>
+     *
+     * <code>bool batch = 2;</code>
+     * @param value The batch to set.
+     * @return This builder for chaining.
+     */
+    public Builder setBatch(boolean value) {
+
+      batch_ = value;
+      bitField0_ |= 0x00000002;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+     * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+     * </pre>
+     *
+     * <code>bool batch = 2;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearBatch() {
+      bitField0_ = (bitField0_ & ~0x00000002);
+      batch_ = false;
       onChanged();
       return this;
     }

@@ -48,4 +48,15 @@ public interface StreamKeepaliveRequestOrBuilder extends
    */
   com.google.protobuf.ByteString
       getSessionIdsBytes(int index);
+
+  /**
+   * <pre>
+   * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
+   * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+   * </pre>
+   *
+   * <code>bool batch = 2;</code>
+   * @return The batch.
+   */
+  boolean getBatch();
 }

@@ -6,7 +6,7 @@ package com.sessiongateway.v1;
 
 /**
  * <pre>
- * News of one session on the stream.
+ * News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
  * </pre>
  *
  * Protobuf type {@code sessiongateway.v1.StreamKeepaliveResponse}
@@ -22,6 +22,7 @@ private static final long serialVersionUID = 0L;
   }
   private StreamKeepaliveResponse() {
     sessionId_ = "";
+    renewed_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -91,7 +92,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object sessionId_ = "";
   /**
    * <pre>
-   * Output only. The session that this is about.
+   * Output only. The session that this is about; empty with `renewed`.
    * </pre>
    *
    * <code>string session_id = 1;</code>
@@ -112,7 +113,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Output only. The session that this is about.
+   * Output only. The session that this is about; empty with `renewed`.
    * </pre>
    *
    * <code>string session_id = 1;</code>
@@ -222,6 +223,72 @@ private static final long serialVersionUID = 0L;
     return com.sessiongateway.v1.ErrorDetail.getDefaultInstance();
   }
 
+  public static final int RENEWED_FIELD_NUMBER = 4;
+  @SuppressWarnings("serial")
+  private java.util.List<com.sessiongateway.v1.RenewedSessions> renewed_;
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  @java.lang.Override
+  public java.util.List<com.sessiongateway.v1.RenewedSessions> getRenewedList() {
+    return renewed_;
+  }
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends com.sessiongateway.v1.RenewedSessionsOrBuilder> 
+      getRenewedOrBuilderList() {
+    return renewed_;
+  }
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  @java.lang.Override
+  public int getRenewedCount() {
+    return renewed_.size();
+  }
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  @java.lang.Override
+  public com.sessiongateway.v1.RenewedSessions getRenewed(int index) {
+    return renewed_.get(index);
+  }
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  @java.lang.Override
+  public com.sessiongateway.v1.RenewedSessionsOrBuilder getRenewedOrBuilder(
+      int index) {
+    return renewed_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -245,6 +312,9 @@ private static final long serialVersionUID = 0L;
     if (outcomeCase_ == 3) {
       output.writeMessage(3, (com.sessiongateway.v1.ErrorDetail) outcome_);
     }
+    for (int i = 0; i < renewed_.size(); i++) {
+      output.writeMessage(4, renewed_.get(i));
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -265,6 +335,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(3, (com.sessiongateway.v1.ErrorDetail) outcome_);
     }
+    for (int i = 0; i < renewed_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(4, renewed_.get(i));
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -282,6 +356,8 @@ private static final long serialVersionUID = 0L;
 
     if (!getSessionId()
         .equals(other.getSessionId())) return false;
+    if (!getRenewedList()
+        .equals(other.getRenewedList())) return false;
     if (!getOutcomeCase().equals(other.getOutcomeCase())) return false;
     switch (outcomeCase_) {
       case 2:
@@ -308,6 +384,10 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + SESSION_ID_FIELD_NUMBER;
     hash = (53 * hash) + getSessionId().hashCode();
+    if (getRenewedCount() > 0) {
+      hash = (37 * hash) + RENEWED_FIELD_NUMBER;
+      hash = (53 * hash) + getRenewedList().hashCode();
+    }
     switch (outcomeCase_) {
       case 2:
         hash = (37 * hash) + SESSION_FIELD_NUMBER;
@@ -419,7 +499,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of one session on the stream.
+   * News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
    * </pre>
    *
    * Protobuf type {@code sessiongateway.v1.StreamKeepaliveResponse}
@@ -462,6 +542,13 @@ private static final long serialVersionUID = 0L;
       if (errorBuilder_ != null) {
         errorBuilder_.clear();
       }
+      if (renewedBuilder_ == null) {
+        renewed_ = java.util.Collections.emptyList();
+      } else {
+        renewed_ = null;
+        renewedBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00000008);
       outcomeCase_ = 0;
       outcome_ = null;
       return this;
@@ -490,10 +577,23 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public com.sessiongateway.v1.StreamKeepaliveResponse buildPartial() {
       com.sessiongateway.v1.StreamKeepaliveResponse result = new com.sessiongateway.v1.StreamKeepaliveResponse(this);
+      buildPartialRepeatedFields(result);
       if (bitField0_ != 0) { buildPartial0(result); }
       buildPartialOneofs(result);
       onBuilt();
       return result;
+    }
+
+    private void buildPartialRepeatedFields(com.sessiongateway.v1.StreamKeepaliveResponse result) {
+      if (renewedBuilder_ == null) {
+        if (((bitField0_ & 0x00000008) != 0)) {
+          renewed_ = java.util.Collections.unmodifiableList(renewed_);
+          bitField0_ = (bitField0_ & ~0x00000008);
+        }
+        result.renewed_ = renewed_;
+      } else {
+        result.renewed_ = renewedBuilder_.build();
+      }
     }
 
     private void buildPartial0(com.sessiongateway.v1.StreamKeepaliveResponse result) {
@@ -565,6 +665,32 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
+      if (renewedBuilder_ == null) {
+        if (!other.renewed_.isEmpty()) {
+          if (renewed_.isEmpty()) {
+            renewed_ = other.renewed_;
+            bitField0_ = (bitField0_ & ~0x00000008);
+          } else {
+            ensureRenewedIsMutable();
+            renewed_.addAll(other.renewed_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.renewed_.isEmpty()) {
+          if (renewedBuilder_.isEmpty()) {
+            renewedBuilder_.dispose();
+            renewedBuilder_ = null;
+            renewed_ = other.renewed_;
+            bitField0_ = (bitField0_ & ~0x00000008);
+            renewedBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getRenewedFieldBuilder() : null;
+          } else {
+            renewedBuilder_.addAllMessages(other.renewed_);
+          }
+        }
+      }
       switch (other.getOutcomeCase()) {
         case SESSION: {
           mergeSession(other.getSession());
@@ -623,6 +749,19 @@ private static final long serialVersionUID = 0L;
               outcomeCase_ = 3;
               break;
             } // case 26
+            case 34: {
+              com.sessiongateway.v1.RenewedSessions m =
+                  input.readMessage(
+                      com.sessiongateway.v1.RenewedSessions.parser(),
+                      extensionRegistry);
+              if (renewedBuilder_ == null) {
+                ensureRenewedIsMutable();
+                renewed_.add(m);
+              } else {
+                renewedBuilder_.addMessage(m);
+              }
+              break;
+            } // case 34
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -658,7 +797,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object sessionId_ = "";
     /**
      * <pre>
-     * Output only. The session that this is about.
+     * Output only. The session that this is about; empty with `renewed`.
      * </pre>
      *
      * <code>string session_id = 1;</code>
@@ -678,7 +817,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. The session that this is about.
+     * Output only. The session that this is about; empty with `renewed`.
      * </pre>
      *
      * <code>string session_id = 1;</code>
@@ -699,7 +838,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. The session that this is about.
+     * Output only. The session that this is about; empty with `renewed`.
      * </pre>
      *
      * <code>string session_id = 1;</code>
@@ -716,7 +855,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. The session that this is about.
+     * Output only. The session that this is about; empty with `renewed`.
      * </pre>
      *
      * <code>string session_id = 1;</code>
@@ -730,7 +869,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. The session that this is about.
+     * Output only. The session that this is about; empty with `renewed`.
      * </pre>
      *
      * <code>string session_id = 1;</code>
@@ -1110,6 +1249,336 @@ private static final long serialVersionUID = 0L;
       outcomeCase_ = 3;
       onChanged();
       return errorBuilder_;
+    }
+
+    private java.util.List<com.sessiongateway.v1.RenewedSessions> renewed_ =
+      java.util.Collections.emptyList();
+    private void ensureRenewedIsMutable() {
+      if (!((bitField0_ & 0x00000008) != 0)) {
+        renewed_ = new java.util.ArrayList<com.sessiongateway.v1.RenewedSessions>(renewed_);
+        bitField0_ |= 0x00000008;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        com.sessiongateway.v1.RenewedSessions, com.sessiongateway.v1.RenewedSessions.Builder, com.sessiongateway.v1.RenewedSessionsOrBuilder> renewedBuilder_;
+
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public java.util.List<com.sessiongateway.v1.RenewedSessions> getRenewedList() {
+      if (renewedBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(renewed_);
+      } else {
+        return renewedBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public int getRenewedCount() {
+      if (renewedBuilder_ == null) {
+        return renewed_.size();
+      } else {
+        return renewedBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public com.sessiongateway.v1.RenewedSessions getRenewed(int index) {
+      if (renewedBuilder_ == null) {
+        return renewed_.get(index);
+      } else {
+        return renewedBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder setRenewed(
+        int index, com.sessiongateway.v1.RenewedSessions value) {
+      if (renewedBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureRenewedIsMutable();
+        renewed_.set(index, value);
+        onChanged();
+      } else {
+        renewedBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder setRenewed(
+        int index, com.sessiongateway.v1.RenewedSessions.Builder builderForValue) {
+      if (renewedBuilder_ == null) {
+        ensureRenewedIsMutable();
+        renewed_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        renewedBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder addRenewed(com.sessiongateway.v1.RenewedSessions value) {
+      if (renewedBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureRenewedIsMutable();
+        renewed_.add(value);
+        onChanged();
+      } else {
+        renewedBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder addRenewed(
+        int index, com.sessiongateway.v1.RenewedSessions value) {
+      if (renewedBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureRenewedIsMutable();
+        renewed_.add(index, value);
+        onChanged();
+      } else {
+        renewedBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder addRenewed(
+        com.sessiongateway.v1.RenewedSessions.Builder builderForValue) {
+      if (renewedBuilder_ == null) {
+        ensureRenewedIsMutable();
+        renewed_.add(builderForValue.build());
+        onChanged();
+      } else {
+        renewedBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder addRenewed(
+        int index, com.sessiongateway.v1.RenewedSessions.Builder builderForValue) {
+      if (renewedBuilder_ == null) {
+        ensureRenewedIsMutable();
+        renewed_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        renewedBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder addAllRenewed(
+        java.lang.Iterable<? extends com.sessiongateway.v1.RenewedSessions> values) {
+      if (renewedBuilder_ == null) {
+        ensureRenewedIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, renewed_);
+        onChanged();
+      } else {
+        renewedBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder clearRenewed() {
+      if (renewedBuilder_ == null) {
+        renewed_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00000008);
+        onChanged();
+      } else {
+        renewedBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public Builder removeRenewed(int index) {
+      if (renewedBuilder_ == null) {
+        ensureRenewedIsMutable();
+        renewed_.remove(index);
+        onChanged();
+      } else {
+        renewedBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public com.sessiongateway.v1.RenewedSessions.Builder getRenewedBuilder(
+        int index) {
+      return getRenewedFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public com.sessiongateway.v1.RenewedSessionsOrBuilder getRenewedOrBuilder(
+        int index) {
+      if (renewedBuilder_ == null) {
+        return renewed_.get(index);  } else {
+        return renewedBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public java.util.List<? extends com.sessiongateway.v1.RenewedSessionsOrBuilder> 
+         getRenewedOrBuilderList() {
+      if (renewedBuilder_ != null) {
+        return renewedBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(renewed_);
+      }
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public com.sessiongateway.v1.RenewedSessions.Builder addRenewedBuilder() {
+      return getRenewedFieldBuilder().addBuilder(
+          com.sessiongateway.v1.RenewedSessions.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public com.sessiongateway.v1.RenewedSessions.Builder addRenewedBuilder(
+        int index) {
+      return getRenewedFieldBuilder().addBuilder(
+          index, com.sessiongateway.v1.RenewedSessions.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * </pre>
+     *
+     * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+     */
+    public java.util.List<com.sessiongateway.v1.RenewedSessions.Builder> 
+         getRenewedBuilderList() {
+      return getRenewedFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        com.sessiongateway.v1.RenewedSessions, com.sessiongateway.v1.RenewedSessions.Builder, com.sessiongateway.v1.RenewedSessionsOrBuilder> 
+        getRenewedFieldBuilder() {
+      if (renewedBuilder_ == null) {
+        renewedBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            com.sessiongateway.v1.RenewedSessions, com.sessiongateway.v1.RenewedSessions.Builder, com.sessiongateway.v1.RenewedSessionsOrBuilder>(
+                renewed_,
+                ((bitField0_ & 0x00000008) != 0),
+                getParentForChildren(),
+                isClean());
+        renewed_ = null;
+      }
+      return renewedBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

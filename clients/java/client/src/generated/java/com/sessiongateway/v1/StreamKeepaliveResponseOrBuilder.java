@@ -10,7 +10,7 @@ public interface StreamKeepaliveResponseOrBuilder extends
 
   /**
    * <pre>
-   * Output only. The session that this is about.
+   * Output only. The session that this is about; empty with `renewed`.
    * </pre>
    *
    * <code>string session_id = 1;</code>
@@ -19,7 +19,7 @@ public interface StreamKeepaliveResponseOrBuilder extends
   java.lang.String getSessionId();
   /**
    * <pre>
-   * Output only. The session that this is about.
+   * Output only. The session that this is about; empty with `renewed`.
    * </pre>
    *
    * <code>string session_id = 1;</code>
@@ -84,6 +84,55 @@ public interface StreamKeepaliveResponseOrBuilder extends
    * <code>.sessiongateway.v1.ErrorDetail error = 3;</code>
    */
   com.sessiongateway.v1.ErrorDetailOrBuilder getErrorOrBuilder();
+
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  java.util.List<com.sessiongateway.v1.RenewedSessions> 
+      getRenewedList();
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  com.sessiongateway.v1.RenewedSessions getRenewed(int index);
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  int getRenewedCount();
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  java.util.List<? extends com.sessiongateway.v1.RenewedSessionsOrBuilder> 
+      getRenewedOrBuilderList();
+  /**
+   * <pre>
+   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
+   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * </pre>
+   *
+   * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
+   */
+  com.sessiongateway.v1.RenewedSessionsOrBuilder getRenewedOrBuilder(
+      int index);
 
   com.sessiongateway.v1.StreamKeepaliveResponse.OutcomeCase getOutcomeCase();
 }
