@@ -60,7 +60,7 @@ class Server:
         if exchange is not None:
             exchange.serve(Methods(services))
         self._server.add_generic_rpc_handlers(
-            [generic_handler(service, servicer, clock, exchange) for service, servicer in services]
+            tuple(generic_handler(service, servicer, clock, exchange) for service, servicer in services)
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:

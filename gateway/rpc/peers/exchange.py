@@ -122,7 +122,7 @@ class Exchange:
                 return self._local.bidi(name, some, caller)
             return self._bidi_there(owner, self._frame(name, Flag.HERE, caller, b""), some)
 
-        fan = KeepaliveFan(self._routes.of_id, source, self._member.index, self._clock)
+        fan = KeepaliveFan(self._routes.of_id, source)
         try:
             async with aclosing(fan.run(requests)) as answers:
                 async for answer in answers:

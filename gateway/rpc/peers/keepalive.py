@@ -1,19 +1,19 @@
 """One keepalive stream over sessions of several processes: each id goes to its process, and the answers come back in
-the order in which the caller asked.
+the order in which the caller asked, but for those that a process has given together.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from gateway.clock import Clock
 from gateway.errors import GatewayError, InvalidRequest, StoreUnavailable, Violation
-from gateway.rpc import codec, validation
+from gateway.rpc import validation
+from gateway.rpc.details import detail_of
 from gateway.rpc.peers.link import PeerLost
 from gateway.rpc.raw import Failure, decoder
-from gateway.sessions.keepalive import MAX_SESSIONS, MAX_UNREAD, KeepaliveOutcome
+from gateway.sessions.keepalive import MAX_SESSIONS, MAX_UNREAD
 from gateway.timing import RETRY_HINT
 from sessiongateway.v1 import errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
@@ -27,7 +27,7 @@ _decode = decoder(pb.DESCRIPTOR.services_by_name["SessionService"].methods_by_na
 
 @dataclass(eq=False, slots=True)
 class _Asked:
-    """One id that the caller has sent, and its answer once that is there."""
+    """One id that the caller has sent, and its answer once that is there; empty when it was given with others'."""
 
     session_id: str
     answer: bytes | None = None
@@ -38,7 +38,7 @@ class _Part:
 
     def __init__(self) -> None:
         self.requests: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self.waiting: deque[_Asked] = deque()
+        self.waiting: dict[str, deque[_Asked]] = {}
         self.kept: set[str] = set()
         """The sessions of which this stream would send news."""
 
@@ -46,15 +46,15 @@ class _Part:
 class KeepaliveFan:
     """One caller's stream."""
 
-    def __init__(self, owner: Callable[[str], int], source: Source, own: int, clock: Clock) -> None:
+    def __init__(self, owner: Callable[[str], int], source: Source) -> None:
         self._owner = owner
         self._source = source
-        self._own = own
-        self._clock = clock
         self._parts: dict[int, _Part] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: deque[_Asked] = deque()
         self._on_stream: set[str] = set()
+        self._together = False
+        """Whether the caller understands answers that were given together."""
         self._unread: deque[bytes] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -86,7 +86,8 @@ class KeepaliveFan:
             async for data in requests:
                 message = _decode(data)
                 assert isinstance(message, pb.StreamKeepaliveRequest)
-                self._send(validation.session_ids(message.session_ids))
+                self._together = self._together or message.batch
+                self._send(*validation.session_ids(message.session_ids))
                 while len(self._asked) + len(self._unread) >= MAX_UNREAD:
                     self._room.clear()
                     await self._room.wait()
@@ -94,21 +95,25 @@ class KeepaliveFan:
             for part in self._parts.values():
                 part.requests.put_nowait(None)
 
-    def _send(self, session_ids: Sequence[str]) -> None:
+    def _send(self, session_ids: Sequence[str], wrong: Mapping[str, InvalidRequest]) -> None:
         for_owner: dict[int, list[str]] = {}
         for session_id in session_ids:
             asked = _Asked(session_id)
             self._asked.append(asked)
+            if session_id in wrong:
+                asked.answer = self._in_band(session_id, wrong[session_id])
+                continue
             if session_id not in self._on_stream and len(self._on_stream) >= MAX_SESSIONS:
                 problem = Violation("session_ids", f"more than {MAX_SESSIONS} sessions on one stream")
                 asked.answer = self._in_band(session_id, InvalidRequest.of([problem]))
                 continue
             self._on_stream.add(session_id)
             owner = self._owner(session_id)
-            self._part(owner).waiting.append(asked)
+            self._part(owner).waiting.setdefault(session_id, deque()).append(asked)
             for_owner.setdefault(owner, []).append(session_id)
         for owner, some in for_owner.items():
-            self._parts[owner].requests.put_nowait(pb.StreamKeepaliveRequest(session_ids=some).SerializeToString())
+            request = pb.StreamKeepaliveRequest(session_ids=some, batch=self._together)
+            self._parts[owner].requests.put_nowait(request.SerializeToString())
         self._pass_on()
 
     def _part(self, owner: int) -> _Part:
@@ -139,14 +144,20 @@ class KeepaliveFan:
 
     def _answered(self, part: _Part, data: bytes) -> None:
         answer = pb.StreamKeepaliveResponse.FromString(data)
+        if answer.renewed:
+            self._unread.append(data)
+            for group in answer.renewed:
+                for session_id in group.session_ids:
+                    part.kept.add(session_id)
+                    _answer(part, session_id, b"")
+            self._pass_on()
+            return
         over = answer.HasField("error") and answer.error.code != errors_pb2.ERROR_CODE_STORE_UNAVAILABLE
         (part.kept.discard if over else part.kept.add)(answer.session_id)
         if over:
             self._on_stream.discard(answer.session_id)
         # News of a session may come in the place of its answer, which then comes as the news: they say the same.
-        if part.waiting and part.waiting[0].session_id == answer.session_id:
-            part.waiting.popleft().answer = data
-        else:
+        if not _answer(part, answer.session_id, data):
             self._unread.append(data)
         self._pass_on()
 
@@ -154,15 +165,17 @@ class KeepaliveFan:
         """The process is gone. Its sessions live on, and the caller is told to ask for each of them again."""
         if self._parts.get(owner) is part:
             del self._parts[owner]
-        for asked in part.waiting:
-            part.kept.discard(asked.session_id)
-            asked.answer = self._away(asked.session_id)
+        for session_id, waiting in part.waiting.items():
+            part.kept.discard(session_id)
+            for asked in waiting:
+                asked.answer = self._away(session_id)
         self._unread.extend(map(self._away, part.kept))
         self._pass_on()
 
     def _pass_on(self) -> None:
         while self._asked and (answer := self._asked[0].answer) is not None:
-            self._unread.append(answer)
+            if answer:
+                self._unread.append(answer)
             self._asked.popleft()
         self._changed.set()
 
@@ -171,8 +184,18 @@ class KeepaliveFan:
         return self._in_band(session_id, StoreUnavailable(why, session_id=session_id, retry_after=RETRY_HINT))
 
     def _in_band(self, session_id: str, error: GatewayError) -> bytes:
-        outcome = KeepaliveOutcome(session_id, error)
-        return codec.keepalive_response(outcome, self._clock.now()).SerializeToString()
+        return pb.StreamKeepaliveResponse(session_id=session_id, error=detail_of(error)).SerializeToString()
+
+
+def _answer(part: _Part, session_id: str, data: bytes) -> bool:
+    """Give an answer to the first who waits for it. Returns whether anyone did."""
+    waiting = part.waiting.get(session_id)
+    if waiting is None:
+        return False
+    waiting.popleft().answer = data
+    if not waiting:
+        del part.waiting[session_id]
+    return True
 
 
 async def _all_of(requests: "asyncio.Queue[bytes | None]") -> AsyncIterator[bytes]:
