@@ -123,12 +123,13 @@ class WorkerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            whole = self._reader.whole(data)
-            for body in self._reader.feed(data) if whole is None else (whole,):
-                payload = None
-                if len(body) >= LARGE:
-                    body, payload = split_payload(body, PAYLOADS_FROM_WORKER)
-                self._received(pb.FromWorker.FromString(body), payload)
+            body = self._reader.whole(data)
+            if body is not None and len(body) < LARGE:
+                self._received(pb.FromWorker.FromString(body), None)
+                return
+            for body in self._reader.feed(data):
+                head, payload = split_payload(body, PAYLOADS_FROM_WORKER)
+                self._received(pb.FromWorker.FromString(head), payload)
         except (FrameError, DecodeError):
             # An app wrote to the worker's socket. What it is in the middle of can no longer be told.
             self.abort()
