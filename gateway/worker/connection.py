@@ -16,6 +16,7 @@ from gateway.workers.frames import (
     PAYLOADS_TO_WORKER,
     RESULT,
     RESULT_OUTPUT,
+    SEND_BUFFER,
     FrameError,
     FrameReader,
     encode,
@@ -59,6 +60,7 @@ class Connection:
         self._lost = False
         self._closing = False
         self._closed = asyncio.Event()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         loop.watch(sock.fileno(), self._readable)
         server.connected(self)
 

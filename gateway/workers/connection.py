@@ -1,6 +1,7 @@
 """The gateway's end of a connection to one worker: frames out, replies in."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -14,6 +15,7 @@ from gateway.workers.frames import (
     CALL_PAYLOAD,
     LARGE,
     PAYLOADS_FROM_WORKER,
+    SEND_BUFFER,
     FrameError,
     FrameReader,
     encode,
@@ -120,6 +122,9 @@ class WorkerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast: uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -129,7 +134,7 @@ class WorkerConnection(asyncio.Protocol):
                 return
             for body in self._reader.feed(data):
                 head, payload = split_payload(body, PAYLOADS_FROM_WORKER)
-                self._received(pb.FromWorker.FromString(head), payload)
+                self._received(pb.FromWorker.FromString(head), None if payload is None else bytes(payload))
         except (FrameError, DecodeError):
             # An app wrote to the worker's socket. What it is in the middle of can no longer be told.
             self.abort()

@@ -28,6 +28,10 @@ LARGE = 32 * 1024
 """From so many bytes on a frame gets room of its own to be read into, and its payload is not handed to protobuf, which
 would copy it twice each way."""
 
+SEND_BUFFER = 2 * 1024 * 1024
+"""What either side asks the kernel to take in before the other has read, in bytes: with the usual 200 KiB a megabyte
+takes the two of them five turns each. The kernel gives less where net.core.wmem_max says so."""
+
 CALL, CALL_PAYLOAD = 2, 5
 """The number of `ToWorker.call`, and of the payload in it: fields that are written and cut out by hand."""
 
@@ -72,8 +76,8 @@ def encode_parts(kind: int, message: Message, field: int, payload: bytes) -> tup
 
 
 def split_payload(body: bytes, payloads: Mapping[int, int]) -> tuple[bytes, bytes | None]:
-    """Return a large body without its payload, and that. `payloads` says which field of which frame is one. What is
-    not as expected stays as it is: protobuf decides what it means.
+    """Return a large body without its payload, and that, for which the body is used up. `payloads` says which field of
+    which frame is one. What is not as expected stays as it is: protobuf decides what it means.
     """
     try:
         found = _find_payload(body, payloads)
@@ -82,9 +86,14 @@ def split_payload(body: bytes, payloads: Mapping[int, int]) -> tuple[bytes, byte
     if found is None:
         return body, None
     first, field, start, end = found
-    view = memoryview(body)
-    inner = bytes(view[first:field]) + bytes(view[end:])
-    return _head(body[0] >> 3, len(inner)) + inner, bytes(view[start:end])
+    kind, inner = body[0] >> 3, bytes(body[first:field] + body[end:])
+    if isinstance(body, bytearray):
+        # Cuts without a copy.
+        del body[end:]
+        del body[:start]
+    else:
+        body = body[start:end]
+    return _head(kind, len(inner)) + inner, body
 
 
 def _find_payload(body: bytes, payloads: Mapping[int, int]) -> tuple[int, int, int, int] | None:
