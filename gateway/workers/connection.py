@@ -164,12 +164,11 @@ class WorkerConnection(asyncio.Protocol):
             max_output=call.max_output,
             window=PARTIALS_WINDOW if call.partials is not None and not call.partials.closed else 0,
         )
-        if self._transport is not None:
-            head, payload = encode_parts(CALL, frame, CALL_PAYLOAD, call.payload)
-            if len(payload) < LARGE:
-                self._transport.write(head + payload)
-            else:
-                self._transport.writelines((head, payload))
+        if len(call.payload) < LARGE:
+            frame.payload = call.payload
+            self.send(pb.ToWorker(call=frame))
+        elif self._transport is not None:
+            self._transport.writelines(encode_parts(CALL, frame, CALL_PAYLOAD, call.payload))
         return sent
 
     def resume(self, call_id: str) -> SentCall:
