@@ -16,6 +16,7 @@ from gateway.workers.frames import (
     PAYLOADS_TO_WORKER,
     RESULT,
     RESULT_OUTPUT,
+    SEND_BUFFER,
     FrameError,
     FrameReader,
     encode,
@@ -25,8 +26,6 @@ from gateway.workers.frames import (
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 _READ = 64 * 1024
-_JOINED = 16 * 1024
-"""Up to so many bytes it costs less to copy a payload behind its head than to hand the kernel two pieces."""
 
 
 class Server(Protocol):
@@ -59,6 +58,7 @@ class Connection:
         self._lost = False
         self._closing = False
         self._closed = asyncio.Event()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         loop.watch(sock.fileno(), self._readable)
         server.connected(self)
 
@@ -73,16 +73,24 @@ class Connection:
 
     def send_result(self, call_id: str, outcome: Outcome, *, repeated: bool = False) -> None:
         """Write how a call ended, or drop it when the gateway is gone."""
+        result = pb.Result(id=call_id, repeated=repeated)
         if outcome.output is None:
-            self.send(pb.FromWorker(result=pb.Result(id=call_id, failure=outcome.failure, repeated=repeated)))
+            result.failure.CopyFrom(outcome.failure or pb.Failure())
+        elif len(outcome.output) < LARGE:
+            result.output = outcome.output
         else:
-            result = pb.Result(id=call_id, repeated=repeated)
             self._write(*encode_parts(RESULT, result, RESULT_OUTPUT, outcome.output))
+            return
+        self.send(pb.FromWorker(result=result))
 
     def send_partial(self, call_id: str, output: bytes) -> None:
         """Write a partial output of a call, or drop it when the gateway is gone."""
-        head = pb.Partial(id=call_id)
-        self._write(*encode_parts(PARTIAL, head, PARTIAL_OUTPUT, output))
+        partial = pb.Partial(id=call_id)
+        if len(output) < LARGE:
+            partial.output = output
+            self.send(pb.FromWorker(partial=partial))
+        else:
+            self._write(*encode_parts(PARTIAL, partial, PARTIAL_OUTPUT, output))
 
     async def close(self) -> None:
         """Flush and close."""
@@ -115,8 +123,9 @@ class Connection:
         if not data:
             return False
         self._received(self._reader.feed(data))
-        while (room := self._reader.room()) is not None:
-            count = self._socket.recv_into(room)
+        while self._reader.has_room:
+            with self._reader.room() as room:
+                count = self._socket.recv_into(room)
             if not count:
                 return False
             self._received(self._reader.filled(count))
@@ -135,8 +144,6 @@ class Connection:
     def _write(self, head: bytes, payload: bytes = b"") -> None:
         if self._lost or self._closing:
             return
-        if len(payload) <= _JOINED:
-            head, payload = head + payload, b""
         sent = 0
         try:
             if not self._unsent:

@@ -154,6 +154,6 @@ def failure_of(error: BaseException) -> pb.Failure:
 
 
 async def _maybe_await(value: Any) -> Any:
-    if inspect.isawaitable(value):
+    if value is not None and inspect.isawaitable(value):
         return await value
     return value

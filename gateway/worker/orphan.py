@@ -18,12 +18,12 @@ _PR_SET_PDEATHSIG = 1
 _PARENT_DIED = signal.SIGURG
 """Ignored unless somebody asks for it, so that it may come before the handler is set, or to a child of the app."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 def tell_when_parent_dies() -> None:
     """Have this process, fresh from a fork, sent a signal when the zygote ends, which it does with its gateway."""
-    _libc.prctl(_PR_SET_PDEATHSIG, _PARENT_DIED, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, _PARENT_DIED, 0, 0, 0)
 
 
 class OrphanWatch:

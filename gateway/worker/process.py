@@ -28,6 +28,9 @@ KEPT_VARIABLES = (
 """What a worker keeps of the gateway's environment. Everything else may be a secret."""
 
 
+_SOCKET, _OUTPUT, _WORK, _TEMPORARY, _PID = "s", "output", "work", "tmp", "pid"
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerDirectory:
     """What is where in a worker's own directory, all of which goes with the worker."""
@@ -37,27 +40,27 @@ class WorkerDirectory:
     @property
     def socket(self) -> Path:
         """Where the worker listens for the gateway."""
-        return self.root / "s"
+        return self.root / _SOCKET
 
     @property
     def output(self) -> Path:
         """A named pipe: standard output and error, read by the gateway."""
-        return self.root / "output"
+        return self.root / _OUTPUT
 
     @property
     def work(self) -> Path:
         """The working directory of the app, and its HOME."""
-        return self.root / "work"
+        return self.root / _WORK
 
     @property
     def temporary(self) -> Path:
         """TMPDIR."""
-        return self.root / "tmp"
+        return self.root / _TEMPORARY
 
     @property
     def pid(self) -> Path:
         """Names the process: its id, and when it started, by which a later process of the same id is told apart."""
-        return self.root / "pid"
+        return self.root / _PID
 
     @property
     def app(self) -> Path:
@@ -102,14 +105,18 @@ def scrubbed_environment() -> dict[str, str]:
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
 
 
-def enter(directory: WorkerDirectory, worker_id: str) -> None:
+def socket_in(directory: str) -> str:
+    """Return where the worker of that directory listens for the gateway."""
+    return f"{directory}/{_SOCKET}"
+
+
+def enter(directory: str, worker_id: str) -> None:
     """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places.
 
     Paths are put together by hand here: each function of Python that runs after the fork for the first time writes to
     some pages of memory that the process else shares with the zygote, and pathlib has dozens of them.
     """
-    root = str(directory.root)
-    work = f"{root}/work"
+    work = f"{directory}/{_WORK}"
     tell_when_parent_dies()
     os.setsid()  # its children are in its group and go with it
     mark(worker_id)  # and so do those that leave the group
@@ -117,12 +124,12 @@ def enter(directory: WorkerDirectory, worker_id: str) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     os.umask(0o077)
-    _write(f"{root}/pid", f"{os.getpid()} {start_time(os.getpid())}")
-    _redirect_streams(f"{root}/output")
+    _write(f"{directory}/{_PID}", f"{os.getpid()} {start_time(os.getpid())}")
+    _redirect_streams(f"{directory}/{_OUTPUT}")
     os.chdir(work)
     environment = os.environ
     environment["HOME"] = environment["PWD"] = work
-    environment["TMPDIR"] = f"{root}/tmp"
+    environment["TMPDIR"] = f"{directory}/{_TEMPORARY}"
     environment["SGW_WORKER_ID"] = worker_id
     # The import of the app may have asked for it, and the answer is cached.
     tempfile.tempdir = None

@@ -68,23 +68,27 @@ class WorkerServer:
         # The gateway is there before the app is constructed, so that it hears how that goes.
         await self._first_contact.wait()
         try:
-            self._host = self._make_host()
-            await self._host.start()
+            await self.start_app()
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             print("".join(format_traceback(error)), file=sys.stderr)
             await self._say_failed(failure_of(error))
             return START_FAILED_EXIT
-        self._ready = True
-        for connection in self._connections:
-            connection.send(self._standing())
         await self._ended.wait()
         self.abandoned = not self._connections
         self._loop.unwatch(listener.fileno())
         listener.close()
         await self._stop()
         return 0
+
+    async def start_app(self) -> None:
+        """Construct the app and set it up, and tell whoever is there. Raises whatever the app's code raises."""
+        self._host = self._make_host()
+        await self._host.start()
+        self._ready = True
+        for connection in self._connections:
+            connection.send(self._standing())
 
     def _listen(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:

@@ -25,8 +25,9 @@ from gateway.worker.family import adopt_orphans, end_families, orphaned_marks
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import WorkerLoop, new_loop
-from gateway.worker.process import CANNOT_ENTER_EXIT, WorkerDirectory, enter
+from gateway.worker.process import CANNOT_ENTER_EXIT, enter, socket_in
 from gateway.worker.server import START_FAILED_EXIT, serve
+from gateway.worker.warm import warm_up
 from gateway.workers.frames import FrameReader, encode
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -63,7 +64,7 @@ class Zygote:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # Bound before the fork: when the gateway hears of the worker, it can connect.
-            listener.bind(str(WorkerDirectory(Path(request.directory)).socket))
+            listener.bind(socket_in(request.directory))
             listener.listen(8)
             pid = os.fork()
         except OSError as error:
@@ -121,7 +122,7 @@ def _worker_by_fork(
         code = START_FAILED_EXIT
         try:
             code = CANNOT_ENTER_EXIT
-            enter(WorkerDirectory(Path(request.directory)), request.worker_id)
+            enter(request.directory, request.worker_id)
             code = START_FAILED_EXIT
             loop.renew()
             code = serve(listener, loop, lambda: host, zygote, limits)
@@ -137,7 +138,7 @@ def _worker_by_spawn(app_directory: Path, limits: ProcessLimits) -> Callable[[so
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         code = CANNOT_ENTER_EXIT
         try:
-            enter(WorkerDirectory(Path(request.directory)), request.worker_id)
+            enter(request.directory, request.worker_id)
             code = START_FAILED_EXIT
             os.set_inheritable(listener.fileno(), True)
             arguments = [str(listener.fileno()), str(app_directory), str(zygote), limits.text]
@@ -183,6 +184,7 @@ def _prepare_fork(
         print("the app's imports started threads, which a fork does not keep: set start_method = 'spawn'", flush=True)
     # What is there now is shared with every worker until it is written to; the collector would write to all of it.
     loop = new_loop()
+    warm_up(loop)
     described = describe(host)
     gc.collect()
     gc.freeze()

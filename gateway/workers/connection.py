@@ -1,6 +1,7 @@
 """The gateway's end of a connection to one worker: frames out, replies in."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -9,7 +10,19 @@ from google.protobuf.message import DecodeError
 from gateway.errors import GatewayError, RunState, WorkerExit
 from gateway.model import AppRef, new_call_id
 from gateway.workers.base import PendingCall, WorkerCall
-from gateway.workers.frames import FrameError, FrameReader, encode, partial_cost
+from gateway.workers.frames import (
+    CALL,
+    CALL_PAYLOAD,
+    LARGE,
+    PAYLOADS_FROM_WORKER,
+    SEND_BUFFER,
+    FrameError,
+    FrameReader,
+    encode,
+    encode_parts,
+    partial_cost,
+    split_payload,
+)
 from gateway.workers.replies import call_error, lost_error, oversize_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -109,11 +122,19 @@ class WorkerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast: uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def data_received(self, data: bytes) -> None:
         try:
+            body = self._reader.whole(data)
+            if body is not None and len(body) < LARGE:
+                self._received(pb.FromWorker.FromString(body), None)
+                return
             for body in self._reader.feed(data):
-                self._received(pb.FromWorker.FromString(body))
+                head, payload = split_payload(body, PAYLOADS_FROM_WORKER)
+                self._received(pb.FromWorker.FromString(head), None if payload is None else bytes(payload))
         except (FrameError, DecodeError):
             # An app wrote to the worker's socket. What it is in the middle of can no longer be told.
             self.abort()
@@ -135,7 +156,6 @@ class WorkerConnection(asyncio.Protocol):
             session_id=call.session_id,
             epoch=call.epoch,
             function=call.function,
-            payload=call.payload,
             format=pb.PAYLOAD_FORMAT_STRUCT if call.as_struct else pb.PAYLOAD_FORMAT_JSON,
             request_id=call.request_id,
             fingerprint=call.fingerprint,
@@ -144,7 +164,11 @@ class WorkerConnection(asyncio.Protocol):
             max_output=call.max_output,
             window=PARTIALS_WINDOW if call.partials is not None and not call.partials.closed else 0,
         )
-        self.send(pb.ToWorker(call=frame))
+        if len(call.payload) < LARGE:
+            frame.payload = call.payload
+            self.send(pb.ToWorker(call=frame))
+        elif self._transport is not None:
+            self._transport.writelines(encode_parts(CALL, frame, CALL_PAYLOAD, call.payload))
         return sent
 
     def resume(self, call_id: str) -> SentCall:
@@ -170,27 +194,30 @@ class WorkerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _received(self, frame: pb.FromWorker) -> None:
+    def _received(self, frame: pb.FromWorker, payload: bytes | None) -> None:
+        """Act on one frame. `payload` is the output in it, if that was cut out."""
         kind = frame.WhichOneof("frame")
         if kind == "result":
-            self._answer(frame.result)
+            self._answer(frame.result, payload)
         elif kind == "partial":
             sent = self._calls.get(frame.partial.id)
             if sent is not None:
-                sent.partial(frame.partial.output)
+                sent.partial(frame.partial.output if payload is None else payload)
         elif kind == "ready":
             self._on_ready(frame.ready)
         elif kind == "failed":
             self._on_failed(frame.failed)
 
-    def _answer(self, result: pb.Result) -> None:
+    def _answer(self, result: pb.Result, payload: bytes | None) -> None:
         sent = self._calls.pop(result.id, None)
         if sent is None:
             return
         sent.repeated = result.repeated
-        if result.WhichOneof("outcome") == "failure":
+        if payload is None and result.WhichOneof("outcome") == "failure":
             sent.finish(call_error(self.app, self._worker_id, sent.call, result.failure))
-        elif 0 < sent.call.max_output < len(result.output):
-            sent.finish(oversize_error(self.app, sent.call, len(result.output)))
+            return
+        output = result.output if payload is None else payload
+        if 0 < sent.call.max_output < len(output):
+            sent.finish(oversize_error(self.app, sent.call, len(output)))
         else:
-            sent.finish(result.output)
+            sent.finish(output)

@@ -28,6 +28,10 @@ LARGE = 32 * 1024
 """From so many bytes on a frame gets room of its own to be read into, and its payload is not handed to protobuf, which
 would copy it twice each way."""
 
+SEND_BUFFER = 2 * 1024 * 1024
+"""What either side asks the kernel to take in before the other has read, in bytes: with the usual 200 KiB a megabyte
+takes the two of them five turns each. The kernel gives less where net.core.wmem_max says so."""
+
 CALL, CALL_PAYLOAD = 2, 5
 """The number of `ToWorker.call`, and of the payload in it: fields that are written and cut out by hand."""
 
@@ -71,23 +75,29 @@ def encode_parts(kind: int, message: Message, field: int, payload: bytes) -> tup
     return _LENGTH.pack(len(outer) + size) + outer + inner, payload
 
 
-def split_payload(body: bytes, payloads: Mapping[int, int]) -> tuple[bytes, bytes | None]:
-    """Return a large body without its payload, and that. `payloads` says which field of which frame is one. What is
-    not as expected stays as it is: protobuf decides what it means.
+def split_payload(body: bytes | bytearray, payloads: Mapping[int, int]) -> tuple[bytes, bytes | None]:
+    """Return a large body without its payload, and that, for which the body is used up. `payloads` says which field of
+    which frame is one. What is not as expected stays as it is: protobuf decides what it means.
     """
     try:
         found = _find_payload(body, payloads)
     except IndexError:
         found = None
     if found is None:
-        return body, None
+        return bytes(body), None
     first, field, start, end = found
-    view = memoryview(body)
-    inner = bytes(view[first:field]) + bytes(view[end:])
-    return _head(body[0] >> 3, len(inner)) + inner, bytes(view[start:end])
+    kind, inner = body[0] >> 3, bytes(body[first:field] + body[end:])
+    if isinstance(body, bytes):
+        payload = body[start:end]
+    else:
+        # Cuts without a copy.
+        del body[end:]
+        del body[:start]
+        payload = cast(bytes, body)
+    return _head(kind, len(inner)) + inner, payload
 
 
-def _find_payload(body: bytes, payloads: Mapping[int, int]) -> tuple[int, int, int, int] | None:
+def _find_payload(body: bytes | bytearray, payloads: Mapping[int, int]) -> tuple[int, int, int, int] | None:
     """Return where in a body the inner message begins, its field with the payload, and the payload, and where that
     ends.
     """
@@ -111,7 +121,7 @@ def _find_payload(body: bytes, payloads: Mapping[int, int]) -> tuple[int, int, i
     return None
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
+def _varint(data: bytes | bytearray, position: int) -> tuple[int, int]:
     """Return the number that begins there, and where it ends."""
     value = shift = 0
     while True:
@@ -158,11 +168,17 @@ class FrameReader:
             return None
         return data[_LENGTH.size :] if len(data) == _LENGTH.unpack_from(data)[0] + _LENGTH.size else None
 
-    def room(self) -> memoryview | None:
-        """Return where the rest of a large frame may be put, as an alternative to `feed()`; None when none is being
-        read.
+    @property
+    def has_room(self) -> bool:
+        """Whether a large frame is being read."""
+        return self._large is not None
+
+    def room(self) -> memoryview:
+        """Return where the rest of a large frame may be put, as an alternative to `feed()`; to be released before
+        `filled()` is called.
         """
-        return None if self._large is None else memoryview(self._large)[self._filled :]
+        assert self._large is not None
+        return memoryview(self._large)[self._filled :]
 
     def filled(self, count: int) -> Iterator[bytes]:
         """Say that so many bytes were put into `room`. Yields the body if it is complete."""

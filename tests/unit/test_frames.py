@@ -64,7 +64,7 @@ def test_a_large_frame_in_many_small_pieces_is_not_copied_for_each_of_them() -> 
         pieces += 1
     assert found == [body]
     assert pieces > 100
-    assert reader.room() is None
+    assert not reader.has_room
 
 
 def a_result(output: bytes) -> pb.FromWorker:
