@@ -1,7 +1,7 @@
 """What this gateway holds of an active session beside its record: the worker, the queue, the timer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.clock import Timer
 from gateway.errors import CallInterrupted, GatewayDraining, GatewayError, RunState
@@ -36,6 +36,16 @@ class LiveSession:
     def ref(self) -> AppRef:
         """The app version that the session is bound to."""
         return self.app.ref
+
+    def remember(self, record: Session) -> None:
+        """Take the record of an admission, which may be older than what has been taken since: its window, and its end,
+        then stay. How many calls are in flight, only `in_flight` says for sure.
+        """
+        if self.over:
+            return
+        if record.deadline < self.record.deadline:
+            record = replace(record, deadline=self.record.deadline, expires_at=self.record.expires_at)
+        self.record = record
 
     def leave(self) -> None:
         """Leave the session to another gateway: calls that run go on there, those that wait were not started."""

@@ -134,7 +134,7 @@ class SqliteStore(SessionStore):
             if session is not None:
                 self._write_ends_in(STORE_END_DELAY)
                 return session
-        return await self._turns.run(self._calls.finish, session_id, now, started)
+        return self._commit(self._calls.finish, session_id, now, started)
 
     async def adopt(
         self,
@@ -156,7 +156,7 @@ class SqliteStore(SessionStore):
         self._db.many(_HOLD, [(hold_until, session_id) for session_id in session_ids])
 
     async def renew(self, session_id: str, now: Instant) -> Session | None:
-        return await self._turns.run(self._calls.renew, session_id, now)
+        return self._commit(self._calls.renew, session_id, now)
 
     async def end(
         self,
