@@ -107,11 +107,11 @@ class SqliteStore(SessionStore):
 
     async def close(self) -> None:
         self._cancel_ends()
-        if self._calls.unwritten:
-            try:
-                self._commit(self._calls.write_all)
-            except StoreFailure as failure:
-                logger.error("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)  # noqa: TRY400  # the text says all
+        try:
+            self._write_all()
+        except StoreFailure as failure:
+            logger.warning("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)
+            self._calls.forget_all()
         self._db.close()
 
     async def create(self, session: Session, hold_until: float = 0.0) -> None:

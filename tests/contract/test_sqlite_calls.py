@@ -241,6 +241,17 @@ async def test_a_close_leaves_nothing_unwritten(store: SqliteStore, other: Sqlit
     assert await other.get(session.id) == session
 
 
+async def test_a_close_that_cannot_write_says_so_and_closes(
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await called(store)
+    locking = lock(path)
+    await store.close()
+    await store.close()
+    locking.close()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["the ends of 1 calls are not on record"]
+
+
 async def test_what_was_restored_is_not_overwritten_by_an_end_from_before(store: SqliteStore) -> None:
     session = await called(store)
     restored = replace(session, deadline=session.deadline + 100, in_flight=2)
