@@ -115,7 +115,7 @@ STORE_END_DELAY = 0.005
 """For how long the end of a call waits to be put on record together with the next call of its session. Many times what
 a caller needs to make that; what another process reads of the session is old by this at the most."""
 
-STORE_END_SLIDE = 0.05
+STORE_END_SLIDE = 0.2
 """By how much the end of a call may move the window without being on record. A session with a call in flight is due so
 much after its deadline, so that none expires earlier than was told. An end that moves it further is that of a call
 that took so long that writing is nothing to it."""

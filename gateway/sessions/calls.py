@@ -151,20 +151,25 @@ class SessionCall:
         if function not in live.worker.functions:
             patience = partial(self._parts.patience, caller)
             function = await self._parts.functions.named(live.app, request.function, patience)
-        live.turns.check_room()
-        record = await self._parts.lifecycle.admit(live)
+        live.turns.expect()
+        try:
+            record = await self._parts.lifecycle.admit(live)
+        finally:
+            live.turns.expected()
         if record.worker_id != live.worker.id:
             await self._parts.lifecycle.settle(live, started=False)
             error = WorkerLeased.of(record.worker_id)
             error.session_id = live.id
             raise error
+        waits = False
         try:
             if not live.turns.entered():
+                waits = True
                 # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
                 await live.turns.enter(caller.patience(self._parts.clock.now(), math.inf))
         except BaseException:
             # A session that has ended took the calls that waited back from its count in the same step.
-            await asyncio.shield(self._parts.lifecycle.settle(live, started=live.over))
+            await asyncio.shield(self._parts.lifecycle.settle(live, started=waits and live.over))
             raise
         try:
             return await self.perform(live, record.epoch, function, request, progress)

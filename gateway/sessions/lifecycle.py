@@ -163,7 +163,7 @@ class Lifecycle:
         if session.status is not SessionStatus.ACTIVE:
             self._release(live, session)
             raise finished_error(session)
-        live.record = session
+        live.remember(session)
         live.in_flight += 1
         return session
 

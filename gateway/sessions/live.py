@@ -48,6 +48,16 @@ class LiveSession:
             return self.record
         return replace(self.record, deadline=deadline, expires_at=self.renewed.wall + self.record.timeout)
 
+    def remember(self, record: Session) -> None:
+        """Take the record of an admission, which may be older than what has been taken since: its window, and its end,
+        then stay. How many calls are in flight, only `in_flight` says for sure.
+        """
+        if self.over:
+            return
+        if record.deadline < self.record.deadline:
+            record = replace(record, deadline=self.record.deadline, expires_at=self.record.expires_at)
+        self.record = record
+
     def leave(self) -> None:
         """Leave the session to another gateway: calls that run go on there, those that wait were not started."""
         self._cancel_timers()

@@ -18,6 +18,7 @@ class Turns:
         self._queue_size = queue_size
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._coming = 0
         self._closed: Callable[[], GatewayError] | None = None
 
     @property
@@ -25,10 +26,18 @@ class Turns:
         """How many calls wait for their turn."""
         return len(self._waiting)
 
-    def check_room(self) -> None:
-        """Raise SessionBusy when another call would have to wait and the queue is full."""
-        if self._free == 0 and len(self._waiting) >= self._queue_size:
-            raise self._busy(f"{len(self._waiting)} calls of session {self._session_id} are waiting already")
+    def expect(self) -> None:
+        """Keep room for a call that is being admitted, until `expected` is called.
+
+        Raises SessionBusy when it would have to wait and the queue is full.
+        """
+        if self._free <= self._coming and len(self._waiting) + self._coming - self._free >= self._queue_size:
+            raise self._busy(f"{self._queue_size} calls of session {self._session_id} are waiting already")
+        self._coming += 1
+
+    def expected(self) -> None:
+        """The call enters in this moment, or not at all."""
+        self._coming -= 1
 
     def entered(self) -> bool:
         """Take this call's turn if it is free. Whoever entered must `leave`. Raises what `close` was given."""

@@ -68,7 +68,7 @@ class Unwritten:
         """
         while True:
             changes, live_ones = self._changes, list(sessions)
-            later = [_later(live.latest(), outage) for live in live_ones]
+            later = [_later(live, outage) for live in live_ones]
             over = list(self._over.values())
             await store.restore([*later, *over], self._clock.now().monotonic + CALL_LEASE)
             if changes == self._changes:
@@ -95,5 +95,11 @@ def _active_until(record: Session, now: Instant) -> Session:
     return replace(record, deadline=deadline, expires_at=now.wall + record.timeout)
 
 
-def _later(record: Session, seconds: float) -> Session:
-    return replace(record, deadline=record.deadline + seconds, expires_at=record.expires_at + seconds)
+def _later(live: LiveSession, seconds: float) -> Session:
+    record = live.latest()
+    return replace(
+        record,
+        deadline=record.deadline + seconds,
+        expires_at=record.expires_at + seconds,
+        in_flight=live.in_flight,
+    )

@@ -7,6 +7,11 @@ A session is *due* when it is active, its deadline is not after now, and no call
 from `admit` to `finish`, but no longer than the `hold_until` that the gateway which serves it last gave: a gateway
 that crashed never leaves a session that cannot expire.
 
+The end of a call that moves the window by little may be put on record a moment after `finish` has returned. Every
+operation of the same store sees it at once. Whoever else reads the records may for that moment see the call in flight,
+and, when the process dies in it, for good; but nobody, then or later, may find a session due before the end of a window
+that was returned.
+
 Every operation on an open store may raise StoreFailure, and has then changed nothing; a StoreFailure never stands for
 something else, such as an id that is taken. What was on record before is there again when `recover` has returned, but
 for what the failure has destroyed.
@@ -122,6 +127,9 @@ class SessionStore(ABC):
 
         Active and not due: the call is counted and held, the window slides to now plus the session's timeout. Due: the
         session expires. Finished: nothing changes. The status of what is returned tells which.
+
+        Calls are admitted in the order in which they ask, and return in it. One that is cancelled meanwhile has either
+        changed nothing, or returns and meets the cancellation at its next await.
         """
 
     @abstractmethod

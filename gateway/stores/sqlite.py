@@ -117,11 +117,11 @@ class SqliteStore(SessionStore):
 
     async def close(self) -> None:
         self._cancel_ends()
-        if self._calls.unwritten:
-            try:
-                self._commit(self._calls.write_all)
-            except StoreFailure as failure:
-                logger.error("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)  # noqa: TRY400  # the text says all
+        try:
+            self._write_all()
+        except StoreFailure as failure:
+            logger.warning("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)
+            self._calls.forget_all()
         self._db.close()
 
     async def create(self, session: Session, hold_until: float = 0.0) -> None:
@@ -144,7 +144,7 @@ class SqliteStore(SessionStore):
             if session is not None:
                 self._write_ends_in(STORE_END_DELAY)
                 return session
-        return await self._turns.run(self._calls.finish, session_id, now, started)
+        return self._commit(self._calls.finish, session_id, now, started)
 
     async def adopt(
         self,
@@ -166,7 +166,7 @@ class SqliteStore(SessionStore):
         self._db.many(_HOLD, [(hold_until, session_id) for session_id in session_ids])
 
     async def renew(self, session_id: str, now: Instant) -> Session | None:
-        return await self._turns.run(self._calls.renew, session_id, now)
+        return self._commit(self._calls.renew, session_id, now)
 
     async def end(
         self,

@@ -168,6 +168,11 @@ class CallRecords:
         self._known.pop(session_id, None)
         self.unwritten.discard(session_id)
 
+    def forget_all(self) -> None:
+        """Drop everything."""
+        self._known.clear()
+        self.unwritten.clear()
+
     def keep(self) -> None:
         """The transaction is on record."""
         self._before.clear()

@@ -1,4 +1,4 @@
-"""One transaction for all that is asked of the store in one turn of the event loop.
+"""One transaction for all operations of one kind that come in one turn of the event loop.
 
 With many callers at once, a turn admits many calls. Each transaction costs its locks and a write to the log, whatever
 is in it, so those of one turn share one. An operation that comes alone does not wait for others: it runs at once.
@@ -32,8 +32,9 @@ class SharedTransactions:
         """`commit(work, *args)` returns what `work(connection, *args)` returns, and has committed it then."""
         self._commit = commit
         self._waiting: list[_Waiting] | None = None
+        """None while nobody has to be waited for: an operation that ran must not be overtaken on its way back."""
         self._alone = True
-        """The last turn had no two operations."""
+        """The last turn that had any operation had a single one."""
         self._ran = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,8 +65,9 @@ class SharedTransactions:
 
     def _end_turn(self) -> None:
         arrived, self._waiting = self._waiting or [], None
-        self._alone = self._ran + len(arrived) <= 1
-        self._ran = 0
+        operations, self._ran = self._ran + len(arrived), 0
+        if operations:
+            self._alone = operations == 1
         if not arrived:
             return
         waiting = [one for one in arrived if not one.outcome.done()]
@@ -79,6 +81,10 @@ class SharedTransactions:
                 one.outcome.set_result(value)
             else:
                 one.outcome.set_exception(error)
+        # Behind those who have just been answered: whoever comes before that waits for the next transaction.
+        self._waiting = []
+        assert self._loop is not None
+        self._loop.call_soon(self._end_turn)
 
 
 def _outcomes(db: sqlite3.Connection, waiting: list[_Waiting]) -> list[tuple[object, Exception | None]]:

@@ -338,6 +338,21 @@ class StoreRacing:
             finished = await asyncio.gather(*(store.finish(each.id, now, started=True) for each in sessions))
             assert [await store.get(session.id) for session in sessions] == finished
 
+    async def test_calls_are_admitted_in_the_order_in_which_they_ask_and_return_in_it(
+        self, store: SessionStore
+    ) -> None:
+        session = await added(store)
+        returned = []
+
+        async def admit(place: int) -> None:
+            admitted = await store.admit(session.id, at(1), START + 100)
+            assert admitted is not None
+            returned.append((place, admitted.call_count - 1))
+
+        for first in (0, 10, 20):
+            await asyncio.gather(*(admit(place) for place in range(first, first + 10)))
+        assert returned == [(place, place) for place in range(30)]
+
     async def test_one_that_leaves_before_its_turn_changes_nothing_for_itself_or_the_others(
         self, store: SessionStore
     ) -> None:

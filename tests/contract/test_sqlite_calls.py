@@ -111,6 +111,43 @@ async def test_when_a_shared_transaction_fails_every_operation_hears_of_it_and_n
     assert [each.call_count for each in admitted if each] == [3] * 5
 
 
+async def test_an_end_that_was_to_be_written_by_a_transaction_that_failed_half_way_is_not_lost(
+    store: SqliteStore, path: Path
+) -> None:
+    session, poisoned = await called(store), await called(store)
+    with sqlite3.connect(path) as editor:
+        fail = f"BEFORE UPDATE ON sessions WHEN NEW.id = '{poisoned.id}' BEGIN SELECT raise(ROLLBACK, 'as asked'); END"
+        editor.execute(f"CREATE TRIGGER poison {fail}")
+    admissions = (store.admit(id, at(1), START + 15) for id in (session.id, session.id, poisoned.id))
+    outcomes = await asyncio.gather(*admissions, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [sqlite3.IntegrityError] * 3
+    editor.execute("DROP TRIGGER poison")
+    editor.close()
+    assert await store.get(poisoned.id) == poisoned
+    admitted = await store.admit(session.id, at(1), START + 15)
+    assert admitted is not None
+    assert (admitted.call_count, admitted.in_flight) == (2, 1)
+
+
+async def test_an_operation_is_not_overtaken_by_one_that_came_later(store: SqliteStore) -> None:
+    session = await added(store)
+    returned: list[int] = []
+
+    async def admit() -> None:
+        admitted = await store.admit(session.id, at(0), START + 15)
+        assert admitted is not None
+        returned.append(admitted.call_count)
+
+    calls = [asyncio.ensure_future(admit()) for _ in range(3)]
+    for count in range(10):  # one in each turn, now and then none
+        await asyncio.sleep(0)
+        if count % 3:
+            calls.append(asyncio.ensure_future(admit()))
+    await asyncio.gather(*calls)
+    assert returned == sorted(returned)
+    assert len(returned) == len(calls)
+
+
 async def test_what_is_wrong_with_one_operation_does_not_concern_the_others_of_its_turn(store: SqliteStore) -> None:
     session = await added(store)
     ids = [session.id, "\udc80", session.id]
@@ -202,6 +239,17 @@ async def test_a_close_leaves_nothing_unwritten(store: SqliteStore, other: Sqlit
     session = await called(store)
     await store.close()
     assert await other.get(session.id) == session
+
+
+async def test_a_close_that_cannot_write_says_so_and_closes(
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await called(store)
+    locking = lock(path)
+    await store.close()
+    await store.close()
+    locking.close()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["the ends of 1 calls are not on record"]
 
 
 async def test_what_was_restored_is_not_overwritten_by_an_end_from_before(store: SqliteStore) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gateway.apps.names import AppQuery
 from gateway.apps.registry import AppRegistry
 from gateway.config import SessionSettings, Settings, WorkerSettings
-from gateway.errors import GatewayError, SessionBusy
+from gateway.errors import GatewayError, RunState, SessionBusy
 from gateway.model import EndReason
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.requests import Caller, RunAnswer, RunRequest
@@ -51,6 +51,10 @@ class Served:
         self.pool = MemoryPool(settings.workers, MemoryMachine(self.clock, {"app": Waiting}), self.clock)
         registry = AppRegistry(directory / "apps", {"app": directory})
         self.manager = SessionManager(self.store, self.pool, registry, self.clock, settings)
+
+    def send(self, session: str) -> "Task":
+        """Send a call, without letting anything run yet."""
+        return asyncio.ensure_future(self.manager.run(RunRequest(AppQuery("app"), "", b"{}", session=session), ME))
 
     async def begin(self, session: str, *, wait: bool = False, rid: str = "", until: float | None = None) -> "Task":
         """Send a call, and let it come as far as it can."""
@@ -126,3 +130,58 @@ async def test_who_waits_for_a_worker_of_a_session_that_a_stop_ends_runs_nothing
             await call
     records = (await served.store.page(SessionFilter(), 10)).sessions
     assert [record.end_reason for record in records] == [EndReason.FIRST_CALL_FAILED]
+
+
+async def test_calls_that_come_in_one_moment_get_their_turns_in_the_order_of_arrival(served: Served) -> None:
+    session = (await (await served.begin("new"))).session
+    assert session is not None
+    for _ in range(3):  # by then the store knows that it has many callers
+        calls = [served.send(session.id) for _ in range(5)]
+        answers = [json.loads((await call).output)["calls"] for call in calls]
+        assert answers == list(range(answers[0], answers[0] + 5))
+
+
+async def test_of_calls_that_come_in_one_moment_no_more_wait_than_the_queue_has_room_for(served: Served) -> None:
+    session = (await (await served.begin("new"))).session
+    assert session is not None
+    for _ in range(2):
+        calls = [served.send(session.id) for _ in range(8)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RunAnswer] * 6 + [SessionBusy] * 2
+    assert (await served.manager.get(session.id, ME)).call_count == 13
+
+
+async def test_calls_that_come_in_the_moment_of_the_end_are_not_counted_and_not_started(served: Served) -> None:
+    for turns in range(6):
+        session = (await (await served.begin("new"))).session
+        assert session is not None
+        await asyncio.gather(*(served.send(session.id) for _ in range(2)))
+        calls = [served.send(session.id) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended = await served.manager.end(session.id, ME)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        await settle()
+        ran = sum(isinstance(outcome, RunAnswer) for outcome in outcomes)
+        started = [o for o in outcomes if isinstance(o, GatewayError) and o.run_state is not RunState.NOT_STARTED]
+        final = await served.manager.get(session.id, ME)
+        assert final.call_count == 3 + ran + len(started)
+        assert (final.in_flight, final.end_reason) == (0, ended.end_reason)
+
+
+async def test_callers_that_leave_while_they_are_admitted_leave_nothing_behind(served: Served) -> None:
+    session = (await (await served.begin("new"))).session
+    assert session is not None
+    await asyncio.gather(*(served.send(session.id) for _ in range(2)))
+    for turns in range(6):
+        calls = [served.send(session.id) for _ in range(4)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls[1:]:
+            call.cancel()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(outcomes[0], RunAnswer)
+        await settle()
+        record = await served.manager.get(session.id, ME)
+        assert (record.in_flight, served.manager._lifecycle.live[session.id].in_flight) == (0, 0)
+    assert json.loads((await served.send(session.id)).output)["calls"] == record.call_count + 1

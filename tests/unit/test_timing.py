@@ -30,6 +30,10 @@ def test_a_timer_comes_soon_after_the_deadline_of_the_shortest_session() -> None
     assert 0 < timing.EXPIRY_SLACK < MIN_SESSION_TIMEOUT / 100
 
 
+def test_an_end_that_waits_to_be_written_delays_an_expiry_by_less_than_the_shortest_session_lives() -> None:
+    assert timing.STORE_END_DELAY < timing.STORE_END_SLIDE < MIN_SESSION_TIMEOUT / 2
+
+
 def test_the_margin_before_a_callers_deadline_leaves_most_of_an_interactive_one() -> None:
     assert 0 < timing.DEADLINE_MARGIN <= 0.1
 

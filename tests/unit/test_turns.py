@@ -62,19 +62,39 @@ async def test_there_is_room_until_the_queue_is_full(clock: FakeClock) -> None:
     queue = Queue(clock, size=2)
     calls = []
     for name in "abc":
-        queue.turns.check_room()
+        queue.turns.expect()
+        queue.turns.expected()
         calls.append(queue.come(name))
         await settle()
     with pytest.raises(SessionBusy) as caught:
-        queue.turns.check_room()
+        queue.turns.expect()
     assert caught.value.run_state is RunState.NOT_STARTED
     assert caught.value.retry_after
     assert caught.value.metadata == {"sessionId": "sess_x"}
     queue.turns.leave()
-    queue.turns.check_room()
+    queue.turns.expect()
+    queue.turns.expected()
     for _ in calls:
         queue.turns.leave()
     await asyncio.gather(*calls)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_room_is_kept_for_calls_that_are_expected(clock: FakeClock, concurrency: int) -> None:
+    queue = Queue(clock, size=2, concurrency=concurrency)
+    for _ in range(concurrency + 2):
+        queue.turns.expect()
+    with pytest.raises(SessionBusy):
+        queue.turns.expect()
+    queue.turns.expected()  # one that was refused after all
+    queue.turns.expect()
+    with pytest.raises(SessionBusy):
+        queue.turns.expect()
+    for _ in range(concurrency):
+        queue.turns.expected()
+        assert queue.turns.entered()
+    with pytest.raises(SessionBusy):
+        queue.turns.expect()
 
 
 async def test_a_turn_that_does_not_come_is_given_up_after_the_patience(clock: FakeClock) -> None:
