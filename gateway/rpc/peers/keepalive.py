@@ -157,8 +157,8 @@ class KeepaliveFan:
         for asked in part.waiting:
             part.kept.discard(asked.session_id)
             asked.answer = self._away(asked.session_id)
-        self._unread.extend(map(self._away, part.kept))
         self._pass_on()
+        self._unread.extend(map(self._away, part.kept))
 
     def _pass_on(self) -> None:
         while self._asked and (answer := self._asked[0].answer) is not None:
