@@ -262,7 +262,7 @@ def _reserved(listen: str) -> Iterator[str]:
             reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         except OSError:
             raise CannotStart(
-                f"cannot listen on {listen}: the port is taken (by another gateway?), or the address is not one of this "
-                "machine; --listen HOST:0 takes any free port"
+                f"cannot listen on {listen}: the port is taken (by another gateway?), or the address is not one of "
+                "this machine; --listen HOST:0 takes any free port"
             ) from None
         yield f"{host}:{reserved.getsockname()[1]}"
