@@ -10,22 +10,21 @@ from gateway.rpc.peers.exchange import Exchange
 from gateway.rpc.peers.routes import Routes
 from gateway.rpc.peers.wire import Kind
 from gateway.sessions.watch import News
-from gateway.share import Share
 from gateway.timing import QUIET_POLL
 from gateway.workers.local import LocalPool
-from gateway.workers.room import Room
+from gateway.workers.place import Place
 
 
 class Company:
     """One process among several. Whoever calls `join` calls `leave`."""
 
-    def __init__(
-        self, member: Member, share: Share, room: Room, directory: Path, settings: Settings, clock: Clock
-    ) -> None:
+    def __init__(self, member: Member, place: Place, directory: Path, settings: Settings, clock: Clock) -> None:
         """`directory` is that of the workers."""
-        self.exchange = Exchange(member, Routes(share, member, room, settings.workers.max_shared), directory, clock)
+        self.exchange = Exchange(
+            member, Routes(place.share, member, place.room, settings.workers.max_shared), directory, clock
+        )
         self._member = member
-        self._room = room
+        self._room = place.room
         self._clock = clock
         self._owners: set[str] = set()
 
@@ -68,7 +67,7 @@ class Company:
         return self._member.board.shown(other, Figure.STANDING) == Standing.SERVING
 
     def _tell(self, owner: str) -> None:
-        """Have watches of this owner in other processes look into the store, all owners of a turn of the loop at once."""
+        """Have its watches in other processes look into the store, for all owners of a turn of the loop at once."""
         if not self._owners:
             asyncio.get_running_loop().call_soon(self._tell_all)
         self._owners.add(owner)

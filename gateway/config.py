@@ -171,8 +171,8 @@ class Settings(BaseSettings):
     )
     processes: Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = Field(
         1,
-        description="Gateway processes that share the port and the data directory. Any of them serves any session; more "
-        "than one is worth it when one core does not suffice.",
+        description="Gateway processes that share the port and the data directory. Any of them serves any session. "
+        "More than one is worth it when one core does not suffice.",
     )
     server: ServerSettings = ServerSettings()
     sessions: SessionSettings = SessionSettings()

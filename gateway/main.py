@@ -27,8 +27,9 @@ from gateway.stores.base import StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
+from gateway.workers.base import WorkerPool
 from gateway.workers.local import LocalPool
-from gateway.workers.room import Room
+from gateway.workers.place import Place
 from gateway.workers.runtime import runtime_directory
 
 logger = logging.getLogger("gateway")
@@ -57,19 +58,20 @@ class Gateway:
         self.store = GuardedStore(SqliteStore(settings.data_dir / "sessions.db", shared=member is not None), clock)
         share = WHOLE if member is None else Share(member.index, member.board.count)
         settings = _parted(settings, share)
-        room, directory = Room(settings.workers.max_workers, share, member), runtime_directory(settings.data_dir)
-        generation = "" if member is None else member.generation
-        self.pool = LocalPool(settings.workers, directory, clock, share=share, room=room, generation=generation)
-        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share)
+        directory = runtime_directory(settings.data_dir)
+        place = Place(directory, settings.workers.max_workers, share, member)
+        pool = LocalPool(settings.workers, directory, clock, place)
+        self.pool: WorkerPool = pool
+        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share=share)
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
-        self.company = None if member is None else Company(member, share, room, directory, settings, clock)
+        self.company = None if member is None else Company(member, place, directory, settings, clock)
         exchange = None if self.company is None else self.company.exchange
         try:
             self.server = Server(settings.server, self.manager, catalog, clock, exchange)
         except CannotListen as error:
             raise CannotStart(str(error)) from error
         if self.company is not None:
-            self.company.introduce(self.manager.news, self.pool)
+            self.company.introduce(self.manager.news, pool)
         self.store.catch_up = self.manager.catch_up
         self.store.on_change = self._store_changed
         self._taking_calls = False

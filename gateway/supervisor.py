@@ -1,7 +1,7 @@
 """Starts the gateway processes of `--processes`, starts them again when they die, and ends when they have ended.
 
-It does nothing else, and loads no gRPC: a process that has cannot be forked. It holds the data directory and the port, so
-that both stay this gateway's while a process is started again.
+It does nothing else, and loads no gRPC: a process that has cannot be forked. It holds the data directory and the port,
+so that both stay this gateway's while a process is started again.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from gateway.config import Settings
 from gateway.data_directory import CannotStart, only_one
 from gateway.log import configure
 from gateway.timing import PROCESS_RESTART_FIRST, PROCESS_RESTART_MAX, PROCESS_STABLE
+from gateway.workers.runtime import runtime_directory
 
 logger = logging.getLogger("gateway")
 
@@ -45,7 +46,10 @@ def supervise(settings: Settings, run_member: RunMember) -> int:
     try:
         with only_one(settings.data_dir), _reserved(settings.server.listen) as address:
             server = settings.server.model_copy(update={"listen": address})
-            return Supervisor(settings.model_copy(update={"server": server}), run_member).run()
+            code = Supervisor(settings.model_copy(update={"server": server}), run_member).run()
+            with contextlib.suppress(OSError):  # not empty: sessions live on
+                runtime_directory(settings.data_dir).rmdir()
+            return code
     except CannotStart as error:
         print(f"sgw serve: {error}", file=sys.stderr)  # for the person at the terminal, not the log
         return EXIT_UNUSABLE
@@ -258,7 +262,7 @@ def _reserved(listen: str) -> Iterator[str]:
             reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         except OSError:
             raise CannotStart(
-                f"cannot listen on {listen}: the port is taken (by another gateway?), or the address is not one of this "
-                "machine; --listen HOST:0 takes any free port"
+                f"cannot listen on {listen}: the port is taken (by another gateway?), or the address is not one of "
+                "this machine; --listen HOST:0 takes any free port"
             ) from None
         yield f"{host}:{reserved.getsockname()[1]}"

@@ -1,11 +1,15 @@
-"""How cost grows with the number of live sessions, the size of a payload, and the number of apps: the charts."""
+"""How cost grows with the number of live sessions, the size of a payload, and the number of apps, and what more gateway
+processes gain: the charts.
+"""
 
+import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 from bench import servers
 from bench.client import Client, Opened, an_input, call_slot, sessions
-from bench.context import Bench
+from bench.context import SESSIONS, Bench
 from bench.figure import Series
 from bench.figures.memory import need_memory
 from bench.load import Plan, Report, Slot
@@ -29,10 +33,11 @@ _VOLUME = 60_000_000
 
 
 def measure(bench: Bench) -> Iterator[Series]:
-    """Yield the three charts."""
+    """Yield the four charts."""
     yield Series("live_sessions", "Live sessions", "live sessions", "calls/s", {"gateway": list(_live(bench))})
     yield Series("payload", "Size of input and output", "bytes each way", "MB/s", _payload(bench))
     yield Series("apps", "Deployed apps", "apps", "calls/s", {"gateway": list(_apps(bench))})
+    yield Series("processes", "Gateway processes", "processes", "calls/s", {"gateway": _processes(bench)})
 
 
 def _live(bench: Bench) -> Iterator[tuple[float, float]]:
@@ -85,3 +90,19 @@ def _apps(bench: Bench) -> Iterator[tuple[float, float]]:
             opened = [client.open(an_input(number), app=name) for number, name in enumerate(called)]
             slots = [call_slot(each, app=name) for each, name in zip(opened, called, strict=True)]
             yield float(count), _rate_over(bench, gateway, slots)
+
+
+def _processes(bench: Bench) -> Sequence[tuple[float, float]]:
+    """Measure one process and one for each core in turns: what else the machine does meets both."""
+    counts = sorted({1, os.cpu_count() or 1})
+    rates: dict[int, list[float]] = {count: [] for count in counts}
+    with ExitStack() as stack:
+        slots = {}
+        for count in counts:
+            gateway = stack.enter_context(servers.gateway("--processes", str(count)))
+            opened = stack.enter_context(sessions(gateway.address, SESSIONS))
+            slots[count] = gateway.address, [call_slot(each) for each in opened]
+        for _ in range(_PARTS):
+            for count, (address, some) in slots.items():
+                rates[count].append(bench.load.run(Plan(address, some, connections=16, requests=4000, warmup=400)).rate)
+    return [(float(count), statistics.median(each)) for count, each in rates.items()]

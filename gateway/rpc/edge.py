@@ -114,27 +114,23 @@ def _exchanged(method: MethodDescriptor, exchange: Exchange, clock: Clock) -> "g
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
 
-    async def server_stream(data: bytes, context: Context) -> None:
+    async def stream(data: bytes | AsyncIterator[bytes], context: Context) -> None:
         try:
-            async with aclosing(exchange.stream(name, data, caller_of(context, clock))) as responses:
+            caller = caller_of(context, clock)
+            responses = (
+                exchange.stream(name, data, caller) if isinstance(data, bytes) else exchange.bidi(name, data, caller)
+            )
+            async with aclosing(responses):
                 async for response in responses:
                     if not await _written(context, response):
                         break
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
 
-    async def stream(raw: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        try:
-            async with aclosing(exchange.bidi(name, raw, caller_of(context, clock))) as responses:
-                async for response in responses:
-                    yield response
-        except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
-            await _abort(method, context, error)
-
     if not method.server_streaming:
         return grpc.unary_unary_rpc_method_handler(unary, response_serializer=bytes)
     if not method.client_streaming:
-        return grpc.unary_stream_rpc_method_handler(server_stream, response_serializer=bytes)
+        return grpc.unary_stream_rpc_method_handler(stream, response_serializer=bytes)
     return grpc.stream_stream_rpc_method_handler(stream, response_serializer=bytes)
 
 

@@ -35,6 +35,7 @@ class Adoption:
         clock: Clock,
         lifecycle: Lifecycle,
         functions: Functions,
+        *,
         share: Share = WHOLE,
     ) -> None:
         self._store = store

@@ -40,6 +40,7 @@ class SessionManager:
         registry: AppRegistry,
         clock: Clock,
         settings: Settings,
+        *,
         share: Share = WHOLE,
     ) -> None:
         """With a `share` other processes have the other sessions of the same store."""
@@ -48,7 +49,7 @@ class SessionManager:
         self._lifecycle = Lifecycle(store, pool, clock, settings, share)
         self._journal = Journal(settings.sessions, clock)
         parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings, share)
-        self._adoption = Adoption(store, pool, clock, self._lifecycle, parts.functions, share)
+        self._adoption = Adoption(store, pool, clock, self._lifecycle, parts.functions, share=share)
         self._plain = PlainCall(parts)
         self._in_session = SessionCall(parts)
         self._new = NewSessionCall(parts, self._in_session)

@@ -8,23 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import gateway
-import sessiongateway
 from gateway.clock import Clock, Timer
 from gateway.config import WorkerSettings
 from gateway.errors import AppStartFailed, GatewayError, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
-from gateway.share import WHOLE, Share
 from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import Worker, WorkerLease, WorkerPool
 from gateway.workers.ending import EndingQueue
+from gateway.workers.place import Place
 from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
-from gateway.workers.room import Room
-from gateway.workers.runtime import Part, clear_leftovers, library, prepare_directory
 from gateway.workers.shared import SharedWorkers
-from gateway.workers.strays import report_strays
 from gateway.workers.version import Version
 from gateway.workers.watch import LimitWatch
 from gateway.workers.zygote import Zygote, ZygoteGone
@@ -47,27 +42,13 @@ class LocalPool(WorkerPool):
     workers to those who wait, in the order in which they came, and starts more as the limit allows.
     """
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        directory: Path,
-        clock: Clock,
-        *,
-        share: Share = WHOLE,
-        room: Room | None = None,
-        generation: str = "",
-    ) -> None:
-        """`directory` holds the workers' own directories. Its path must be short: sockets are in it.
-
-        With a `share` the pool is that of one of several processes: the settings are for all of them together, and it
-        adopts only the workers of sessions in its share. `generation` names the processes that run at a time.
+    def __init__(self, settings: WorkerSettings, directory: Path, clock: Clock, place: Place | None = None) -> None:
+        """`directory` holds the workers' own directories. Its path must be short: sockets are in it. With a `place` of
+        one process among several the settings are for all of them.
         """
-        self._share = share
-        self._room = room or Room(settings.max_workers, share)
-        self._part = Part(directory, share, generation)
+        self._place = place or Place(directory, settings.max_workers)
         self._settings = settings
         self._directory = directory
-        self._library = library(directory, share)
         self._clock = clock
         self._versions: dict[AppRef, Version] = {}
         self._workers: dict[str, LocalWorker] = {}
@@ -81,17 +62,11 @@ class LocalPool(WorkerPool):
         self._all_gone = asyncio.Event()
 
     async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
-        await asyncio.to_thread(prepare_directory, self._directory)
-        own = [lease for lease in leases if self._share.owns(lease.session_id)]
+        await self._place.prepare()
+        own = self._place.own(leases)
         workers = await asyncio.gather(*map(self._adopt, own))
         adopted = {lease.session_id: worker for lease, worker in zip(own, workers, strict=True) if worker}
-        known = {*self._workers, *(lease.worker_id for lease in leases if not self._share.owns(lease.session_id))}
-        await report_strays(self._directory, known, self._part)
-        await asyncio.to_thread(clear_leftovers, self._directory, known, self._part)
-        self._library.mkdir()
-        for package in (gateway, sessiongateway):
-            source = Path(package.__path__[0])
-            (self._library / source.name).symlink_to(source)
+        await self._place.tidy(self._workers, leases)
         self._set_tick()
         return adopted
 
@@ -111,7 +86,7 @@ class LocalPool(WorkerPool):
         await self._watch.close()
         for version in self._versions.values():
             await version.stop_zygote()
-        await asyncio.to_thread(clear_leftovers, self._directory, [worker.id for worker in kept], self._part)
+        await self._place.clear([worker.id for worker in kept])
         if not kept:
             with contextlib.suppress(OSError):
                 self._directory.rmdir()
@@ -202,7 +177,7 @@ class LocalPool(WorkerPool):
         worker.functions = recorded[1]
         if not await worker.adopt(lease, self._settings.output_rate):
             return None
-        await asyncio.to_thread(self._part.keep, worker.id)
+        await self._place.keep(worker.id)
         self._watch.add(worker)
         return self._workers.setdefault(worker.id, worker)
 
@@ -241,18 +216,18 @@ class LocalPool(WorkerPool):
         version = self._versions.get(app.ref)
         if version is None:
             shared = SharedWorkers(
-                app, self._share.part(self._settings.max_shared), self._clock, self.obtain, self._none_available
+                app, self._place.share.part(self._settings.max_shared), self._clock, self.obtain, self._none_available
             )
             version = self._versions[app.ref] = Version(app, shared, self._new_zygote, self._clock)
         return version
 
     async def _new_zygote(self, app: AppVersion) -> Zygote:
-        zygote = Zygote(app, self._library, self._clock, self._settings.output_rate)
+        zygote = Zygote(app, self._place.library, self._clock, self._settings.output_rate)
         await zygote.start(self._settings.start_timeout)
         return zygote
 
     def look_again(self) -> None:
-        """See whether more workers may be started, or others need room: another process has changed something."""
+        """Start more workers, or lend room: another process has changed something."""
         self._schedule()
 
     def _schedule(self) -> None:
@@ -260,20 +235,10 @@ class LocalPool(WorkerPool):
         if self._closing:
             return
         self._serve_waiters()
-        if self._share.count > 1:
-            self._share_room()
-
-    def _share_room(self) -> None:
-        """Show the other processes how it stands here, and lend room to those that need it more."""
-        starting = sum(version.starting for version in self._versions.values())
-        waiting = sum(not waiter.worker.done() for waiter in self._waiters)
-        idle = sum(len(version.idle) for version in self._versions.values())
-        self._room.tell(len(self._workers), idle, max(0, waiting - starting))
-        if not self._room.wanted():
-            return
-        if not waiting and self._room.free <= 0:
-            self._make_way(None)
-        self._room.lend()
+        if self._place.share.count > 1:
+            waiting = sum(not waiter.worker.done() for waiter in self._waiters)
+            if self._place.tell(len(self._workers), waiting, self._versions.values()):
+                self._make_way(None)
 
     def _serve_waiters(self) -> None:
         # One who has been cancelled in this very moment is still in the queue.
@@ -295,12 +260,12 @@ class LocalPool(WorkerPool):
 
     def _fill_up(self, version: Version) -> None:
         wanted = self._settings.min_idle if version.app.min_idle is None else version.app.min_idle
-        minimum = self._share.part(wanted)
-        while len(version.idle) + version.starting < minimum and len(self._workers) < self._room.limit:
+        minimum = self._place.share.part(wanted)
+        while len(version.idle) + version.starting < minimum and len(self._workers) < self._place.room.limit:
             self._start_worker(version)
 
     def _has_room(self, version: Version) -> bool:
-        if len(self._workers) < self._room.limit:
+        if len(self._workers) < self._place.room.limit:
             return True
         self._make_way(version)
         return False
@@ -312,7 +277,7 @@ class LocalPool(WorkerPool):
         if not ending:
             spare = next((v for v in self._versions.values() if v is not version and v.idle), None)
             if spare is not None:
-                self._end_idle(spare.idle.pop())
+                spare.idle.pop().end(self._settings.end_grace)
             else:
                 self._end_unused_shared()
 
@@ -324,7 +289,7 @@ class LocalPool(WorkerPool):
                 return
 
     def _start_worker(self, version: Version) -> None:
-        worker_id = self._share.drawn(new_worker_id)
+        worker_id = self._place.share.drawn(new_worker_id)
         directory = WorkerDirectory(self._directory / worker_id)
         worker = LocalWorker(worker_id, version.app, directory, self._clock, self._gone)
         self._workers[worker_id] = worker
@@ -408,9 +373,6 @@ class LocalPool(WorkerPool):
             self._all_gone.set()
         self._schedule()
 
-    def _end_idle(self, worker: LocalWorker) -> None:
-        worker.end(self._settings.end_grace)
-
     async def _wait_until_gone(self) -> None:
         while self._workers or self._tasks:
             self._all_gone.clear()
@@ -436,7 +398,7 @@ class LocalPool(WorkerPool):
 
     def _let_go(self, version: Version) -> None:
         while version.idle:
-            self._end_idle(version.idle.pop())
+            version.idle.pop().end(self._settings.end_grace)
         in_use = any(worker.app.ref == version.app.ref for worker in self._workers.values())
         if not in_use:
             task = asyncio.get_running_loop().create_task(version.stop_zygote())

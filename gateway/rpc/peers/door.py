@@ -90,7 +90,14 @@ class Visitor(Connection):
             work = self._send_parts(number, self._host.parts(call.method, call.data, caller, call.flags))
         else:
             work = self._send_answer(number, call, caller)
-        self._tasks[number] = asyncio.get_running_loop().create_task(work)
+        task = self._tasks[number] = asyncio.get_running_loop().create_task(work)
+        # Not in the coroutine: one that is cancelled before its first step never runs.
+        task.add_done_callback(lambda _: self._forget(number))
+
+    def _forget(self, number: int) -> None:
+        self._tasks.pop(number, None)
+        self._windows.pop(number, None)
+        self._inputs.pop(number, None)
 
     async def _send_answer(self, number: int, call: CallFrame, caller: Caller) -> None:
         try:
@@ -99,8 +106,6 @@ class Visitor(Connection):
             self.send(Kind.FAILURE, number, pack_failure(failure))
         else:
             self.send(Kind.ANSWER, number, answer)
-        finally:
-            self._tasks.pop(number, None)
 
     async def _send_parts(self, number: int, parts: AsyncGenerator[bytes, None]) -> None:
         window = self._windows[number] = _Window()
@@ -113,10 +118,6 @@ class Visitor(Connection):
             self.send(Kind.FAILURE, number, pack_failure(failure))
         else:
             self.send(Kind.END, number)
-        finally:
-            self._tasks.pop(number, None)
-            self._windows.pop(number, None)
-            self._inputs.pop(number, None)
 
 
 async def _all_of(inputs: "asyncio.Queue[bytes | None]") -> AsyncIterator[bytes]:

@@ -169,8 +169,8 @@ class KeepaliveFan:
             part.kept.discard(session_id)
             for asked in waiting:
                 asked.answer = self._away(session_id)
-        self._unread.extend(map(self._away, part.kept))
         self._pass_on()
+        self._unread.extend(map(self._away, part.kept))
 
     def _pass_on(self) -> None:
         while self._asked and (answer := self._asked[0].answer) is not None:
