@@ -46,6 +46,19 @@ class PoolEnding(PoolFixtures):
         await until(lambda: not exists(pid))
         await until(lambda: not any(Path(places[place]).exists() for place in ("cwd", "tmp")))
 
+    async def test_workers_that_are_ended_in_turn_unload_and_go_with_nobody_waiting_for_them(
+        self, start_pool: StartPool, app: AppVersion
+    ) -> None:
+        pool = await start_pool()
+        leased = [await lease(pool, app) for _ in range(3)]
+        told: list[WorkerExit] = []
+        for each in leased:
+            each.worker.when_lost(told.append)
+            pool.end(each.worker, "idle_timeout", in_turn=True)
+        await until(lambda: all(pool.holder(each.worker.id) is None for each in leased))
+        assert [each.worker.exit for each in leased] == [WorkerExit(exit_code=0)] * 3
+        assert told == []
+
     async def test_an_end_that_was_asked_for_is_no_loss(self, start_pool: StartPool, app: AppVersion) -> None:
         pool = await start_pool()
         leased = await lease(pool, app)
