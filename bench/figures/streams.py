@@ -20,6 +20,9 @@ MANY = 100
 WINDOW = 16
 """Messages in flight per stream."""
 
+_RENEWED = b"\x22"
+"""How an answer begins that has nothing but sessions which were renewed: field 4. An error has another field first."""
+
 _ID_IN_RENEWED = b"\x0a\x1fsess_"
 """How an id of 31 letters begins in RenewedSessions: field 1, its length, itself."""
 
@@ -80,5 +83,4 @@ def _one(opened: Opened) -> Slot:
 
 def _many(opened: Sequence[Opened]) -> Slot:
     request = pb.StreamKeepaliveRequest(session_ids=[each.session.id for each in opened], batch=True)
-    # Once for each id that was renewed, and in no error beside.
-    return Slot(request.SerializeToString(), _ID_IN_RENEWED)
+    return Slot(request.SerializeToString(), _ID_IN_RENEWED, begins=_RENEWED)
