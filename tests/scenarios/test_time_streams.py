@@ -31,8 +31,9 @@ async def test_a_caller_that_asks_for_it_gets_what_was_renewed_in_one_message_an
         await virtual.clock.advance(5)
         await stream.send(short, "sess_never", long, other, batch=True)
         together, alone = await stream.receive(), await stream.receive()
-        await stream.send(long)
+        await stream.send(long, batch=True)
         again = await stream.receive()
+        (whole,) = await stream.renew(long)
         await virtual.client.end(other)
         pushed = await stream.receive()
     assert [
@@ -48,6 +49,7 @@ async def test_a_caller_that_asks_for_it_gets_what_was_renewed_in_one_message_an
         [],
     )
     found = await virtual.client.get(long)
+    assert whole.session == found
     assert (found.expires_at, found.call_count) == (again.renewed[0].expires_at, 1)
 
 

@@ -65,11 +65,9 @@ class Sessions:
             watcher(over)
 
 
-def stream_of(sessions: Sessions, principal: str = "me", *, together: bool = False) -> KeepaliveStream:
+def stream_of(sessions: Sessions, principal: str = "me") -> KeepaliveStream:
     renewals = Renewals(sessions, sessions, FakeClock())  # type: ignore[arg-type]
-    stream = KeepaliveStream(sessions, renewals, principal)  # type: ignore[arg-type]
-    stream.together = together
-    return stream
+    return KeepaliveStream(sessions, renewals, principal)  # type: ignore[arg-type]
 
 
 async def read(stream: KeepaliveStream) -> list[KeepaliveOutcome]:
@@ -100,17 +98,18 @@ async def test_what_is_asked_for_on_several_streams_at_a_time_is_one_step_and_an
 
 
 async def test_answers_that_are_wanted_together_are_grouped_by_when_the_sessions_expire() -> None:
-    stream = stream_of(Sessions("d", here=["a", "b", "c"], timeouts={"b": 10}), together=True)
-    await stream.renew(["a", "b", "x", "c", "d"])
-    await stream.renew(["a"])
+    stream = stream_of(Sessions("d", here=["a", "b", "c"], timeouts={"b": 10}))
+    await stream.renew(["a", "b", "x", "c", "d"], together=True)
+    await stream.renew(["c"])
+    await stream.renew(["a"], together=True)
     answers = await anext(stream)
     now = FakeClock().now()
     assert answers.renewed == {
         (now.monotonic + 60, now.wall + 60): ["a", "c", "d", "a"],
         (now.monotonic + 10, now.wall + 10): ["b"],
     }
-    assert [outcome.session_id for outcome in answers.outcomes] == ["x"]
-    assert answers.count == 6
+    assert [outcome.session_id for outcome in answers.outcomes] == ["x", "c"]
+    assert answers.count == 7
 
 
 async def test_another_callers_session_is_not_found() -> None:
@@ -168,11 +167,11 @@ async def test_a_session_that_cannot_be_renewed_any_more_is_forgotten() -> None:
 
 async def test_while_the_store_fails_each_is_told_so_and_stays_on_the_stream() -> None:
     sessions = Sessions("b", here=["a"])
-    stream = stream_of(sessions, together=True)
-    await stream.renew(["a", "b"])
+    stream = stream_of(sessions)
+    await stream.renew(["a", "b"], together=True)
     await anext(stream)
     sessions.failure = unavailable()
-    await stream.renew(["a", "b"])
+    await stream.renew(["a", "b"], together=True)
     assert [type(answer.outcome) for answer in await read(stream)] == [StoreUnavailable, StoreUnavailable]
     assert set(sessions.watchers) == {"a", "b"}
 
