@@ -25,6 +25,9 @@ from gateway.testing.pool_harness import (
 )
 from gateway.testing.waiting import DEADLINE, exists, until
 
+LITTLE = 1.0
+"""Seconds after which the end of a worker has begun that is ended in turn, when there are few of them."""
+
 
 class PoolEnding(PoolFixtures):
     """How workers end, and that nothing of them stays."""
@@ -46,8 +49,8 @@ class PoolEnding(PoolFixtures):
         await until(lambda: not exists(pid))
         await until(lambda: not any(Path(places[place]).exists() for place in ("cwd", "tmp")))
 
-    async def test_workers_that_are_ended_in_turn_unload_and_go_with_nobody_waiting_for_them(
-        self, start_pool: StartPool, app: AppVersion
+    async def test_workers_that_are_ended_in_turn_go_a_little_later_and_one_that_is_ended_without_it_goes_first(
+        self, start_pool: StartPool, app: AppVersion, clock: FakeClock
     ) -> None:
         pool = await start_pool()
         leased = [await lease(pool, app) for _ in range(3)]
@@ -55,6 +58,10 @@ class PoolEnding(PoolFixtures):
         for each in leased:
             each.worker.when_lost(told.append)
             pool.end(each.worker, "idle_timeout", in_turn=True)
+        first = leased[-1].worker
+        pool.end(first)
+        await until(lambda: pool.holder(first.id) is None)
+        await clock.advance(LITTLE)
         await until(lambda: all(pool.holder(each.worker.id) is None for each in leased))
         assert [each.worker.exit for each in leased] == [WorkerExit(exit_code=0)] * 3
         assert told == []
