@@ -28,6 +28,8 @@ class Slot:
 
     request: bytes
     contains: bytes
+    begins: bytes = b""
+    """How each answer begins."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class Plan:
             "connections": min(self.connections, len(self.slots)),
             "path": self.path,
             "kind": self.kind,
-            "slots": [{"request": _base64(slot.request), "contains": _base64(slot.contains)} for slot in self.slots],
+            "slots": [
+                {"request": _base64(slot.request), "contains": _base64(slot.contains), "begins": _base64(slot.begins)}
+                for slot in self.slots
+            ],
             "warmup": self.warmup,
             "timeout": self.timeout,
         }

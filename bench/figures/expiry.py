@@ -24,8 +24,8 @@ def measure(bench: Bench) -> Iterator[Figure]:
     """Yield how late sessions expire and, in a full run, how many were live before."""
     wanted = bench.settings.expiring
     count = affordable(wanted)
-    # Long enough to open all of them, to call each and to renew them: a hundred a second is far below what is measured.
-    timeout = 5 if bench.settings.quick else max(15, count // 100)
+    # Long enough to open all of them, to call each and to renew them: fifty a second is far below what is measured.
+    timeout = 5 if bench.settings.quick else max(15, count // 50)
     with servers.gateway("--max-workers", str(count + 16)) as gateway, Client(gateway.address) as client:
         began = time.monotonic()
         opened = client.open_many(count, timeout)

@@ -20,6 +20,12 @@ MANY = 100
 WINDOW = 16
 """Messages in flight per stream."""
 
+_RENEWED = b"\x22"
+"""How an answer begins that has nothing but sessions which were renewed: field 4. An error has another field first."""
+
+_ID_IN_RENEWED = b"\x0a\x1fsess_"
+"""How an id of 31 letters begins in RenewedSessions: field 1, its length, itself."""
+
 Run = Callable[[], float]
 """One round, which returns ids per second."""
 
@@ -29,7 +35,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     with etcd() as theirs, servers.gateway() as gateway, sessions(gateway.address, MANY) as opened:
         leases = _stream(bench, theirs, LEASE_KEEP_ALIVE, lease_slots(theirs, STREAMS), 1)
         one = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_one(each) for each in opened[:STREAMS]], 1)
-        many = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_many(opened)] * STREAMS, MANY)
+        many = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_many(opened)] * STREAMS, MANY, joined=True)
         yield _figure(bench, "keepalive_one", one, leases)
         yield _figure(bench, "keepalive_many", many, leases)
 
@@ -47,7 +53,7 @@ def _figure(bench: Bench, name: str, ours: Run, theirs: Run) -> Figure:
     )
 
 
-def _stream(bench: Bench, target: str, path: str, slots: Sequence[Slot], ids: int) -> Run:
+def _stream(bench: Bench, target: str, path: str, slots: Sequence[Slot], ids: int, *, joined: bool = False) -> Run:
     """Return a round of messages with so many ids each that it takes about the seconds of a round."""
 
     def played(messages: int) -> float:
@@ -60,6 +66,7 @@ def _stream(bench: Bench, target: str, path: str, slots: Sequence[Slot], ids: in
             warmup=len(slots),
             window=WINDOW,
             answers_per_message=ids,
+            joined=joined,
         )
         return messages * ids / bench.load.run(plan).seconds
 
@@ -75,5 +82,5 @@ def _one(opened: Opened) -> Slot:
 
 
 def _many(opened: Sequence[Opened]) -> Slot:
-    request = pb.StreamKeepaliveRequest(session_ids=[each.session.id for each in opened])
-    return Slot(request.SerializeToString(), b"wrk_")
+    request = pb.StreamKeepaliveRequest(session_ids=[each.session.id for each in opened], batch=True)
+    return Slot(request.SerializeToString(), _ID_IN_RENEWED, begins=_RENEWED)

@@ -125,6 +125,35 @@ func TestAsManyMessagesOfAStreamAreInFlightAsTheWindowAllows(t *testing.T) {
 	}
 }
 
+// Three messages are answered by two: one with an answer, and one with two.
+func TestJoinedAnswersAreCountedByWhatTheyContain(t *testing.T) {
+	for begins, errors := range map[string]map[string]int{"ok": nil, "no": {"content": 30}} {
+		target := grpcServer(t, func(stream grpc.ServerStream) error {
+			for {
+				for range 3 {
+					var message []byte
+					if err := stream.RecvMsg(&message); err != nil {
+						return nil
+					}
+				}
+				for _, answer := range []string{"ok", "okok"} {
+					message := []byte(answer)
+					if err := stream.SendMsg(&message); err != nil {
+						return err
+					}
+				}
+			}
+		})
+		slots := []SlotPlan{{Request: []byte("a"), Contains: []byte("ok"), Begins: []byte(begins)}}
+		result := playPlan(t, &Plan{Target: target, Kind: bidi, Slots: slots, Window: 3, Joined: true, Requests: 30})
+		right := 30
+		if errors != nil {
+			right = 0
+		}
+		result.want(t, right, errors)
+	}
+}
+
 func TestConversationsOnSeveralConnections(t *testing.T) {
 	result := playPlan(t, &Plan{
 		Target: grpcServer(t, echo), Kind: bidi, Connections: 2, Slots: alike(5), Window: 8, Requests: 1000, Warmup: 50,

@@ -48,6 +48,8 @@ type SlotPlan struct {
 	Request []byte `json:"request"`
 	// Contains are bytes that each answering message has somewhere; empty: anything is right. In JSON: base64.
 	Contains []byte `json:"contains"`
+	// Begins are bytes that each answering message begins with; empty: anything is right. In JSON: base64.
+	Begins []byte `json:"begins"`
 }
 
 // The kinds of a plan.

@@ -108,6 +108,7 @@ func (l *lane) onMessage(s *slot, body []byte) {
 	if l.run.plan.Kind != bidi {
 		return
 	}
+	wrong := s.wrong
 	for s.messages >= l.run.plan.AnswersPerMessage {
 		if s.starts.count == 0 {
 			l.errors.add("unasked answer", 1)
@@ -115,7 +116,7 @@ func (l *lane) onMessage(s *slot, body []byte) {
 			return
 		}
 		s.messages -= l.run.plan.AnswersPerMessage
-		l.settle(s, s.wrong)
+		l.settle(s, wrong)
 		s.wrong = ""
 	}
 	l.refill(s)

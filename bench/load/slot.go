@@ -15,6 +15,8 @@ type slot struct {
 	// contains must be in each answering message; foundAt is where it was last.
 	contains []byte
 	foundAt  int
+	// begins is what each answering message begins with.
+	begins []byte
 
 	// id is the stream that is open, 0 if none is.
 	id uint32
@@ -57,7 +59,7 @@ const (
 func newSlot(l *lane, plan SlotPlan, window int) *slot {
 	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(plan.Request)))
 	return &slot{
-		lane: l, message: append(message, plan.Request...), contains: plan.Contains,
+		lane: l, message: append(message, plan.Request...), contains: plan.Contains, begins: plan.Begins,
 		starts: times{ring: make([]time.Duration, window)},
 	}
 }
@@ -72,7 +74,7 @@ func (s *slot) judge(body []byte, joined bool) {
 	switch {
 	case s.body.compressed:
 		s.wrong = "compressed message"
-	case !s.has(body) && s.wrong == "":
+	case s.wrong == "" && !(bytes.HasPrefix(body, s.begins) && s.has(body)):
 		s.wrong = "content"
 	}
 }

@@ -82,9 +82,7 @@ async def _feed(requests: AsyncIterator[pb.StreamKeepaliveRequest], stream: Keep
     try:
         async for request in requests:
             session_ids, wrong = validation.session_ids(request.session_ids)
-            if request.batch:
-                stream.together = True
-            await stream.renew(session_ids, wrong)
+            await stream.renew(session_ids, wrong, together=request.batch)
     finally:
         stream.no_more_requests()
 

@@ -33,8 +33,8 @@ class KeepaliveAnswers:
     """What there is to be read: renewals first, then outcomes, in their order."""
 
     renewed: dict[tuple[float, float], list[str]] = field(default_factory=dict)
-    """Sessions that were renewed, by the monotonic deadline and the wall-clock time at which they expire. Empty unless
-    the caller wants its answers together."""
+    """Sessions that were renewed, by the monotonic deadline and the wall-clock time at which they expire. Only those
+    that were asked for together."""
     outcomes: list[KeepaliveOutcome] = field(default_factory=list)
     count: int = 0
     """Answers in all."""
@@ -48,8 +48,6 @@ class KeepaliveStream:
 
     def __init__(self, lifecycle: Lifecycle, renewals: Renewals, principal: str) -> None:
         self.principal = principal
-        self.together = False
-        """Whether the caller wants the answers of sessions that were renewed together, rather than one by one."""
         self._lifecycle = lifecycle
         self._renewals = renewals
         self._watched: dict[str, Callable[[], None]] = {}
@@ -62,11 +60,13 @@ class KeepaliveStream:
         self._closed = False
         self._refusal: GatewayError | None = None
 
-    async def renew(self, session_ids: Sequence[str], wrong: Mapping[str, GatewayError] | None = None) -> None:
+    async def renew(
+        self, session_ids: Sequence[str], wrong: Mapping[str, GatewayError] | None = None, *, together: bool = False
+    ) -> None:
         """Have sessions renewed; each id gets an answer. Waits while too many are unread.
 
         Those of them that are `wrong` are answered with that error. One session more than a stream may have is answered
-        with InvalidRequest, and the others stay on it.
+        with InvalidRequest, and the others stay on it. With `together` those that were renewed are answered as one.
         """
         while self._asked + self._unread.count >= MAX_UNREAD:
             await self._some_room()
@@ -76,12 +76,10 @@ class KeepaliveStream:
                 await self._some_room()
             refused = {**self._too_many(session_ids), **refused}
         self._asked += len(session_ids)
-        if refused:
-            self._ask_some(session_ids, refused)
-        else:
-            self._renewals.ask(self, session_ids)
+        asked = [session_id for session_id in session_ids if session_id not in refused] if refused else session_ids
+        self._renewals.ask(_Request(self, session_ids, refused, together), asked)
 
-    def answer(self, session_ids: Sequence[str], renewal: Renewal) -> None:
+    def answer(self, session_ids: Sequence[str], renewal: Renewal, *, together: bool) -> None:
         """Take the answer to one request."""
         self._asked -= len(session_ids)
         if self._closed:
@@ -91,11 +89,11 @@ class KeepaliveStream:
         for session_id in session_ids:
             live = renewal.slid.get(session_id)
             if live is None:
-                self._answer_other(session_id, renewal.others[session_id])
+                self._answer_other(session_id, renewal.others[session_id], together)
                 continue
             if session_id not in watched:
                 watched[session_id] = self._lifecycle.watch(session_id, self._over)
-            if not self.together:
+            if not together:
                 unread.outcomes.append(KeepaliveOutcome(session_id, live.record, renewal.at))
                 continue
             timeout = live.record.timeout
@@ -151,15 +149,11 @@ class KeepaliveStream:
         left = max(0, MAX_SESSIONS - len(self._watched))
         return {session_id: InvalidRequest.of([problem]) for session_id in new[left:]}
 
-    def _ask_some(self, session_ids: Sequence[str], refused: Mapping[str, GatewayError]) -> None:
-        """Ask for those that are not refused, and answer all of them together, in their order."""
-        self._renewals.ask(_WithRefused(self, session_ids, refused), [id for id in session_ids if id not in refused])
-
-    def _answer_other(self, session_id: str, outcome: Session | GatewayError) -> None:
+    def _answer_other(self, session_id: str, outcome: Session | GatewayError, together: bool) -> None:
         if isinstance(outcome, Session):
             if session_id not in self._watched:
                 self._watched[session_id] = self._lifecycle.watch(session_id, self._over)
-            if self.together:
+            if together:
                 self._unread.renewed.setdefault((outcome.deadline, outcome.expires_at), []).append(session_id)
                 return
         elif not isinstance(outcome, StoreUnavailable):  # then the session is as alive as it was, and news still wanted
@@ -179,19 +173,23 @@ class KeepaliveStream:
 
 
 @dataclass(frozen=True, slots=True)
-class _WithRefused:
-    """One request of a stream, of whose ids some are not even asked for."""
+class _Request:
+    """One request of a stream."""
 
     stream: KeepaliveStream
     session_ids: Sequence[str]
     refused: Mapping[str, GatewayError]
+    """Those of its ids that are not even asked for."""
+    together: bool
 
     @property
     def principal(self) -> str:
         return self.stream.principal
 
     def answer(self, _: Sequence[str], renewal: Renewal) -> None:
-        self.stream.answer(self.session_ids, Renewal(renewal.at, renewal.slid, {**renewal.others, **self.refused}))
+        if self.refused:
+            renewal = Renewal(renewal.at, renewal.slid, {**renewal.others, **self.refused})
+        self.stream.answer(self.session_ids, renewal, together=self.together)
 
     def refuse(self, error: GatewayError) -> None:
         self.stream.refuse(error)

@@ -94,7 +94,8 @@ _EXPIRE_MANY = f"""UPDATE sessions SET status = :status, end_reason = :reason, e
 _GET_MANY = f"SELECT {_COLUMNS} FROM sessions WHERE {_AMONG}"
 _RENEW_MANY = f"""UPDATE sessions SET {SLIDE}
     WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND NOT ({DUE})"""
-_RENEWED = f"SELECT id FROM sessions WHERE {_AMONG} AND +owner = :owner AND deadline >= :now + timeout"
+_RENEWED = f"""SELECT id FROM sessions
+    WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND deadline >= :now + timeout"""
 _RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {DUE} ORDER BY deadline LIMIT :limit"

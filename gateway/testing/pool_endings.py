@@ -25,6 +25,9 @@ from gateway.testing.pool_harness import (
 )
 from gateway.testing.waiting import DEADLINE, exists, until
 
+LITTLE = 1.0
+"""Seconds after which the end of a worker has begun that is ended in turn, when there are few of them."""
+
 
 class PoolEnding(PoolFixtures):
     """How workers end, and that nothing of them stays."""
@@ -45,6 +48,23 @@ class PoolEnding(PoolFixtures):
         await until(lambda: pool.holder(leased.worker.id) is None)
         await until(lambda: not exists(pid))
         await until(lambda: not any(Path(places[place]).exists() for place in ("cwd", "tmp")))
+
+    async def test_workers_that_are_ended_in_turn_go_a_little_later_and_one_that_is_ended_without_it_goes_first(
+        self, start_pool: StartPool, app: AppVersion, clock: FakeClock
+    ) -> None:
+        pool = await start_pool()
+        leased = [await lease(pool, app) for _ in range(3)]
+        told: list[WorkerExit] = []
+        for each in leased:
+            each.worker.when_lost(told.append)
+            pool.end(each.worker, "idle_timeout", in_turn=True)
+        first = leased[-1].worker
+        pool.end(first)
+        await until(lambda: pool.holder(first.id) is None)
+        await clock.advance(LITTLE)
+        await until(lambda: all(pool.holder(each.worker.id) is None for each in leased))
+        assert [each.worker.exit for each in leased] == [WorkerExit(exit_code=0)] * 3
+        assert told == []
 
     async def test_an_end_that_was_asked_for_is_no_loss(self, start_pool: StartPool, app: AppVersion) -> None:
         pool = await start_pool()

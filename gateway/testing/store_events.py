@@ -69,6 +69,16 @@ class StoreTelling:
         await store.renew(renewed.id, at(TIMEOUT))
         assert await told(store, begun) == [(called.id, SessionStatus.EXPIRED), (renewed.id, SessionStatus.EXPIRED)]
 
+    async def test_sessions_that_expire_in_one_step_are_an_event_each(self, store: SessionStore) -> None:
+        due, other = await added(store), await added(store, timeout=300, deadline=START + 300)
+        also_due = await added(store)
+        begun = await store.position()
+        await store.expire_due([due.id, other.id, also_due.id], at(TIMEOUT))
+        await store.renew_many([due.id, other.id], "owner", at(TIMEOUT))
+        told_of = await told(store, begun)
+        assert set(told_of) == {(due.id, SessionStatus.EXPIRED), (also_due.id, SessionStatus.EXPIRED)}
+        assert len(set(told_of)) == len(told_of)
+
     async def test_an_event_has_the_session_as_it_was_right_after_it_whatever_comes_later(
         self, store: SessionStore
     ) -> None:

@@ -215,6 +215,48 @@ class StoreExpiring:
         assert (expired.ended_at, expired.expires_at) == (WALL + 75, WALL + TIMEOUT)
         assert await store.expire_if_due(session.id, at(100)) == expired
 
+    async def test_of_many_sessions_those_that_are_due_expire_in_one_step_and_all_are_returned(
+        self, store: SessionStore
+    ) -> None:
+        due, younger, held, ended = [await added(store, deadline=START + delay) for delay in (10, 30, 10, 10)]
+        await store.admit(held.id, at(5), START + 1000)
+        over = await store.end(ended.id, EndReason.CALLER, at(6))
+        ids = [due.id, ABSENT, younger.id, held.id, ended.id]
+        found = {session.id: session for session in await store.expire_due(ids, at(20))}
+        expired = replace(due, status=SessionStatus.EXPIRED, end_reason=EndReason.IDLE_TIMEOUT, ended_at=WALL + 20)
+        assert found == {due.id: expired, younger.id: younger, held.id: await store.get(held.id), ended.id: over}
+        assert await store.get(due.id) == expired
+        assert await store.expire_due([], at(20)) == []
+
+    async def test_of_many_sessions_those_of_the_owner_that_are_active_and_not_due_are_renewed(
+        self, store: SessionStore
+    ) -> None:
+        long, short = await added(store, timeout=300), await added(store)
+        foreign, ended, due = await added(store, owner="another"), await added(store), await added(store)
+        await store.renew(long.id, at(30))
+        await store.renew(short.id, at(30))
+        over = await store.end(ended.id, EndReason.CALLER, at(30))
+        asked = [long.id, ABSENT, foreign.id, ended.id, due.id, short.id]
+        assert set(await store.renew_many(asked, "owner", at(61))) == {long.id, short.id}
+        renewed = [await store.get(session.id) for session in (long, short)]
+        assert renewed == [
+            replace(long, deadline=START + 361, expires_at=WALL + 361),
+            replace(short, deadline=START + 121, expires_at=WALL + 121),
+        ]
+        assert [await store.get(session.id) for session in (foreign, ended, due)] == [foreign, over, due]
+        assert set(await store.renew_many([long.id, short.id], "owner", at(62))) == {long.id, short.id}
+        assert set(await store.renew_many([], "owner", at(62))) == set()
+
+    async def test_a_session_that_is_not_renewed_with_others_is_not_taken_for_renewed_by_an_earlier_renewal(
+        self, store: SessionStore
+    ) -> None:
+        ended = await added(store)
+        await store.renew(ended.id, at(20))
+        await store.end(ended.id, EndReason.CALLER, at(20))
+        foreign = await added(store, owner="another")
+        await store.renew(foreign.id, at(20))
+        assert list(await store.renew_many([ended.id, foreign.id], "owner", at(20))) == []
+
     async def test_the_due_come_longest_overdue_first_and_no_more_than_asked_for(self, store: SessionStore) -> None:
         sessions = [await added(store, deadline=START + delay) for delay in (30, 10, 40, 20)]
         by_deadline = [sessions[i].id for i in (1, 3, 0, 2)]

@@ -22,8 +22,16 @@ def test_a_closed_loop_names_its_requests_and_each_slot() -> None:
         "path": "/sessiongateway.v1.SessionService/Run",
         "kind": "unary",
         "slots": [
-            {"request": base64.b64encode(b"\x0a\x01a").decode(), "contains": base64.b64encode(b"a").decode()},
-            {"request": base64.b64encode(b"\x0a\x01b").decode(), "contains": base64.b64encode(b"b").decode()},
+            {
+                "request": base64.b64encode(b"\x0a\x01a").decode(),
+                "contains": base64.b64encode(b"a").decode(),
+                "begins": "",
+            },
+            {
+                "request": base64.b64encode(b"\x0a\x01b").decode(),
+                "contains": base64.b64encode(b"b").decode(),
+                "begins": "",
+            },
         ],
         "warmup": 2,
         "timeout": 30.0,

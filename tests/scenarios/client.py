@@ -73,8 +73,8 @@ class KeepaliveStream:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    async def send(self, *session_ids: str) -> None:
-        await self._call.write(pb.StreamKeepaliveRequest(session_ids=session_ids))
+    async def send(self, *session_ids: str, batch: bool = False) -> None:
+        await self._call.write(pb.StreamKeepaliveRequest(session_ids=session_ids, batch=batch))
 
     async def receive(self) -> pb.StreamKeepaliveResponse:
         """Return the next message. Raises CallFailed, and EOFError at the end of the stream."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.stores.base import StoreFailure, StoreProblem
 from gateway.testing.waiting import until
 from gateway.timing import EXPIRY_SLACK
 from sessiongateway.v1 import errors_pb2
@@ -20,6 +21,59 @@ async def test_each_id_gets_its_new_expiry_in_order(virtual: VirtualGateway) -> 
     assert [answer.session_id for answer in answers] == [short, long]
     assert [answer.session.expires_at.seconds - START for answer in answers] == [15, 305]
     assert [answer.session.expires_in.ToSeconds() for answer in answers] == [10, 300]
+
+
+async def test_a_caller_that_asks_for_it_gets_what_was_renewed_in_one_message_and_the_rest_as_ever(
+    virtual: VirtualGateway,
+) -> None:
+    short, long, other = [(await virtual.client.new(session_timeout=seconds)).id for seconds in (10, 300, 10)]
+    async with virtual.client.keepalive_stream() as stream:
+        await virtual.clock.advance(5)
+        await stream.send(short, "sess_never", long, other, batch=True)
+        together, alone = await stream.receive(), await stream.receive()
+        await stream.send(long, batch=True)
+        again = await stream.receive()
+        (whole,) = await stream.renew(long)
+        await virtual.client.end(other)
+        pushed = await stream.receive()
+    assert [
+        (list(each.session_ids), each.expires_at.seconds - START, each.expires_in.ToSeconds())
+        for each in together.renewed
+    ] == [([short, other], 15, 10), ([long], 305, 300)]
+    assert (together.session_id, together.WhichOneof("outcome")) == ("", None)
+    assert (alone.session_id, alone.error.code) == ("sess_never", errors_pb2.ERROR_CODE_SESSION_NOT_FOUND)
+    assert [list(each.session_ids) for each in again.renewed] == [[long]]
+    assert (pushed.session_id, pushed.error.end_reason, list(pushed.renewed)) == (
+        other,
+        errors_pb2.END_REASON_CALLER,
+        [],
+    )
+    found = await virtual.client.get(long)
+    assert whole.session == found
+    assert (found.expires_at, found.call_count) == (again.renewed[0].expires_at, 1)
+
+
+async def test_an_answer_has_the_whole_session_as_it_is_also_after_a_call(virtual: VirtualGateway) -> None:
+    session = (await virtual.client.new()).id
+    async with virtual.client.keepalive_stream() as stream:
+        await stream.renew(session)
+        await virtual.clock.advance(5)
+        await virtual.client.run(session=session)
+        await virtual.clock.advance(5)
+        (answer,) = await stream.renew(session)
+        assert answer.session == await virtual.client.get(session)
+
+
+async def test_a_session_that_is_renewed_on_a_stream_survives_a_store_that_fails_with_its_window(
+    virtual: VirtualGateway,
+) -> None:
+    session = (await virtual.client.new(session_timeout=10)).id
+    async with virtual.client.keepalive_stream() as stream:
+        await virtual.clock.advance(8)
+        await stream.renew(session)
+        await virtual.gateway.store.recover(StoreFailure(StoreProblem.GONE, "made up"))
+    await virtual.clock.advance(9)
+    assert (await virtual.client.get(session)).status == pb.SESSION_STATUS_ACTIVE
 
 
 async def test_a_stream_keeps_sessions_alive_and_counts_no_calls(virtual: VirtualGateway) -> None:

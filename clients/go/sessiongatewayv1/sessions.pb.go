@@ -840,8 +840,8 @@ type StreamKeepaliveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. One to 1000 session ids.
 	SessionIds []string `protobuf:"bytes,1,rep,name=session_ids,json=sessionIds,proto3" json:"session_ids,omitempty"`
-	// Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-	// that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+	// Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+	// messages. A gateway that knows nothing of it answers each id by itself, as without it.
 	Batch         bool `protobuf:"varint,2,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -891,7 +891,7 @@ func (x *StreamKeepaliveRequest) GetBatch() bool {
 	return false
 }
 
-// News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
+// News of one session on the stream; or, of those asked for with `batch`, all that were renewed.
 type StreamKeepaliveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. The session that this is about; empty with `renewed`.
@@ -903,8 +903,8 @@ type StreamKeepaliveResponse struct {
 	//	*StreamKeepaliveResponse_Session
 	//	*StreamKeepaliveResponse_Error
 	Outcome isStreamKeepaliveResponse_Outcome `protobuf_oneof:"outcome"`
-	// Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-	// and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+	// Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+	// beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
 	Renewed       []*RenewedSessions `protobuf:"bytes,4,rep,name=renewed,proto3" json:"renewed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

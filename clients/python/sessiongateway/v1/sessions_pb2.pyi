@@ -374,8 +374,8 @@ class StreamKeepaliveRequest(google.protobuf.message.Message):
     SESSION_IDS_FIELD_NUMBER: builtins.int
     BATCH_FIELD_NUMBER: builtins.int
     batch: builtins.bool
-    """Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-    that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+    """Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+    messages. A gateway that knows nothing of it answers each id by itself, as without it.
     """
     @property
     def session_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -393,7 +393,7 @@ Global___StreamKeepaliveRequest: typing_extensions.TypeAlias = StreamKeepaliveRe
 
 @typing.final
 class StreamKeepaliveResponse(google.protobuf.message.Message):
-    """News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed."""
+    """News of one session on the stream; or, of those asked for with `batch`, all that were renewed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -415,8 +415,8 @@ class StreamKeepaliveResponse(google.protobuf.message.Message):
 
     @property
     def renewed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RenewedSessions]:
-        """Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-        and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+        """Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+        beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
         """
 
     def __init__(

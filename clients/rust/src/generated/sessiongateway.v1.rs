@@ -1090,19 +1090,19 @@ pub struct StreamKeepaliveRequest {
     /// Required. One to 1000 session ids.
     #[prost(string, repeated, tag = "1")]
     pub session_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-    /// that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+    /// Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+    /// messages. A gateway that knows nothing of it answers each id by itself, as without it.
     #[prost(bool, tag = "2")]
     pub batch: bool,
 }
-/// News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
+/// News of one session on the stream; or, of those asked for with `batch`, all that were renewed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamKeepaliveResponse {
     /// Output only. The session that this is about; empty with `renewed`.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-    /// and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+    /// Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+    /// beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
     #[prost(message, repeated, tag = "4")]
     pub renewed: ::prost::alloc::vec::Vec<RenewedSessions>,
     /// Output only. How it stands with it.

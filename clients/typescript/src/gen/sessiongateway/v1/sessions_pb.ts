@@ -381,8 +381,8 @@ export type StreamKeepaliveRequest = Message<"sessiongateway.v1.StreamKeepaliveR
   sessionIds: string[];
 
   /**
-   * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-   * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+   * Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+   * messages. A gateway that knows nothing of it answers each id by itself, as without it.
    *
    * @generated from field: bool batch = 2;
    */
@@ -397,7 +397,7 @@ export const StreamKeepaliveRequestSchema: GenMessage<StreamKeepaliveRequest> = 
   messageDesc(file_sessiongateway_v1_sessions, 9);
 
 /**
- * News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
+ * News of one session on the stream; or, of those asked for with `batch`, all that were renewed.
  *
  * @generated from message sessiongateway.v1.StreamKeepaliveResponse
  */
@@ -434,8 +434,8 @@ export type StreamKeepaliveResponse = Message<"sessiongateway.v1.StreamKeepalive
   } | { case: undefined; value?: undefined };
 
   /**
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    *
    * @generated from field: repeated sessiongateway.v1.RenewedSessions renewed = 4;
    */

@@ -102,8 +102,8 @@ private static final long serialVersionUID = 0L;
   private boolean batch_ = false;
   /**
    * <pre>
-   * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-   * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+   * Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+   * messages. A gateway that knows nothing of it answers each id by itself, as without it.
    * </pre>
    *
    * <code>bool batch = 2;</code>
@@ -633,8 +633,8 @@ private static final long serialVersionUID = 0L;
     private boolean batch_ ;
     /**
      * <pre>
-     * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-     * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+     * Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+     * messages. A gateway that knows nothing of it answers each id by itself, as without it.
      * </pre>
      *
      * <code>bool batch = 2;</code>
@@ -646,8 +646,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-     * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+     * Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+     * messages. A gateway that knows nothing of it answers each id by itself, as without it.
      * </pre>
      *
      * <code>bool batch = 2;</code>
@@ -663,8 +663,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-     * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+     * Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+     * messages. A gateway that knows nothing of it answers each id by itself, as without it.
      * </pre>
      *
      * <code>bool batch = 2;</code>

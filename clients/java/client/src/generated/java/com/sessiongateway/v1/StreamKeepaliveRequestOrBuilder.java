@@ -51,8 +51,8 @@ public interface StreamKeepaliveRequestOrBuilder extends
 
   /**
    * <pre>
-   * Optional. The caller understands `renewed`: from this message on, the gateway may answer many ids in one message
-   * that has nothing else. A gateway that knows nothing of it answers each id by itself, as without it.
+   * Optional. The ids of this message that are renewed are answered together, in `renewed`, with those of other such
+   * messages. A gateway that knows nothing of it answers each id by itself, as without it.
    * </pre>
    *
    * <code>bool batch = 2;</code>

@@ -6,7 +6,7 @@ package com.sessiongateway.v1;
 
 /**
  * <pre>
- * News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
+ * News of one session on the stream; or, of those asked for with `batch`, all that were renewed.
  * </pre>
  *
  * Protobuf type {@code sessiongateway.v1.StreamKeepaliveResponse}
@@ -228,8 +228,8 @@ private static final long serialVersionUID = 0L;
   private java.util.List<com.sessiongateway.v1.RenewedSessions> renewed_;
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -240,8 +240,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -253,8 +253,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -265,8 +265,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -277,8 +277,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -499,7 +499,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News of one session on the stream; or, for a caller that has set `batch`, of many that were renewed.
+   * News of one session on the stream; or, of those asked for with `batch`, all that were renewed.
    * </pre>
    *
    * Protobuf type {@code sessiongateway.v1.StreamKeepaliveResponse}
@@ -1265,8 +1265,8 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1280,8 +1280,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1295,8 +1295,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1310,8 +1310,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1332,8 +1332,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1351,8 +1351,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1372,8 +1372,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1394,8 +1394,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1413,8 +1413,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1432,8 +1432,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1452,8 +1452,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1470,8 +1470,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1488,8 +1488,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1500,8 +1500,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1515,8 +1515,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1531,8 +1531,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1543,8 +1543,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -1556,8 +1556,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-     * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+     * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+     * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
      * </pre>
      *
      * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>

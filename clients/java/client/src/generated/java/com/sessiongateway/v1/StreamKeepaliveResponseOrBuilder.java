@@ -87,8 +87,8 @@ public interface StreamKeepaliveResponseOrBuilder extends
 
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -97,8 +97,8 @@ public interface StreamKeepaliveResponseOrBuilder extends
       getRenewedList();
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -106,8 +106,8 @@ public interface StreamKeepaliveResponseOrBuilder extends
   com.sessiongateway.v1.RenewedSessions getRenewed(int index);
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -115,8 +115,8 @@ public interface StreamKeepaliveResponseOrBuilder extends
   int getRenewedCount();
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
@@ -125,8 +125,8 @@ public interface StreamKeepaliveResponseOrBuilder extends
       getRenewedOrBuilderList();
   /**
    * <pre>
-   * Output only. Sessions that were renewed: each id once for each time that it was asked for. Never beside an outcome,
-   * and only for a caller that has set `batch`; what cannot be renewed is an outcome of its own there too.
+   * Output only. Sessions asked for with `batch` that were renewed, each id once for each time that it was asked for. Never
+   * beside an outcome; a session that cannot be renewed is an outcome of its own with `batch` too.
    * </pre>
    *
    * <code>repeated .sessiongateway.v1.RenewedSessions renewed = 4;</code>
