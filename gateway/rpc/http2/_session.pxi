@@ -24,6 +24,7 @@ cdef class Session:
     cdef size_t _used, _capacity
     cdef readonly uint64_t resets
     cdef readonly bint greeted
+    cdef readonly uint64_t pongs
 
     def __cinit__(self, type stream_type not None, dict routes not None, find, connection, size_t max_message,
                   uint32_t max_streams):
@@ -133,11 +134,14 @@ cdef class Session:
         return self._pending
 
     def announce_shutdown(self):
-        """Say that no new streams should be opened; those under way are still taken (RFC 9113, 6.8)."""
+        """Say that no new streams should be opened. Those on their way are still taken until `goaway`, which is due
+        when the peer has answered the ping that follows: `pongs` tells (RFC 9113, 6.8).
+        """
         _check(nghttp2_submit_shutdown_notice(self.live()))
+        _check(nghttp2_submit_ping(self.live(), NGHTTP2_FLAG_NONE, NULL))
 
     def goaway(self):
-        """Say that streams opened from now on are not looked at."""
+        """Say that streams opened from now on are not looked at. The session is over when those before are done."""
         cdef int32_t last = nghttp2_session_get_last_proc_stream_id(self.live())
         _check(nghttp2_submit_goaway(self.live(), NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0))
 
@@ -230,6 +234,8 @@ cdef int _on_frame(nghttp2_session *raw, const nghttp2_frame *frame, void *owner
     try:
         if frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
             session.greeted = True
+            if frame.hd.type == NGHTTP2_PING and frame.hd.flags & NGHTTP2_FLAG_ACK:
+                session.pongs += 1
             return 0
         data = nghttp2_session_get_stream_user_data(raw, frame.hd.stream_id)
         if data == NULL:
