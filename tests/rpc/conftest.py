@@ -30,6 +30,15 @@ class Served:
     def unary(self, method: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
         return self.channel.unary_unary(f"/test.Echo/{method}")
 
+    def answers(self, method: str) -> "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]":
+        return self.channel.unary_stream(f"/test.Echo/{method}")
+
+    def requests(self, method: str) -> "grpc.aio.StreamUnaryMultiCallable[bytes, bytes]":
+        return self.channel.stream_unary(f"/test.Echo/{method}")
+
+    def both(self, method: str) -> "grpc.aio.StreamStreamMultiCallable[bytes, bytes]":
+        return self.channel.stream_stream(f"/test.Echo/{method}")
+
 
 @asynccontextmanager
 async def serving(transport: str) -> AsyncIterator[Served]:

@@ -75,6 +75,10 @@ class Echo:
         finally:
             self.left.put_nowait("both")
 
+    async def sizes(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield b"%d" % len(request)
+
     async def unread(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         self.arrived.release()
         await self.go_on.wait()
@@ -88,6 +92,6 @@ class Echo:
         for answers in (self.count, self.write):
             methods[answers.__name__] = grpc.unary_stream_rpc_method_handler(answers)
         methods["collect"] = grpc.stream_unary_rpc_method_handler(self.collect)
-        for streams in (self.both, self.unread):
+        for streams in (self.both, self.sizes, self.unread):
             methods[streams.__name__] = grpc.stream_stream_rpc_method_handler(streams)
         return grpc.method_handlers_generic_handler(NAME, methods)

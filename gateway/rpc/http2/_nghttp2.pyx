@@ -56,6 +56,8 @@ cdef enum:
     _MAX_ASSEMBLING = 256 << 20
     # Below this, a handler that waits for its writes to leave goes on.
     _DRAINED = 32 << 10
+    # Streams that a peer may reset in a burst, and per second, as far as nghttp2 is concerned.
+    _LIBRARY_RESETS = 1 << 20
     # An output buffer larger than this is not kept.
     _KEPT_BUFFER = 1 << 16
 

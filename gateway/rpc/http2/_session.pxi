@@ -45,6 +45,8 @@ cdef class Session:
         nghttp2_option_set_no_closed_streams(option, 1)
         # gRPC's clients send values with spaces around them; whoever reads them says what is wrong.
         nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1)
+        # Callers cancel in bursts. The server counts those itself, whatever release this is.
+        limit_resets(option, _LIBRARY_RESETS, _LIBRARY_RESETS)
         code = nghttp2_session_server_new2(&self._raw, _CALLBACKS, <void *>self, option)
         nghttp2_option_del(option)
         _check(code)
