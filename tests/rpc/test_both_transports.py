@@ -56,7 +56,8 @@ async def test_an_error_of_a_handler_is_unknown(served: Served) -> None:
 
 @pytest.mark.parametrize("path", ["/test.Echo/nothing", "/no.Service/say", "/"])
 async def test_an_unknown_method_is_unimplemented(served: Served, path: str) -> None:
-    call = served.channel.unary_unary(path)(b"")
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = served.channel.unary_unary(path)
+    call = method(b"")
     assert await status_of(call) == (grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
