@@ -20,7 +20,7 @@ cdef class Session:
     cdef size_t _assembling
     cdef size_t _pending
     cdef size_t _limit
-    cdef uint8_t *_buffer
+    cdef PyObject *_buffer
     cdef size_t _used, _capacity
     cdef readonly uint64_t resets
     cdef readonly bint greeted
@@ -55,7 +55,7 @@ cdef class Session:
     def __dealloc__(self):
         nghttp2_session_del(self._raw)
         self._raw = NULL
-        free(self._buffer)
+        Py_XDECREF(self._buffer)
         self._buffer = NULL
 
     cdef int _introduce(self, uint32_t max_streams) except -1:
@@ -101,18 +101,39 @@ cdef class Session:
 
         Raises Http2Error when the connection is to be closed at once.
         """
+        cdef size_t room = min(limit, self._pending)
+        # Written where it stays: what goes out is a bytes object from the start. A frame more, and all their heads.
+        room += min(room, <size_t>_MAX_FRAME_SENT) + room // 256 + _HEADS
         self._limit = limit
         self._used = 0
+        self._grow(room)
         code = nghttp2_session_send(self.live())
         self._raise_error()
         _check(code)
-        data = PyBytes_FromStringAndSize(<char *>self._buffer, self._used)
-        self._used = 0
-        if self._capacity > _KEPT_BUFFER:
-            free(self._buffer)
-            self._buffer = NULL
-            self._capacity = 0
+        if self._used == 0:
+            return b""
+        if self._used <= _HEADS:
+            # Cheaper than to give the rest of the buffer back, which is kept.
+            return PyBytes_FromStringAndSize(PyBytes_AS_STRING(<object>self._buffer), self._used)
+        _PyBytes_Resize(&self._buffer, self._used)
+        data = <bytes>self._buffer
+        Py_XDECREF(self._buffer)
+        self._buffer = NULL
+        self._capacity = 0
         return data
+
+    cdef int _grow(self, size_t capacity) except -1:
+        if self._buffer == NULL:
+            data = PyBytes_FromStringAndSize(NULL, capacity)
+            Py_INCREF(data)
+            self._buffer = <PyObject *>data
+        elif capacity > self._capacity:
+            self._capacity = 0
+            _PyBytes_Resize(&self._buffer, capacity)
+        else:
+            return 0
+        self._capacity = capacity
+        return 0
 
     @property
     def wants_write(self):
@@ -172,16 +193,9 @@ cdef class Session:
         return 0
 
     cdef int _append(self, const uint8_t *data, size_t length) except -1:
-        cdef size_t capacity
-        cdef uint8_t *buffer
         if self._used + length > self._capacity:
-            capacity = max(self._used + length, 2 * self._capacity, <size_t>4096)
-            buffer = <uint8_t *>realloc(self._buffer, capacity)
-            if buffer == NULL:
-                raise MemoryError
-            self._buffer = buffer
-            self._capacity = capacity
-        memcpy(self._buffer + self._used, data, length)
+            self._grow(max(self._used + length, 2 * self._capacity))
+        memcpy(PyBytes_AS_STRING(<object>self._buffer) + self._used, data, length)
         self._used += length
         return 0
 
