@@ -44,6 +44,7 @@ help: ## list the targets
 	@echo '  PYTHON=python3.12      the interpreter that .venv is made with (3.11 or newer)'
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
 	@echo '  CLIENT=go              one language of "clients", "compare-clients", "conformance"; there also SCENARIO=watch, JOBS=2'
+	@echo '  TRANSPORT=grpcio       what the gateways of "make test", "make chaos", "make conformance" speak HTTP/2 with'
 	@echo '  FIGURES=calls          one group of "make bench" or "make bench-quick"'
 	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
 

@@ -1,4 +1,4 @@
-"""Builds the extension for the gateway's own HTTP/2 transport, in the source tree: `python hatch_build.py`, and for wheels.
+"""Builds the extension of the gateway's own HTTP/2 transport: `python hatch_build.py`, and with each wheel.
 
 It needs a C compiler, Python's headers and nghttp2's (Debian: gcc, python3-dev, libnghttp2-dev). Where one is missing,
 everything else is built without it, with one line that says so, and the gateway serves by grpcio.
@@ -29,7 +29,7 @@ class CannotBuild(Exception):
 class NativeTransport(BuildHookInterface):  # type: ignore[type-arg]
     """Puts the extension into the wheel, which then is one for this platform only."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  # hatchling's interface
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build it. Called by hatchling before it collects files."""
         if self.target_name != "wheel":
             return

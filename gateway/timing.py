@@ -165,4 +165,5 @@ HTTP2_GREETING = 20.0
 once; what sends half of it is held no longer than a slow network takes."""
 
 HTTP2_GOODBYE = 1.0
-"""For how long a stopping server waits for handlers that it has cancelled, and then for peers to read their last answers."""
+"""For how long a stopping server waits for handlers that it has cancelled, and then for peers to take what they are
+still to be sent."""

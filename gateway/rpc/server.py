@@ -62,11 +62,11 @@ class Server:
         self._server.add_generic_rpc_handlers(
             tuple(generic_handler(service, servicer, clock, exchange) for service, servicer in services)
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[arg-type]
         if settings.reflection:
             names = (_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
             servicer = reflection.aio.ReflectionServicer(names)
-            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)  # type: ignore[no-untyped-call]
 
     def bind(self) -> str:
         """Take the address and return it with the port that it became. Raises CannotListen."""

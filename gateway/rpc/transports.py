@@ -42,7 +42,7 @@ def choose(wanted: Literal["auto", "nghttp2", "grpcio"]) -> str:
 
 
 def make(name: str, options: list[tuple[str, int]]) -> Transport:
-    """Return a server with nothing in it. `options` are those of grpc.aio's, which the other one takes as they apply."""
+    """Return a server with nothing in it. `options` are grpc.aio's; the other one takes what applies to it."""
     if name == _NATIVE:
         given = dict(options)
         return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_SHARE_PORT)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.testing.transport import transport
 from gateway.workers.runtime import clear_leftovers, runtime_directory
 
 _LISTENING = "listening on "
@@ -79,7 +80,7 @@ class GatewayProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment, **self._environment},
+            env={**environment, "SGW_SERVER_TRANSPORT": transport(), **self._environment},
             cwd=tempfile.gettempdir(),
         )
         self._readers = [

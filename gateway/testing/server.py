@@ -10,6 +10,7 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.main import Gateway
 from gateway.testing.clock import FakeClock
+from gateway.testing.transport import transport
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ async def in_process_gateway(
     Without a `clock` time is virtual: the timers of the gateway come only when the test advances its FakeClock.
     """
     clock = clock or FakeClock()
-    server = {"listen": "127.0.0.1:0", "drain": "end", "drain_grace": 5.0, **sections.pop("server", {})}
+    server = {"listen": "127.0.0.1:0", "drain": "end", "drain_grace": 5.0, "transport": transport()}
+    server |= sections.pop("server", {})
     settings = Settings.model_validate({"data_dir": data_dir, "apps": dict(apps or {}), "server": server, **sections})
     gateway = Gateway(settings, clock)
     async with gateway.running() as address:

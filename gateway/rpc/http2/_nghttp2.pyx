@@ -13,7 +13,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
 from gateway.rpc.http2._nghttp2_api cimport *
@@ -56,8 +56,10 @@ cdef enum:
     _MAX_ASSEMBLING = 256 << 20
     # Below this, a handler that waits for its writes to leave goes on.
     _DRAINED = 32 << 10
-    # An output buffer larger than this is not kept.
-    _KEPT_BUFFER = 1 << 16
+    # Streams that a peer may reset in a burst, and per second, as far as nghttp2 is concerned.
+    _LIBRARY_RESETS = 1 << 20
+    # What an output buffer has room for beside messages.
+    _HEADS = 2048
 
 
 class Http2Error(Exception):

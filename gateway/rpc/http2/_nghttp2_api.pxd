@@ -1,6 +1,25 @@
 """What is used of nghttp2 (1.52 and later)."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #include <nghttp2/nghttp2.h>
+
+    /* Some releases, and some distributions' patches of older ones, limit how many streams a peer may reset. */
+    #ifndef __APPLE__
+    extern void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *, uint64_t, uint64_t) __attribute__((weak));
+    static void limit_resets(nghttp2_option *option, uint64_t burst, uint64_t rate) {
+        if (nghttp2_option_set_stream_reset_rate_limit != NULL)
+            nghttp2_option_set_stream_reset_rate_limit(option, burst, rate);
+    }
+    #else
+    static void limit_resets(nghttp2_option *option, uint64_t burst, uint64_t rate) {
+        nghttp2_option_set_stream_reset_rate_limit(option, burst, rate);
+    }
+    #endif
+    """
+    void limit_resets(nghttp2_option *option, uint64_t burst, uint64_t rate)
 
 cdef extern from "nghttp2/nghttp2.h":
     ctypedef struct nghttp2_session:
@@ -58,9 +77,11 @@ cdef extern from "nghttp2/nghttp2.h":
     enum:
         NGHTTP2_DATA
         NGHTTP2_HEADERS
+        NGHTTP2_PING
         NGHTTP2_HCAT_REQUEST
         NGHTTP2_FLAG_NONE
         NGHTTP2_FLAG_END_STREAM
+        NGHTTP2_FLAG_ACK
         NGHTTP2_NV_FLAG_NONE
         NGHTTP2_NV_FLAG_NO_COPY_NAME
         NGHTTP2_NV_FLAG_NO_COPY_VALUE

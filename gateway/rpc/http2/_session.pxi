@@ -20,10 +20,11 @@ cdef class Session:
     cdef size_t _assembling
     cdef size_t _pending
     cdef size_t _limit
-    cdef uint8_t *_buffer
+    cdef PyObject *_buffer
     cdef size_t _used, _capacity
     cdef readonly uint64_t resets
     cdef readonly bint greeted
+    cdef readonly uint64_t pongs
 
     def __cinit__(self, type stream_type not None, dict routes not None, find, connection, size_t max_message,
                   uint32_t max_streams):
@@ -44,6 +45,8 @@ cdef class Session:
         nghttp2_option_set_no_closed_streams(option, 1)
         # gRPC's clients send values with spaces around them; whoever reads them says what is wrong.
         nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1)
+        # Callers cancel in bursts. The server counts those itself, whatever release this is.
+        limit_resets(option, _LIBRARY_RESETS, _LIBRARY_RESETS)
         code = nghttp2_session_server_new2(&self._raw, _CALLBACKS, <void *>self, option)
         nghttp2_option_del(option)
         _check(code)
@@ -52,7 +55,7 @@ cdef class Session:
     def __dealloc__(self):
         nghttp2_session_del(self._raw)
         self._raw = NULL
-        free(self._buffer)
+        Py_XDECREF(self._buffer)
         self._buffer = NULL
 
     cdef int _introduce(self, uint32_t max_streams) except -1:
@@ -98,18 +101,39 @@ cdef class Session:
 
         Raises Http2Error when the connection is to be closed at once.
         """
+        cdef size_t room = min(limit, self._pending)
+        # Written where it stays: what goes out is a bytes object from the start. A frame more, and all their heads.
+        room += min(room, <size_t>_MAX_FRAME_SENT) + room // 256 + _HEADS
         self._limit = limit
         self._used = 0
+        self._grow(room)
         code = nghttp2_session_send(self.live())
         self._raise_error()
         _check(code)
-        data = PyBytes_FromStringAndSize(<char *>self._buffer, self._used)
-        self._used = 0
-        if self._capacity > _KEPT_BUFFER:
-            free(self._buffer)
-            self._buffer = NULL
-            self._capacity = 0
+        if self._used == 0:
+            return b""
+        if self._used <= _HEADS:
+            # Cheaper than to give the rest of the buffer back, which is kept.
+            return PyBytes_FromStringAndSize(PyBytes_AS_STRING(<object>self._buffer), self._used)
+        _PyBytes_Resize(&self._buffer, self._used)
+        data = <bytes>self._buffer
+        Py_XDECREF(self._buffer)
+        self._buffer = NULL
+        self._capacity = 0
         return data
+
+    cdef int _grow(self, size_t capacity) except -1:
+        if self._buffer == NULL:
+            data = PyBytes_FromStringAndSize(NULL, capacity)
+            Py_INCREF(data)
+            self._buffer = <PyObject *>data
+        elif capacity > self._capacity:
+            self._capacity = 0
+            _PyBytes_Resize(&self._buffer, capacity)
+        else:
+            return 0
+        self._capacity = capacity
+        return 0
 
     @property
     def wants_write(self):
@@ -133,11 +157,14 @@ cdef class Session:
         return self._pending
 
     def announce_shutdown(self):
-        """Say that no new streams should be opened; those under way are still taken (RFC 9113, 6.8)."""
+        """Say that no new streams should be opened. Those on their way are still taken until `goaway`, which is due
+        when the peer has answered the ping that follows: `pongs` tells (RFC 9113, 6.8).
+        """
         _check(nghttp2_submit_shutdown_notice(self.live()))
+        _check(nghttp2_submit_ping(self.live(), NGHTTP2_FLAG_NONE, NULL))
 
     def goaway(self):
-        """Say that streams opened from now on are not looked at."""
+        """Say that streams opened from now on are not looked at. The session is over when those before are done."""
         cdef int32_t last = nghttp2_session_get_last_proc_stream_id(self.live())
         _check(nghttp2_submit_goaway(self.live(), NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0))
 
@@ -166,16 +193,9 @@ cdef class Session:
         return 0
 
     cdef int _append(self, const uint8_t *data, size_t length) except -1:
-        cdef size_t capacity
-        cdef uint8_t *buffer
         if self._used + length > self._capacity:
-            capacity = max(self._used + length, 2 * self._capacity, <size_t>4096)
-            buffer = <uint8_t *>realloc(self._buffer, capacity)
-            if buffer == NULL:
-                raise MemoryError
-            self._buffer = buffer
-            self._capacity = capacity
-        memcpy(self._buffer + self._used, data, length)
+            self._grow(max(self._used + length, 2 * self._capacity))
+        memcpy(PyBytes_AS_STRING(<object>self._buffer) + self._used, data, length)
         self._used += length
         return 0
 
@@ -230,6 +250,8 @@ cdef int _on_frame(nghttp2_session *raw, const nghttp2_frame *frame, void *owner
     try:
         if frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
             session.greeted = True
+            if frame.hd.type == NGHTTP2_PING and frame.hd.flags & NGHTTP2_FLAG_ACK:
+                session.pongs += 1
             return 0
         data = nghttp2_session_get_stream_user_data(raw, frame.hd.stream_id)
         if data == NULL:

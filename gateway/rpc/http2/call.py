@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing
 from typing import Any, NoReturn, Self
 
@@ -17,6 +17,7 @@ from gateway.rpc.http2._nghttp2 import (
     EVENT_MESSAGE,
     EVENT_OPEN,
     EVENT_REJECT,
+    Http2Error,
     Route,
     Stream,
 )
@@ -185,6 +186,9 @@ class Call(Stream):
             self.finish(status_fields(grpc.StatusCode.CANCELLED.value[0], "the call was cancelled"))
         elif isinstance(error, BadMessage):
             self.finish(status_fields(error.code.value[0], str(error)))
+        elif isinstance(error, Http2Error | MemoryError):
+            # Half of an answer may be with nghttp2 by then.
+            self.connection.broken(error)
         elif isinstance(error, Exception):
             if not isinstance(error, grpc.aio.AbortError | RpcOver):
                 logger.error("the handler of %s failed", self.path.decode(errors="replace"), exc_info=error)
@@ -211,7 +215,7 @@ class Call(Stream):
         """Return the seconds until the deadline, None for none."""
         if self.deadline is None:
             return None
-        return max(0.0, self.deadline - self.connection.loop.time())
+        return max(0.0, self.deadline - float(self.connection.loop.time()))
 
     def peer(self) -> str:
         """Return the caller's address, such as `ipv4:127.0.0.1:4711`."""
@@ -280,6 +284,3 @@ class Call(Stream):
         """Set the metadata of the status that the end of the handler sends."""
         code, details, _ = self.status or (grpc.StatusCode.OK, "", ())
         self.status = (code, details, tuple(metadata))
-
-
-AsyncRequests = AsyncIterator[Any]

@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._flushing = False
         self._paused = False
+        self._leaving = False
         self._held: list[Call] = []
         self._resets_until = loop.time()
         self._resets_seen = 0
@@ -73,16 +74,18 @@ class Connection(asyncio.Protocol):
         session = self._session
         try:
             changed = session.receive(data)
-        except Http2Error as error:
-            self._broken(error)
+        except (Http2Error, MemoryError) as error:
+            self.broken(error)
             return
         for call in changed:
-            if session.pending > _UNREAD_ANSWERS:
+            if session.pending > _UNREAD_ANSWERS and call.task is None:
                 self._held.append(call)
             else:
                 call.advance()
         if session.resets != self._resets_seen:
             self._count_resets()
+        if self._leaving and session.pongs:
+            self._say_goodbye()
         if self._greeting is not None and session.greeted:
             self._stop_greeting()
         if not self._flushing and (session.wants_write or session.over):
@@ -115,20 +118,19 @@ class Connection(asyncio.Protocol):
             self.flush_soon()
 
     def announce_shutdown(self) -> None:
-        """Tell the peer to open no more streams here."""
-        if self._transport is not None:
+        """Tell the peer to open no more streams here. Those that it opened meanwhile are served."""
+        if self._transport is not None and not self._session.over:
+            self._leaving = True
             self._session.announce_shutdown()
             self._flush()
 
     def close(self) -> None:
-        """Say goodbye and close, with what was already answered."""
+        """Take no more streams, and close when the peer has been sent all answers."""
         if self._transport is None:
             return
         if not self._session.over:
-            self._session.goaway()
+            self._say_goodbye()
         self._flush()
-        if self._transport is not None:
-            self._transport.close()
 
     def abort(self) -> None:
         """Close without waiting for the peer to read what it was sent."""
@@ -150,8 +152,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             data = session.output(_OUTPUT)
-        except Http2Error as error:
-            self._broken(error)
+        except (Http2Error, MemoryError) as error:
+            self.broken(error)
             return
         if data:
             transport.write(data)
@@ -166,7 +168,13 @@ class Connection(asyncio.Protocol):
         elif session.over:
             transport.close()
 
-    def _broken(self, error: Exception) -> None:
+    def _say_goodbye(self) -> None:
+        self._leaving = False
+        self._session.goaway()
+        self.flush_soon()
+
+    def broken(self, error: Exception) -> None:
+        """Close: nothing sensible can be said to this peer any more."""
         logger.debug("closing the connection of %s: %s", self.peer(), error)
         if self._transport is not None:
             # An orderly end: a peer that spoke another protocol sees the connection closed, not reset.
@@ -185,7 +193,7 @@ class Connection(asyncio.Protocol):
 
     def _not_greeted(self) -> None:
         self._greeting = None
-        self._broken(Http2Error("no preface came"))
+        self.broken(Http2Error("no preface came"))
 
     def _stop_greeting(self) -> None:
         if self._greeting is not None:

@@ -133,17 +133,24 @@ class Http2Server:
                 if error.errno == errno.EAFNOSUPPORT and len(addresses) > 1:
                     continue
                 raise
+            try:
+                self._listen(bound, family, where)
+            except OSError:
+                bound.close()
+                raise
             self.add_socket(bound)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self._reuse_port:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound.bind(where)
-            # At once: of two that are only bound, both would believe to have the address.
-            bound.listen(_BACKLOG)
             port = bound.getsockname()[1]
         return port
+
+    def _listen(self, bound: socket.socket, family: socket.AddressFamily, where: Any) -> None:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._reuse_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(where)
+        # At once: of two that are only bound, both would believe to have the address.
+        bound.listen(_BACKLOG)
 
 
 async def _finished(ends: Collection[asyncio.Future[None]], seconds: float) -> None:
