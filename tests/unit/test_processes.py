@@ -15,7 +15,6 @@ from gateway.rpc.peers.link import PeerLost
 from gateway.rpc.peers.routes import Routes
 from gateway.rpc.peers.wire import CallFrame, Flag, pack_call, unpack_call
 from gateway.share import WHOLE, Share
-from gateway.testing.clock import FakeClock
 from gateway.workers.room import Room
 from sessiongateway.v1 import errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
@@ -210,7 +209,7 @@ def parts() -> Parts:
 
 
 async def test_answers_of_several_processes_come_in_the_order_in_which_they_were_asked_for(parts: Parts) -> None:
-    fan = KeepaliveFan(owner_of, parts.source, 0, FakeClock())
+    fan = KeepaliveFan(owner_of, parts.source)
     parts.renew(1, "s1", "s3")
     parts.renew(0, "s0", "s2")
     for answers in parts.answers:
@@ -221,7 +220,7 @@ async def test_answers_of_several_processes_come_in_the_order_in_which_they_were
 
 async def test_the_sessions_of_a_process_that_is_gone_are_to_be_asked_for_again(parts: Parts) -> None:
     parts.lost = True
-    fan = KeepaliveFan(owner_of, parts.source, 0, FakeClock())
+    fan = KeepaliveFan(owner_of, parts.source)
     parts.renew(1, "s1")
     parts.answers[1].put_nowait(None)
     told = [pb.StreamKeepaliveResponse.FromString(data) async for data in fan.run(asked(["s1", "s3"]))]
