@@ -5,7 +5,18 @@ import struct
 import pytest
 from google.protobuf.message import DecodeError
 
-from gateway.workers.frames import MAX_FRAME_BYTES, FrameError, FrameReader, encode
+from gateway.workers.frames import (
+    MAX_FRAME_BYTES,
+    PAYLOADS_FROM_WORKER,
+    PAYLOADS_TO_WORKER,
+    RESULT,
+    RESULT_OUTPUT,
+    FrameError,
+    FrameReader,
+    encode,
+    encode_parts,
+    split_payload,
+)
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
@@ -87,3 +98,50 @@ def test_no_frame_is_waited_for_in_vain_after_some_bytes_of_garbage(garbage: byt
     with pytest.raises((FrameError, DecodeError)):
         for body in reader.feed(garbage + encode(a_result(b"x" * size)) * 3):
             pb.FromWorker.FromString(body)
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 20_000, 3_000_000])
+def test_a_frame_in_two_parts_is_the_frame_in_one(size: int) -> None:
+    head, payload = encode_parts(RESULT, pb.Result(id="call_a", repeated=True), RESULT_OUTPUT, b"x" * size)
+    assert payload == b"x" * size
+    (body,) = FrameReader(one_field=True).feed(head + payload)
+    assert pb.FromWorker.FromString(body).result == pb.Result(id="call_a", repeated=True, output=payload)
+
+
+@pytest.mark.parametrize("large", [bytes, bytearray])
+def test_a_large_payload_is_cut_out_and_the_rest_stays(large: type[bytes]) -> None:
+    call = pb.Call(id="a", deadline=2.5, epoch=300, payload=b"x" * 100_000, expected_calls=0, max_output=4 << 20)
+    head, payload = split_payload(large(pb.ToWorker(call=call).SerializeToString()), PAYLOADS_TO_WORKER)
+    assert payload == call.payload
+    call.ClearField("payload")
+    assert pb.ToWorker.FromString(head).call == call
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pb.FromWorker(failed=pb.Failure(message="x" * 100_000)).SerializeToString(),
+        pb.FromWorker(result=pb.Result(failure=pb.Failure(message="x" * 100_000))).SerializeToString(),
+        a_result(b"x" * 100_000).SerializeToString()[:-1],
+        a_result(b"x" * 100_000).SerializeToString() + b"\x1a",
+        b"\x1a\xff\xff\xff",
+        b"\x1a",
+        bytes(100_000),
+    ],
+)
+def test_what_has_no_large_payload_stays_as_it_is(body: bytes) -> None:
+    assert split_payload(body, PAYLOADS_FROM_WORKER) == (body, None)
+
+
+def test_the_room_of_a_large_frame_may_be_filled_from_outside() -> None:
+    stream, reader = encode(a_result(b"x" * 3_000_000)), FrameReader()
+    assert list(reader.feed(stream[:1000])) == []
+    done = 1000
+    bodies: list[bytes] = []
+    while reader.has_room:
+        with reader.room() as room:
+            count = min(len(room), 65536)
+            room[:count] = stream[done : done + count]
+        done += count
+        bodies += reader.filled(count)
+    assert bodies == [stream[4:]]

@@ -223,3 +223,43 @@ def test_a_lone_surrogate_in_an_input_is_taken_as_it_is() -> None:
 
 def test_text_is_sent_as_utf8_and_not_escaped() -> None:
     assert payload.encode({"x": "ä€😀"}, JSON) == '{"x":"ä€😀"}'.encode()
+
+
+LONG = "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1e400", "-1E+400", "[1e400]", '{"a": 1e400}', "NaN", "Infinity", "[NaN]"),
+        *('"\\ud800"', '"\\ud83d\\ude00"', '"\x7f"', '"a\x01"', "9" * 4301, "9" * 4300, "-0", "-0.0", "0.1", "1e5"),
+        *("01", "1.", "[1,]", "null", "true", "[[1], {}]", '1, "a": 2', "1} {", "[" * DEEP),
+    ],
+)
+def test_beside_a_long_text_everything_means_the_same(value: str) -> None:
+    def parsed(text: str) -> str:
+        try:
+            found = payload.decode(text.encode(), JSON, None)
+            found.pop("long", None)
+            return repr(found)
+        except CallRefused as refused:
+            return str(refused.failure.kind)
+
+    assert parsed(f'{{"a": {value}, "long": "{LONG}"}}') == parsed(f'{{"a": {value}}}')
+
+
+@pytest.mark.parametrize(
+    "value",
+    [*("\ud800", 'é\u2028\0\x1f\n\t"\\/', 2**64, -(2**53), 1e16, float("nan"), float("inf"), True, None, [1], {})],
+)
+@pytest.mark.parametrize("key", ["key", 1, None, (1, 2), "\udc00"])
+def test_beside_a_long_text_everything_is_written_the_same(key: Any, value: Any) -> None:
+    def written(tree: dict[Any, Any]) -> bytes:
+        try:
+            return payload.encode(tree, JSON)
+        except NotJson as error:
+            return type(error).__name__.encode()
+
+    assert written({key: value, "long": LONG}).replace(b',"long":"' + LONG.encode() + b'"', b"") == written(
+        {key: value}
+    )
