@@ -29,7 +29,7 @@ PAGES = {
 ADRS = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
 
 # Names in capitals that come from elsewhere.
-FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS", "PR_SET_CHILD_SUBREAPER"} | {
+FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS", "PR_SET_CHILD_SUBREAPER", "SO_REUSEPORT"} | {
     f"RLIMIT_{name}" for name in ("AS", "DATA", "FSIZE", "LOCKS", "NOFILE", "NPROC")
 }
 
