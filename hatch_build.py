@@ -51,6 +51,8 @@ def build(root: Path) -> Path:
     newest = max(path.stat().st_mtime for path in [*sources, Path(__file__)])
     if target.exists() and target.stat().st_mtime > newest:
         return target
+    # What was built of other sources may not fit these.
+    target.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         generated, built = Path(temporary, "_nghttp2.c"), Path(temporary, target.name)
         _run([sys.executable, "-m", "cython", "-3", str(folder / _SOURCE), "-o", str(generated)], root)

@@ -15,7 +15,7 @@ else:
 _NATIVE, _GRPCIO = "nghttp2", "grpcio"
 
 _MAX_MESSAGE = "grpc.max_receive_message_length"
-_SHARE_PORT = "grpc.so_reuseport"
+_REUSE_PORT = "grpc.so_reuseport"
 
 
 class TransportMissing(Exception):
@@ -31,19 +31,22 @@ class Transport(Protocol):
     async def stop(self, grace: float | None) -> None: ...
 
 
-def choose(wanted: Literal["auto", "nghttp2", "grpcio"]) -> str:
-    """Return the transport to use, `nghttp2` or `grpcio`. Raises TransportMissing."""
-    if wanted == _NATIVE and MISSING is not None:
+def choose(wanted: Literal["auto", "nghttp2", "grpcio"], missing: str | None = MISSING) -> str:
+    """Return the transport to use, `nghttp2` or `grpcio`. Raises TransportMissing.
+
+    `missing` says why there is no nghttp2.
+    """
+    if wanted == _NATIVE and missing is not None:
         raise TransportMissing(
-            f"the transport nghttp2 is not installed ({MISSING}): it is built where there are a C compiler, Python's "
+            f"the transport nghttp2 is not installed ({missing}): it is built where there are a C compiler, Python's "
             "headers and nghttp2's; without them use --transport auto or grpcio"
         )
-    return _GRPCIO if wanted == _GRPCIO or MISSING is not None else _NATIVE
+    return _GRPCIO if wanted == _GRPCIO or missing is not None else _NATIVE
 
 
 def make(name: str, options: list[tuple[str, int]]) -> Transport:
     """Return a server with nothing in it. `options` are grpc.aio's; the other one takes what applies to it."""
     if name == _NATIVE:
         given = dict(options)
-        return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_SHARE_PORT)))
+        return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_REUSE_PORT)))
     return grpc.aio.server(options=options)

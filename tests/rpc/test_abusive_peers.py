@@ -101,6 +101,13 @@ async def test_a_flood_whose_answers_are_not_read_stops_being_read(native: Serve
     peer.writer.transport.abort()
 
 
+async def test_a_stream_that_is_wrong_before_its_handler_begins_leaves_nothing(peer: Peer) -> None:
+    for stream in range(1, 201, 2):
+        peer.open(stream, request("both", grpc_timeout="1H"))
+        peer.send(frame(DATA, 0, stream, b"\2\0\0\0\0"))
+    assert (await peer.outcome(199)).status == "13"
+
+
 async def test_a_header_block_without_end_is_cut_off(peer: Peer) -> None:
     peer.send(frame(HEADERS, 0, 1, peer.encoder.encode(request())))
     block = peer.encoder.encode([("x-filler", "f" * 1000)])

@@ -209,3 +209,13 @@ async def test_an_answer_that_is_still_on_its_way_is_not_lost_by_stopping(served
 async def test_an_address_that_is_taken_cannot_be_taken_again(served: Served) -> None:
     with pytest.raises(RuntimeError):
         transports.make(served.transport, OPTIONS).add_insecure_port(f"127.0.0.1:{served.port}")
+
+
+async def test_an_address_may_be_shared_by_servers_that_say_so(served: Served) -> None:
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 1)]
+    first, second = (transports.make(served.transport, options) for _ in range(2))
+    port = first.add_insecure_port("127.0.0.1:0")
+    assert second.add_insecure_port(f"127.0.0.1:{port}") == port
+    for server in (first, second):
+        await server.start()
+        await server.stop(0)

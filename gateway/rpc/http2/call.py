@@ -97,16 +97,15 @@ class Call(Stream):
             self.reader.set_result(None)
         if events & (EVENT_DRAIN | EVENT_CLOSE):
             self._wake_writers()
-        if events & EVENT_CLOSE and self.task is not None:
-            self.task.cancel()
+        if events & EVENT_CLOSE:
+            self._cancel()
 
     def end(self, code: int, details: str) -> None:
         """End the RPC with a status of the transport, and cancel its handler. Nothing happens to one that has ended."""
         if not self.finished and not self.closed:
             self.finish(status_fields(code, details))
             self.connection.flush_soon()
-        if self.task is not None:
-            self.task.cancel()
+        self._cancel()
 
     def _begin(self) -> None:
         connection = self.connection
@@ -119,6 +118,16 @@ class Call(Stream):
     def _deadline_passed(self) -> None:
         self.timer = None
         self.end(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "Deadline Exceeded")
+
+    def _cancel(self) -> None:
+        if self.task is not None:
+            # Of a task that has not begun, nothing runs any more, not even its `finally`.
+            self.task.add_done_callback(self._task_done)
+            self.task.cancel()
+
+    def _task_done(self, _: "asyncio.Task[None]") -> None:
+        if self.task is not None:
+            self._handler_done()
 
     def _wake_writers(self) -> None:
         writers, self.writers = self.writers, None
