@@ -1,4 +1,4 @@
-"""Which library speaks HTTP/2 for the gateway (docs/adr/0034-http2-by-nghttp2.md)."""
+"""Which library speaks HTTP/2 for the gateway (docs/adr/0029-http2-by-nghttp2.md)."""
 
 from typing import Literal, Protocol
 

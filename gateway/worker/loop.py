@@ -3,7 +3,7 @@
 A call is one message in and one out, but takes an ordinary loop three turns, each with a look at every descriptor: one
 to read, one for the first step of a task, one to see that the task is done. Here a gateway's socket is read as soon as
 it is found ready, and a task takes its first step as it is made. What does not end with that step goes on like any
-other task (docs/adr/0030-short-way-through-the-worker.md).
+other task (docs/adr/0025-short-way-through-the-worker.md).
 """
 
 import asyncio

@@ -210,20 +210,23 @@ def parts() -> Parts:
 
 async def test_answers_of_several_processes_come_in_the_order_in_which_they_were_asked_for(parts: Parts) -> None:
     fan = KeepaliveFan(owner_of, parts.source)
-    parts.renew(1, "s1", "s3")
-    parts.renew(0, "s0", "s2")
+    parts.renew(1, "sess_1", "sess_3")
+    parts.renew(0, "sess_0", "sess_2")
     for answers in parts.answers:
         answers.put_nowait(None)
-    told = [pb.StreamKeepaliveResponse.FromString(data) async for data in fan.run(asked(["s0", "s1"], ["s3", "s2"]))]
-    assert [each.session_id for each in told] == ["s0", "s1", "s3", "s2"]
+    told = [
+        pb.StreamKeepaliveResponse.FromString(data)
+        async for data in fan.run(asked(["sess_0", "sess_1"], ["sess_3", "sess_2"]))
+    ]
+    assert [each.session_id for each in told] == ["sess_0", "sess_1", "sess_3", "sess_2"]
 
 
 async def test_the_sessions_of_a_process_that_is_gone_are_to_be_asked_for_again(parts: Parts) -> None:
     parts.lost = True
     fan = KeepaliveFan(owner_of, parts.source)
-    parts.renew(1, "s1")
+    parts.renew(1, "sess_1")
     parts.answers[1].put_nowait(None)
-    told = [pb.StreamKeepaliveResponse.FromString(data) async for data in fan.run(asked(["s1", "s3"]))]
-    assert [each.session_id for each in told] == ["s1", "s3", "s1"]
+    told = [pb.StreamKeepaliveResponse.FromString(data) async for data in fan.run(asked(["sess_1", "sess_3"]))]
+    assert [each.session_id for each in told] == ["sess_1", "sess_3", "sess_1"]
     assert not told[0].HasField("error")
     assert {each.error.code for each in told[1:]} == {errors_pb2.ERROR_CODE_STORE_UNAVAILABLE}
