@@ -17,6 +17,10 @@ STREAMS = 16
 MANY = 100
 """Ids in a message that has many."""
 
+MANY_STREAMS = 8
+"""Streams of such messages. Each has sessions of its own, and one message in flight: no session is renewed twice in one
+step of the store."""
+
 WINDOW = 16
 """Messages in flight per stream."""
 
@@ -32,10 +36,16 @@ Run = Callable[[], float]
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Yield the figures with one id per message and with many."""
-    with etcd() as theirs, servers.gateway() as gateway, sessions(gateway.address, MANY) as opened:
+    room = str(MANY * MANY_STREAMS + 16)
+    with (
+        etcd() as theirs,
+        servers.gateway("--max-workers", room) as gateway,
+        sessions(gateway.address, MANY * MANY_STREAMS) as opened,
+    ):
         leases = _stream(bench, theirs, LEASE_KEEP_ALIVE, lease_slots(theirs, STREAMS), 1)
         one = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_one(each) for each in opened[:STREAMS]], 1)
-        many = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_many(opened)] * STREAMS, MANY, joined=True)
+        parts = [_many(opened[start : start + MANY]) for start in range(0, len(opened), MANY)]
+        many = _stream(bench, gateway.address, STREAM_KEEPALIVE, parts, MANY, window=1, joined=True)
         yield _figure(bench, "keepalive_one", one, leases)
         yield _figure(bench, "keepalive_many", many, leases)
 
@@ -48,12 +58,19 @@ def _figure(bench: Bench, name: str, ours: Run, theirs: Run) -> Figure:
         ratios(our, their),
         ids_per_s=statistics.median(our),
         yardstick_ids_per_s=statistics.median(their),
-        streams=STREAMS,
-        window=WINDOW,
     )
 
 
-def _stream(bench: Bench, target: str, path: str, slots: Sequence[Slot], ids: int, *, joined: bool = False) -> Run:
+def _stream(
+    bench: Bench,
+    target: str,
+    path: str,
+    slots: Sequence[Slot],
+    ids: int,
+    *,
+    window: int = WINDOW,
+    joined: bool = False,
+) -> Run:
     """Return a round of messages with so many ids each that it takes about the seconds of a round."""
 
     def played(messages: int) -> float:
@@ -64,7 +81,7 @@ def _stream(bench: Bench, target: str, path: str, slots: Sequence[Slot], ids: in
             kind="bidi",
             requests=messages,
             warmup=len(slots),
-            window=WINDOW,
+            window=window,
             answers_per_message=ids,
             joined=joined,
         )

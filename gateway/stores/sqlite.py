@@ -11,11 +11,11 @@ import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from gateway.clock import Instant
 from gateway.errors import WorkerExit
-from gateway.model import TRANSITIONS, AppRef, EndReason, Session, SessionStatus
+from gateway.model import TRANSITIONS, EndReason, Session, SessionStatus
 from gateway.stores.base import (
     EventPage,
     InvalidCursor,
@@ -29,6 +29,7 @@ from gateway.stores.base import (
 from gateway.stores.sqlite_calls import DUE, EXPIRE, EXPIRED, SLIDE, CallRecords
 from gateway.stores.sqlite_database import Database, connection
 from gateway.stores.sqlite_events import EventLog
+from gateway.stores.sqlite_rows import COLUMNS, session_of, values_of
 from gateway.stores.sqlite_turns import SharedTransactions
 from gateway.timing import STORE_BUSY_LAST, STORE_END_DELAY
 
@@ -70,34 +71,30 @@ CREATE INDEX IF NOT EXISTS sessions_active ON sessions (seq) WHERE status = 'act
 CREATE INDEX IF NOT EXISTS sessions_finished ON sessions (ended_at) WHERE status <> 'active';
 """
 
-_COLUMNS = (
-    "id, owner, app, version, worker_id, epoch, timeout, created_at, expires_at, deadline, status, end_reason, "
-    "exit_code, exit_signal, last_call_at, ended_at, call_count, in_flight"
-)
 _MAX_CURSOR = 18
 """Digits that are sure to fit a 64-bit integer."""
 
-_INSERT = f"INSERT INTO sessions ({_COLUMNS}, hold_until) VALUES ({', '.join('?' * 19)})"
-_GET = f"SELECT {_COLUMNS} FROM sessions WHERE id = ?"
+_INSERT = f"INSERT INTO sessions ({COLUMNS}, hold_until) VALUES ({', '.join('?' * 19)})"
+_GET = f"SELECT {COLUMNS} FROM sessions WHERE id = ?"
 _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count),
     deadline = max(deadline, :now + timeout), expires_at = max(expires_at, :wall + timeout)
-    WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
+    WHERE id = :id AND status = 'active' RETURNING {COLUMNS}"""
 _HOLD = "UPDATE sessions SET hold_until = max(hold_until, ?) WHERE id = ? AND in_flight > 0"
 _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall, exit_code = :code,
     exit_signal = :signal, call_count = max(call_count - :taken_back, 0)
-    WHERE id = :id AND status = 'active' RETURNING {_COLUMNS}"""
-_EXPIRE = EXPIRE + _COLUMNS
+    WHERE id = :id AND status = 'active' RETURNING {COLUMNS}"""
+_EXPIRE = EXPIRE + COLUMNS
 # The plus signs keep the planner to the index of the ids.
 _AMONG = "id IN (SELECT value FROM json_each(:ids))"
 _EXPIRE_MANY = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall
-    WHERE {_AMONG} AND {DUE.replace("status", "+status", 1)} RETURNING {_COLUMNS}"""
-_GET_MANY = f"SELECT {_COLUMNS} FROM sessions WHERE {_AMONG}"
+    WHERE {_AMONG} AND {DUE.replace("status", "+status", 1)} RETURNING {COLUMNS}"""
+_GET_MANY = f"SELECT {COLUMNS} FROM sessions WHERE {_AMONG}"
 _RENEW_MANY = f"""UPDATE sessions SET {SLIDE}
     WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND NOT ({DUE})"""
 _RENEWED = f"""SELECT id FROM sessions
     WHERE {_AMONG} AND +owner = :owner AND +status = 'active' AND deadline >= :now + timeout"""
 _RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
-    {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
+    {", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {DUE} ORDER BY deadline LIMIT :limit"
 _PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
 
@@ -108,7 +105,7 @@ class SqliteStore(SessionStore):
     def __init__(self, path: Path, *, shared: bool = False) -> None:
         """`shared`: other processes of this gateway have the file open as well."""
         self._db = Database(path, _connect, _create, _EVENTS.begin_anew, shared=shared)
-        self._calls = CallRecords(_COLUMNS, _session)
+        self._calls = CallRecords(COLUMNS, session_of)
         self._turns = SharedTransactions(self._commit)
         self._ends: asyncio.TimerHandle | None = None
 
@@ -127,7 +124,7 @@ class SqliteStore(SessionStore):
 
     async def create(self, session: Session, hold_until: float = 0.0) -> None:
         try:
-            self._db.all(_INSERT, (*_values(session), hold_until))
+            self._db.all(_INSERT, (*values_of(session), hold_until))
         except sqlite3.IntegrityError as error:
             raise ValueError(f"session {session.id} exists") from error
         self._calls.learn(session)
@@ -201,7 +198,7 @@ class SqliteStore(SessionStore):
         if len(rows) < len(session_ids):
             expired = {row[0] for row in rows}
             rows += self._db.all(_GET_MANY, {"ids": json.dumps([id for id in session_ids if id not in expired])})
-        sessions = [_session(row) for row in rows]
+        sessions = [session_of(row) for row in rows]
         for session in sessions:
             self._changed(session.id, session)
         return sessions
@@ -228,17 +225,17 @@ class SqliteStore(SessionStore):
         where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
         # One more than asked for tells whether there is a next page.
         rows = self._db.all(
-            f"SELECT {_COLUMNS}, seq FROM sessions {where} ORDER BY seq DESC LIMIT :limit",
+            f"SELECT {COLUMNS}, seq FROM sessions {where} ORDER BY seq DESC LIMIT :limit",
             {**wanted, "before": _position(cursor), "limit": limit + 1},
         )
         more = len(rows) > limit
-        return Page([_session(row) for row in rows[:limit]], str(rows[limit - 1][-1]) if more else "")
+        return Page([session_of(row) for row in rows[:limit]], str(rows[limit - 1][-1]) if more else "")
 
     async def purge(self, ended_before: float) -> int:
         return self._db.many(_PURGE, [(ended_before,)])
 
     async def restore(self, sessions: Sequence[Session], hold_until: float) -> None:
-        self._db.many(_RESTORE, [(*_values(session), hold_until) for session in sessions])
+        self._db.many(_RESTORE, [(*values_of(session), hold_until) for session in sessions])
         for session in sessions:
             self._calls.learn(session)
 
@@ -305,7 +302,7 @@ class SqliteStore(SessionStore):
 
     def _one(self, statement: str, values: Sequence[object] | dict[str, object]) -> Session | None:
         rows = self._db.all(statement, values)
-        return _session(rows[0]) if rows else None
+        return session_of(rows[0]) if rows else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -350,55 +347,4 @@ def _position(cursor: str) -> int:
     return int(cursor)
 
 
-def _values(session: Session) -> tuple[object, ...]:
-    exit_ = session.worker_exit or WorkerExit()
-    return (
-        session.id,
-        session.owner,
-        session.app.name,
-        session.app.version,
-        session.worker_id,
-        session.epoch,
-        session.timeout,
-        session.created_at,
-        session.expires_at,
-        session.deadline,
-        session.status.value,
-        session.end_reason.value if session.end_reason else None,
-        exit_.exit_code,
-        exit_.signal,
-        session.last_call_at,
-        session.ended_at,
-        session.call_count,
-        session.in_flight,
-    )
-
-
-_STATUSES = {status.value: status for status in SessionStatus}
-_REASONS = {reason.value: reason for reason in EndReason}
-_LOST = EndReason.WORKER_LOST.value
-
-
-def _session(row: Any) -> Session:
-    code, signal = row[12], row[13]
-    return Session(
-        id=row[0],
-        owner=row[1],
-        app=AppRef(row[2], row[3]),
-        worker_id=row[4],
-        epoch=row[5],
-        timeout=row[6],
-        created_at=row[7],
-        expires_at=row[8],
-        deadline=row[9],
-        status=_STATUSES[row[10]],
-        end_reason=_REASONS[row[11]] if row[11] else None,
-        worker_exit=WorkerExit(code, signal) if row[11] == _LOST else None,
-        last_call_at=row[14],
-        ended_at=row[15],
-        call_count=row[16],
-        in_flight=row[17],
-    )
-
-
-_EVENTS = EventLog(_COLUMNS, _session)
+_EVENTS = EventLog(COLUMNS, session_of)

@@ -6,14 +6,8 @@ fixture `reopen`, which closes that store and returns one that was opened on wha
 
 from gateway.testing.store_events import StoreForgetting, StoreTelling, StoreWatching
 from gateway.testing.store_failures import StoreRecovering, StoreRestoring
-from gateway.testing.store_lives import (
-    StoreAdmitting,
-    StoreAdopting,
-    StoreEnding,
-    StoreExpiring,
-    StoreFinishing,
-    StoreRacing,
-)
+from gateway.testing.store_lives import StoreAdmitting, StoreAdopting, StoreEnding, StoreExpiring, StoreFinishing
+from gateway.testing.store_races import StoreRacing
 from gateway.testing.store_records import StoreCreating, StoreKeeping, StorePaging
 
 

@@ -5,14 +5,13 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.clock import Clock, Timer
 from gateway.config import WorkerSettings
-from gateway.errors import AppStartFailed, GatewayError, NoWorkerAvailable, RunState, WorkerLeased, WorkerNotFound
+from gateway.errors import AppStartFailed, GatewayError, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
-from gateway.timing import RETRY_HINT, START_BACKOFF_FIRST, START_BACKOFF_MAX
+from gateway.timing import START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import Worker, WorkerLease, WorkerPool
 from gateway.workers.ending import EndingQueue
@@ -21,18 +20,11 @@ from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.version import Version
+from gateway.workers.waiters import Waiter, none_available
 from gateway.workers.watch import LimitWatch
 from gateway.workers.zygote import Zygote, ZygoteGone
 
 logger = logging.getLogger("gateway.workers")
-
-
-@dataclass(eq=False)
-class Waiter:
-    """Someone who wants a fresh worker."""
-
-    version: "Version"
-    worker: asyncio.Future[LocalWorker]
 
 
 class LocalPool(WorkerPool):
@@ -97,7 +89,7 @@ class LocalPool(WorkerPool):
             self._tick.cancel()
         for waiter in self._waiters:
             if not waiter.worker.done():
-                waiter.worker.set_exception(self._none_available(waiter.version.app))
+                waiter.worker.set_exception(none_available(waiter.version.app))
         for version in self._versions.values():
             if version.resting is not None:
                 version.resting.cancel()
@@ -115,7 +107,7 @@ class LocalPool(WorkerPool):
         version.last_used = self._clock.now().monotonic
         functions = await version.functions(timeout)
         if functions is None:
-            raise self._none_available(app)
+            raise none_available(app)
         return functions
 
     async def lease(
@@ -153,7 +145,7 @@ class LocalPool(WorkerPool):
     async def obtain(self, app: AppVersion, timeout: float) -> LocalWorker:
         """Return a fresh worker that is nobody's yet. Raises NoWorkerAvailable and AppStartFailed."""
         if self._closing:
-            raise self._none_available(app)
+            raise none_available(app)
         version = self._version(app)
         version.last_used = self._clock.now().monotonic
         waiter = Waiter(version, asyncio.get_running_loop().create_future())
@@ -193,7 +185,7 @@ class LocalPool(WorkerPool):
     def _give_up(self, waiter: Waiter) -> None:
         if not waiter.worker.done():
             self._waiters.remove(waiter)
-            waiter.worker.set_exception(self._none_available(waiter.version.app))
+            waiter.worker.set_exception(none_available(waiter.version.app))
             self._schedule()
 
     def _put_back(self, waiter: Waiter) -> None:
@@ -204,19 +196,11 @@ class LocalPool(WorkerPool):
             self._became_idle(waiter.worker.result())
         self._schedule()
 
-    def _none_available(self, app: AppVersion) -> NoWorkerAvailable:
-        return NoWorkerAvailable(
-            f"no worker for {app.ref} became free in time",
-            metadata={"app": app.ref.name, "version": app.ref.version},
-            run_state=RunState.NOT_STARTED,
-            retry_after=RETRY_HINT,
-        )
-
     def _version(self, app: AppVersion) -> Version:
         version = self._versions.get(app.ref)
         if version is None:
             shared = SharedWorkers(
-                app, self._place.share.part(self._settings.max_shared), self._clock, self.obtain, self._none_available
+                app, self._place.share.part(self._settings.max_shared), self._clock, self.obtain, none_available
             )
             version = self._versions[app.ref] = Version(app, shared, self._new_zygote, self._clock)
         return version
@@ -317,7 +301,7 @@ class LocalPool(WorkerPool):
             worker.kill()
             if version.backoff:
                 # The second time in a row: whoever waits is told, or this would go on without a pause.
-                self._fail_first(version, self._none_available(version.app))
+                self._fail_first(version, none_available(version.app))
             self._rest(version)
         else:
             version.starting -= 1
