@@ -39,6 +39,7 @@ def versions() -> dict[str, str]:
         "session-gateway": metadata.version("session-gateway"),
         "python": platform.python_version(),
         **libraries,
+        "nghttp2": _nghttp2(),
         "sqlite": sqlite3.sqlite_version,
         "go": _said_by("go", "version"),
         "etcd": _said_by("etcd", "--version"),
@@ -54,6 +55,15 @@ def _said_by(*command: str) -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return next((word.removeprefix("go") for word in said.split() if "." in word), "")
+
+
+def _nghttp2() -> str:
+    """Return the version of the library by which the gateway speaks HTTP/2; "" where it does so by grpcio."""
+    try:
+        from gateway.rpc.http2._nghttp2 import nghttp2_version_text
+    except ImportError:
+        return ""
+    return nghttp2_version_text()
 
 
 def _ray() -> str:

@@ -15,12 +15,15 @@ from bench.figures.memory import need_memory
 from bench.load import Plan, Report, Slot
 from gateway.testing.process import GatewayProcess
 
-LIVE = (10, 100, 1000)
+LIVE = (10, 100, 1000, 2000)
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 APPS = (1, 10, 100)
 
 IN_FLIGHT = 10
 """Calls in flight, each in a session of its own: as many at each point."""
+
+_CONNECTIONS = 16
+"""Where there are several processes: connections are dealt out to them at random."""
 
 _PARTS = 5
 """Runs of one point, each with other sessions."""
@@ -100,9 +103,15 @@ def _processes(bench: Bench) -> Sequence[tuple[float, float]]:
         slots = {}
         for count in counts:
             gateway = stack.enter_context(servers.gateway("--processes", str(count)))
-            opened = stack.enter_context(sessions(gateway.address, SESSIONS))
-            slots[count] = gateway.address, [call_slot(each) for each in opened]
+            # By many connections, so that each process has some of them. The load comes by others: with two processes
+            # every other call has to be passed on.
+            opened = [
+                stack.enter_context(sessions(gateway.address, SESSIONS // _CONNECTIONS)) for _ in range(_CONNECTIONS)
+            ]
+            slots[count] = gateway.address, [call_slot(each) for some in opened for each in some]
         for _ in range(_PARTS):
             for count, (address, some) in slots.items():
-                rates[count].append(bench.load.run(Plan(address, some, connections=16, requests=4000, warmup=400)).rate)
+                rates[count].append(
+                    bench.load.run(Plan(address, some, connections=_CONNECTIONS, requests=4000, warmup=400)).rate
+                )
     return [(float(count), statistics.median(each)) for count, each in rates.items()]
