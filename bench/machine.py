@@ -11,10 +11,11 @@ from typing import Any
 
 from tools.paths import ROOT
 
+_speaks_by_itself = True
 try:
     from gateway.rpc.http2._nghttp2 import nghttp2_version_text
 except ImportError:
-    nghttp2_version_text = None  # type: ignore[assignment]
+    _speaks_by_itself = False
 
 _LIBRARIES = ("grpcio", "protobuf", "uvloop", "pydantic")
 
@@ -64,7 +65,7 @@ def _said_by(*command: str) -> str:
 
 def _nghttp2() -> str:
     """Return the version of the library by which the gateway speaks HTTP/2; "" where it does so by grpcio."""
-    return "" if nghttp2_version_text is None else nghttp2_version_text()
+    return nghttp2_version_text() if _speaks_by_itself else ""
 
 
 def _ray() -> str:
