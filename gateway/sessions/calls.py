@@ -161,15 +161,13 @@ class SessionCall:
             error = WorkerLeased.of(record.worker_id)
             error.session_id = live.id
             raise error
-        waits = False
         try:
             if not live.turns.entered():
-                waits = True
                 # Only the caller's own deadline bounds the wait: the calls ahead may take as long as they like.
                 await live.turns.enter(caller.patience(self._parts.clock.now(), math.inf))
         except BaseException:
-            # A session that has ended took the calls that waited back from its count in the same step.
-            await asyncio.shield(self._parts.lifecycle.settle(live, started=waits and live.over))
+            # A session that has ended took the calls that were not started back from its count in the same step.
+            await asyncio.shield(self._parts.lifecycle.settle(live, started=False))
             raise
         try:
             return await self.perform(live, record.epoch, function, request, progress)

@@ -63,6 +63,8 @@ class Journal:
                 # The first may have given up at a deadline that is not this caller's.
                 if is_first or error.run_state is not RunState.NOT_STARTED:
                     raise
+                # It is forgotten by itself, but perhaps only in the next turn of the loop.
+                self._drop(key, entry)
 
     async def _outcome(self, key: tuple[str, str], entry: _Entry) -> RunAnswer:
         """Wait for the call's end. When nobody waits any more, a call that has not started is dropped."""

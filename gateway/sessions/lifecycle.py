@@ -229,7 +229,7 @@ class Lifecycle:
             return await self._finish(live.id, reason, exit_)
         except StoreUnavailable:
             if not live.over:
-                self._release(live, self.unwritten.end(live, reason, exit_, live.turns.waiting))
+                self._release(live, self.unwritten.end(live, reason, exit_))
             return live.latest()
 
     async def catch_up(self, store: SessionStore, outage: float) -> None:
@@ -254,8 +254,8 @@ class Lifecycle:
 
     async def _finish(self, session_id: str, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
         live = self.live.get(session_id)
-        waiting = live.turns.waiting if live is not None else 0
-        session = await self._store.end(session_id, reason, self._clock.now(), exit_, not_started=waiting)
+        running = len(live.calls) if live is not None else None
+        session = await self._store.end(session_id, reason, self._clock.now(), exit_, running=running)
         if live is not None and session is not None:
             self._release(live, session)
         return session

@@ -41,6 +41,11 @@ class LiveSession:
         """The app version that the session is bound to."""
         return self.app.ref
 
+    @property
+    def unstarted(self) -> int:
+        """How many of the calls in flight no worker has been given yet."""
+        return self.in_flight - len(self.calls)
+
     def latest(self) -> Session:
         """Return the record with what it knows nothing of: a new one for each renewal would cost more than that."""
         deadline = self.renewed.monotonic + self.record.timeout

@@ -60,6 +60,9 @@ class Turns:
         timer = self._clock.call_later(patience, lambda: self._give_up(turn))
         try:
             await turn
+            if self._closed is not None:  # since the turn came
+                self.leave()
+                raise self._closed()
         except asyncio.CancelledError:
             if turn in self._waiting:
                 self._waiting.remove(turn)

@@ -35,11 +35,11 @@ class Unwritten:
             replace(
                 _active_until(record, now) if active else record,
                 in_flight=max(record.in_flight - 1, 0),
-                call_count=record.call_count - (not started),
+                call_count=record.call_count - (active and not started),
             ),
         )
 
-    def end(self, live: LiveSession, reason: EndReason, exit_: WorkerExit | None, not_started: int) -> Session:
+    def end(self, live: LiveSession, reason: EndReason, exit_: WorkerExit | None) -> Session:
         """End an active session, as `SessionStore.end` does."""
         return self._take(
             live,
@@ -49,7 +49,7 @@ class Unwritten:
                 end_reason=reason,
                 worker_exit=exit_,
                 ended_at=self._clock.now().wall,
-                call_count=max(live.record.call_count - not_started, 0),
+                call_count=live.record.call_count - live.unstarted,
             ),
         )
 

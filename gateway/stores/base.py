@@ -137,7 +137,8 @@ class SessionStore(ABC):
         """End a call that was admitted. The window slides to now plus the timeout, unless the session has finished or
         the window reaches further already.
 
-        A call that was not `started` is taken back from the count of calls, also in a finished session.
+        A call that was not `started` is taken back from the count of calls, but not in a finished session: that one
+        never changes, but for the calls in flight.
         """
 
     @abstractmethod
@@ -171,11 +172,11 @@ class SessionStore(ABC):
         now: Instant,
         worker_exit: WorkerExit | None = None,
         *,
-        not_started: int = 0,
+        running: int | None = None,
     ) -> Session | None:
-        """End an active session for this reason, and take so many calls back from its count that were never started.
+        """End an active session for this reason. A finished one stays as it is, with its own reason.
 
-        A finished one stays as it is, with its own reason.
+        With `running` only so many of its calls in flight have been started: the others are taken back from its count.
         """
 
     @abstractmethod

@@ -116,9 +116,9 @@ class GuardedStore(SessionStore):
         now: Instant,
         worker_exit: WorkerExit | None = None,
         *,
-        not_started: int = 0,
+        running: int | None = None,
     ) -> Coroutine[Any, Any, Session | None]:
-        return self._guard(self._store.end, session_id, reason, now, worker_exit, not_started=not_started)
+        return self._guard(self._store.end, session_id, reason, now, worker_exit, running=running)
 
     def expire_if_due(self, session_id: str, now: Instant) -> Coroutine[Any, Any, Session | None]:
         return self._guard(self._store.expire_if_due, session_id, now)

@@ -81,7 +81,7 @@ _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, cal
     WHERE id = :id AND status = 'active' RETURNING {COLUMNS}"""
 _HOLD = "UPDATE sessions SET hold_until = max(hold_until, ?) WHERE id = ? AND in_flight > 0"
 _END = f"""UPDATE sessions SET status = :status, end_reason = :reason, ended_at = :wall, exit_code = :code,
-    exit_signal = :signal, call_count = max(call_count - :taken_back, 0)
+    exit_signal = :signal, call_count = call_count - max(in_flight - ifnull(:running, in_flight), 0)
     WHERE id = :id AND status = 'active' RETURNING {COLUMNS}"""
 _EXPIRE = EXPIRE + COLUMNS
 # The plus signs keep the planner to the index of the ids.
@@ -173,7 +173,7 @@ class SqliteStore(SessionStore):
         now: Instant,
         worker_exit: WorkerExit | None = None,
         *,
-        not_started: int = 0,
+        running: int | None = None,
     ) -> Session | None:
         values = {
             **_times(session_id, now),
@@ -181,7 +181,7 @@ class SqliteStore(SessionStore):
             "reason": reason.value,
             "code": worker_exit.exit_code if worker_exit else None,
             "signal": worker_exit.signal if worker_exit else None,
-            "taken_back": not_started,
+            "running": running,
         }
         self._write(session_id)
         return self._changed(session_id, self._one(_END, values) or self._one(_GET, (session_id,)))

@@ -32,7 +32,8 @@ _MOVE_KNOWN = f"UPDATE sessions SET in_flight = ?, deadline = ?, expires_at = ? 
 
 _ADMIT = f"""UPDATE sessions SET in_flight = in_flight + 1, call_count = call_count + 1, last_call_at = :wall,
     hold_until = :hold, {SLIDE} WHERE id = :id AND status = 'active' AND NOT ({DUE}) RETURNING """
-_FINISH = """UPDATE sessions SET in_flight = max(in_flight - 1, 0), call_count = call_count - :taken_back,
+_FINISH = """UPDATE sessions SET in_flight = max(in_flight - 1, 0),
+    call_count = call_count - iif(status = 'active', :taken_back, 0),
     deadline = iif(status = 'active', max(deadline, :now + timeout), deadline),
     expires_at = iif(status = 'active' AND :now + timeout > deadline, :wall + timeout, expires_at)
     WHERE id = :id RETURNING """

@@ -85,7 +85,7 @@ class StoreTelling:
         start = await store.position()
         session = await added(store, owner="key:ü", app=AppRef("acme/kv", "1.0"), in_flight=1, call_count=1)
         await store.admit(session.id, at(10), START + 100)
-        ended = await store.end(session.id, EndReason.WORKER_LOST, at(11), WorkerExit(exit_code=3), not_started=1)
+        ended = await store.end(session.id, EndReason.WORKER_LOST, at(11), WorkerExit(exit_code=3), running=1)
         await store.finish(session.id, at(12), started=False)
         events = (await store.events(ANY, start, 10)).events
         assert [event.session for event in events] == [session, ended]

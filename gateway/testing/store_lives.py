@@ -115,16 +115,16 @@ class StoreFinishing:
         assert finished is not None
         assert (finished.call_count, finished.in_flight) == (3, 0)
 
-    @pytest.mark.parametrize(("started", "count"), [(True, 1), (False, 0)])
-    async def test_in_a_finished_session_a_call_ends_without_sliding(
-        self, store: SessionStore, started: bool, count: int
+    @pytest.mark.parametrize("started", [True, False])
+    async def test_in_a_finished_session_a_call_ends_without_sliding_and_stays_counted(
+        self, store: SessionStore, started: bool
     ) -> None:
         session = await added(store)
         await store.admit(session.id, at(0), START + 1000)
         ended = await store.end(session.id, EndReason.CALLER, at(10))
         assert ended is not None
         finished = await store.finish(session.id, at(20), started=started)
-        assert finished == replace(ended, in_flight=0, call_count=count)
+        assert finished == replace(ended, in_flight=0)
 
     async def test_what_a_finished_call_leaves_is_what_every_operation_sees(self, store: SessionStore) -> None:
         for elapsed in (0.001, 10):  # a call that was over at once, and a long one
@@ -304,6 +304,18 @@ class StoreEnding:
         ended = await store.end(session.id, EndReason.CALLER, at(1))
         assert ended is not None
         assert ended.status is SessionStatus.ENDED
+
+    @pytest.mark.parametrize(("running", "count"), [(0, 1), (2, 3), (None, 4)])
+    async def test_calls_in_flight_that_were_not_started_are_taken_back_with_the_end(
+        self, store: SessionStore, running: int | None, count: int
+    ) -> None:
+        session = await added(store)
+        for _ in range(4):
+            await store.admit(session.id, at(0), START + 1000)
+        await store.finish(session.id, at(1), started=True)
+        ended = await store.end(session.id, EndReason.CALLER, at(10), running=running)
+        assert ended is not None
+        assert ended.call_count == count
 
     @pytest.mark.parametrize("exit_", [WorkerExit(exit_code=0), WorkerExit(exit_code=255), WorkerExit(signal=9)])
     async def test_how_a_worker_was_lost_is_kept(self, store: SessionStore, exit_: WorkerExit) -> None:

@@ -18,7 +18,7 @@ from gateway.testing.store_harness import ANY, START, TIMEOUT, Reopen, added, at
 from gateway.testing.store_suite import SessionStoreSuite
 
 RACES = 200
-ENDING = ("id", "status", "reason", "wall", "code", "signal", "taken_back")
+ENDING = ("id", "status", "reason", "wall", "code", "signal", "running")
 
 
 @pytest.fixture

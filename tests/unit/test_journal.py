@@ -124,6 +124,19 @@ async def test_an_error_of_a_call_that_was_not_started_is_not_kept(clock: FakeCl
     assert calls.runs == 2
 
 
+async def test_a_repeat_that_begins_in_the_turn_in_which_the_first_is_refused_runs(clock: FakeClock) -> None:
+    calls = Calls(clock)
+    calls.started = False
+    calls.outcome.set_exception(AppNotFound("no app", run_state=RunState.NOT_STARTED))
+    first = calls.begin("1")
+    await asyncio.sleep(0)  # it runs in the next turn, and so does the repeat
+    second = calls.begin("1")
+    outcomes = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [AppNotFound, AppNotFound]
+    assert calls.runs == 2
+    assert calls.journal._entries == {}
+
+
 async def test_a_started_call_goes_on_without_its_caller_and_its_answer_is_kept(clock: FakeClock) -> None:
     calls = Calls(clock)
     first = calls.begin("1")

@@ -166,7 +166,28 @@ async def test_calls_that_come_in_the_moment_of_the_end_are_not_counted_and_not_
         started = [o for o in outcomes if isinstance(o, GatewayError) and o.run_state is not RunState.NOT_STARTED]
         final = await served.manager.get(session.id, ME)
         assert final.call_count == 3 + ran + len(started)
-        assert (final.in_flight, final.end_reason) == (0, ended.end_reason)
+        assert final == replace(ended, in_flight=0)
+
+
+async def test_a_call_whose_turn_comes_in_the_moment_of_the_end_is_not_started(served: Served) -> None:
+    for turns in range(12):
+        session = (await (await served.begin("new"))).session
+        assert session is not None
+        Waiting.open.clear()
+        running = await served.begin(session.id, wait=True)
+        queued = [await served.begin(session.id) for _ in range(2)]
+        Waiting.open.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        over = served.manager._lifecycle.live[session.id]
+        ended = await served.manager.end(session.id, ME)
+        given = len(over.calls)
+        outcomes = await asyncio.gather(running, *queued, return_exceptions=True)
+        await settle()
+        assert len(over.calls) <= given
+        told = [isinstance(one, RunAnswer) or getattr(one, "run_state", None) for one in outcomes]
+        assert told.count(RunState.NOT_STARTED) == 4 - ended.call_count
+        assert await served.manager.get(session.id, ME) == replace(ended, in_flight=0)
 
 
 async def test_callers_that_leave_while_they_are_admitted_leave_nothing_behind(served: Served) -> None:
