@@ -68,6 +68,8 @@ class _Process:
         self.pause = 0.0
         self.start_at = 0.0
         self.served = False
+        self.sent_to_end = False
+        """It was started only to end the sessions that the one before had left."""
 
 
 class Supervisor:
@@ -93,9 +95,10 @@ class Supervisor:
             while True:
                 self._start_due()
                 self._wait(wakeup)
+                self._reap()  # first: who died before a signal did not end because of it
                 while received:
                     self._pass_on(received.pop(0))
-                self._reap()
+                    self._reap()
                 if self._board.stopping and not any(process.pid for process in self._processes):
                     break
         if self._problem:
@@ -167,6 +170,8 @@ class Supervisor:
         said = os.read(process.report, _REPORT)
         if said == _SERVES:
             process.served = True
+            if self._board.stopping:
+                os.kill(process.pid, signal.SIGTERM)
             if process.pause:
                 logger.info("gateway process %d serves again", process.index)
             if not self._told and all(each.served for each in self._processes):
@@ -186,10 +191,19 @@ class Supervisor:
             self._stop(signal.Signals(number))
 
     def _stop(self, number: signal.Signals) -> None:
+        again = not self._board.stopping
         self._board.stopping = True
         for process in self._processes:
             if process.pid:
                 os.kill(process.pid, number)  # it cannot be another's: it is reaped here and nowhere else
+            elif again and self._told:
+                self._send_to_end(process)
+
+    def _send_to_end(self, process: _Process) -> None:
+        """Have the sessions of a process that has died ended, if that is what a stop means."""
+        if self._settings.server.drain == "end":
+            process.sent_to_end = True
+            self._start(process)
 
     def _reap(self) -> None:
         for process in self._processes:
@@ -208,7 +222,14 @@ class Supervisor:
             process.report = -1
         self._board.died(process.index)
         if self._board.stopping:
-            self._code = self._code or (code if code >= 0 else 128 - code)
+            if code >= 0:
+                self._code = self._code or code
+                return
+            logger.error("gateway process %d was killed (%d) while it drained", process.index, code)
+            if not process.sent_to_end:
+                self._send_to_end(process)
+            elif self._settings.server.drain == "end":
+                self._code = self._code or EXIT_UNUSABLE
             return
         if not self._told:
             self._problem = f"gateway process {process.index} ended before it served ({code}); see the log"

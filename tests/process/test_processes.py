@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,7 @@ async def test_a_process_that_dies_interrupts_its_calls_and_loses_no_session(
         os.kill(victim, signal.SIGKILL)
         told = await failure(cut)
         assert (told.code, told.run_state) == ("CALL_INTERRUPTED", "UNKNOWN")
+        assert (told.info.metadata["sessionId"], told.detail.session_id) == (opened.id, opened.id)
         assert (await clients[0].run("run", session=kept.id)).output["calls"] == 2
         repeat = asyncio.create_task(_repeated(clients[0], opened.id, input))
         gate.open("w")
@@ -291,6 +293,20 @@ async def test_a_stop_waits_for_a_call_that_another_process_runs(data_dir: Path,
             gate.open("w")
             assert (await call).output["word"] == "w"
             assert gateway.wait() == 0
+
+
+async def test_a_stop_ends_the_sessions_of_a_process_that_has_just_died_too(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, PROBES, TWO, drain="end") as gateway:
+        async with at_each(gateway) as clients:
+            opened = [await client.new("run") for client in clients]
+            workers = [worker_pid(data_dir, each.session.worker_id) for each in opened]
+            os.kill(process_of(gateway, opened[1]), signal.SIGKILL)
+            assert await asyncio.to_thread(gateway.stop) == 0
+    wait_for_exit(workers)
+    assert not (data_dir / "run").exists()
+    with closing(sqlite3.connect(data_dir / "sessions.db")) as db:
+        ends = db.execute("SELECT end_reason FROM sessions WHERE id IN (?, ?)", [each.id for each in opened]).fetchall()
+    assert ends == [("gateway_restarted",)] * 2
 
 
 def test_no_process_outlives_a_supervisor_that_is_killed(data_dir: Path) -> None:

@@ -113,7 +113,7 @@ fn spread() -> f64 {
 fn ask(questions: &mpsc::UnboundedSender<v1::StreamKeepaliveRequest>, session_ids: &[String]) -> Instant {
     for batch in session_ids.chunks(IDS_PER_MESSAGE) {
         // The stream that is gone tells so where its answers are read.
-        let _ = questions.send(v1::StreamKeepaliveRequest { session_ids: batch.to_vec(), batch: false });
+        let _ = questions.send(v1::StreamKeepaliveRequest { session_ids: batch.to_vec(), ..Default::default() });
     }
     Instant::now()
 }

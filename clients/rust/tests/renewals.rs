@@ -46,7 +46,7 @@ async fn conversing() -> (Scripted, UnboundedReceiver<Conversation>, JoinHandle<
 fn renewed(session_id: &str) -> v1::StreamKeepaliveResponse {
     let session = v1::Session { id: session_id.into(), session_timeout: 60, ..v1::Session::default() };
     let outcome = Some(Outcome::Session(session));
-    v1::StreamKeepaliveResponse { session_id: session_id.into(), outcome }
+    v1::StreamKeepaliveResponse { session_id: session_id.into(), outcome, ..Default::default() }
 }
 
 async fn asked(conversation: &mut Conversation) -> BTreeSet<String> {
@@ -91,7 +91,10 @@ async fn a_gateway_without_its_store_is_asked_again_about_all() {
         };
         let outcome = Some(Outcome::Error(detail));
         let began = Instant::now();
-        first.answers.send(Ok(v1::StreamKeepaliveResponse { session_id: "sess_1".into(), outcome })).unwrap();
+        first
+            .answers
+            .send(Ok(v1::StreamKeepaliveResponse { session_id: "sess_1".into(), outcome, ..Default::default() }))
+            .unwrap();
 
         let mut second = conversations.recv().await.unwrap();
         assert!(began.elapsed() >= pause);

@@ -89,7 +89,7 @@ class Exchange:
             link = self._links.get(owner) or await self._linked(owner)
             return await link.unary(self._frame(name, flags, caller, data))
         except PeerLost as lost:
-            raise self._away(name, lost) from None
+            raise self._away(name, lost, data) from None
         finally:
             self.outgoing -= 1
 
@@ -110,7 +110,7 @@ class Exchange:
                 async for part in parts:
                     yield part
         except PeerLost as lost:
-            raise self._away(name, lost) from None
+            raise self._away(name, lost, data) from None
         finally:
             self.outgoing -= 1
 
@@ -234,17 +234,20 @@ class Exchange:
         self._visitors.add(visitor)
         return visitor
 
-    def _away(self, name: str, lost: PeerLost) -> Failure:
+    def _away(self, name: str, lost: PeerLost, data: bytes) -> Failure:
         """Return what a caller is told whose request was for a process that is not there."""
+        session_id = self._routes.session_of(name, data)
         if lost.sent and name in CALLS:
             error: GatewayError = CallInterrupted(
                 "the gateway process that ran the call has ended; if it was a session's, its worker goes on with it",
-                metadata={"sessionId": ""},
+                metadata={"sessionId": session_id},
+                session_id=session_id,
                 run_state=RunState.UNKNOWN,
             )
         else:
             error = GatewayDraining(
                 "the gateway process that this is for is being started again",
+                session_id=session_id,
                 run_state=RunState.NOT_STARTED,
                 retry_after=RETRY_HINT,
             )

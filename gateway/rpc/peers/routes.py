@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.board import Figure, Member
 from gateway.model import SESSION_ID_PREFIX
 from gateway.rpc.peers.wire import Flag
+from gateway.rpc.raw import CALLS
 from gateway.sessions.requests import NEW
 from gateway.share import Share
 from gateway.workers.room import Room
@@ -59,6 +60,13 @@ class Routes:
         except DecodeError:
             return self._share.index
         return self.of_id(session_id)
+
+    def session_of(self, name: str, data: bytes) -> str:
+        """Return the id of the session that a request is for, empty when it is for none yet."""
+        if name in CALLS:
+            session: str = self._run.FromString(data).session  # type: ignore[attr-defined]
+            return session if session.startswith(SESSION_ID_PREFIX) else ""
+        return str(self._session.FromString(data).session_id)  # type: ignore[attr-defined]
 
     def of_id(self, session_id: str) -> int:
         """Return the process that has a session; for what cannot be one, this one."""
