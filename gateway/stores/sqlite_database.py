@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
+from gateway.stores.sqlite_checkpoints import Checkpoints
 from gateway.stores.sqlite_errors import failure_of, is_busy, problem_of
 from gateway.stores.sqlite_files import DatabaseFiles
 from gateway.stores.sqlite_recovery import damage_in, probe, rebuild, write_back
@@ -46,6 +47,7 @@ class Database:
         self._create = create
         self._on_loss = on_loss
         self._db: sqlite3.Connection | None = None
+        self._checkpoints: Checkpoints | None = None
         self._damage = ""
         """What was found to be damaged, until the file has been built anew."""
 
@@ -58,8 +60,9 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(f"cannot open the store {self._files.path}: {error}") from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Disconnect. Closing twice is fine."""
+        await self._end_checkpoints()
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -68,11 +71,13 @@ class Database:
         """Run a statement and return its rows."""
         # fetchall: a RETURNING statement only commits once all its rows are fetched.
         try:
-            return self._connection.execute(statement, values).fetchall()
+            rows = self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             if self._shared and is_busy(error):
                 return self.using(lambda db: db.execute(statement, values).fetchall())
             raise self._failed(error) from error
+        self._consider_checkpoint()
+        return rows
 
     def changed(self, statement: str, values: Values) -> int:
         """Run a statement that returns no rows, and return how many it has changed."""
@@ -100,10 +105,13 @@ class Database:
         try:
             if self._shared:
                 # A lock is met by the first statement, or by none: nothing has been done by then.
-                return self._patiently(lambda: _committed(db, work, *args))
-            return _committed(db, work, *args)
+                answer = self._patiently(lambda: _committed(db, work, *args))
+            else:
+                answer = _committed(db, work, *args)
         except sqlite3.Error as error:
             raise self._failed(error) from error
+        self._consider_checkpoint()
+        return answer
 
     def using(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` makes of the connection."""
@@ -118,6 +126,7 @@ class Database:
 
     async def recover(self, failure: StoreFailure) -> None:
         """See `SessionStore.recover`."""
+        await self._end_checkpoints()
         # In a thread, as it may take seconds; nobody else uses the connection meanwhile.
         try:
             await asyncio.to_thread(self._recover, failure)
@@ -171,8 +180,19 @@ class Database:
             db = self._connect(path)
         # From now on calls wait behind each statement: a lock is for whoever called to wait for, not for the thread.
         db.execute("PRAGMA busy_timeout = 0")
+        self._checkpoints = Checkpoints(db, connection(path))
         self._files.remember()
         return db
+
+    def _consider_checkpoint(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.consider()
+
+    async def _end_checkpoints(self) -> None:
+        if self._checkpoints is not None:
+            await self._checkpoints.quiet()
+            self._checkpoints.close()
+            self._checkpoints = None
 
     def _recover(self, failure: StoreFailure) -> None:
         with self._files.alone():
