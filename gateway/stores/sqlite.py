@@ -120,7 +120,8 @@ class SqliteStore(SessionStore):
         except StoreFailure as failure:
             logger.warning("the ends of %d calls are not on record: %s", len(self._calls.unwritten), failure)
             self._calls.forget_all()
-        await self._db.close()
+        await self._db.quiet()
+        self._db.close()
 
     async def create(self, session: Session, hold_until: float = 0.0) -> None:
         try:

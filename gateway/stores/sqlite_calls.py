@@ -84,21 +84,8 @@ class CallRecords:
         known = self._known.get(session_id)
         if known is not None and now.monotonic < known.session.deadline:
             was, (monotonic, wall) = known.session, now
-            session = Session(
-                was.id,
-                was.owner,
-                was.app,
-                was.worker_id,
-                was.epoch,
-                was.timeout,
-                was.created_at,
-                wall + was.timeout,
-                monotonic + was.timeout,
-                was.status,
-                last_call_at=wall,
-                call_count=was.call_count + 1,
-                in_flight=was.in_flight + 1,
-            )
+            until = monotonic + was.timeout, wall + was.timeout
+            session = _moved(was, until, was.in_flight + 1, wall, was.call_count + 1)
             values = (session.in_flight, session.call_count, wall, hold_until, session.deadline, session.expires_at)
             if db.execute(_ADMIT_KNOWN, values + known.condition).rowcount:
                 self._note(session)
@@ -110,8 +97,9 @@ class CallRecords:
         """See `SessionStore.renew`."""
         known = self._known.get(session_id)
         if known is not None and now.monotonic < known.session.deadline:
-            timeout = known.session.timeout
-            session = _moved(known.session, known.session.in_flight, now.monotonic + timeout, now.wall + timeout)
+            was, (monotonic, wall) = known.session, now
+            until = monotonic + was.timeout, wall + was.timeout
+            session = _moved(was, until, was.in_flight, was.last_call_at, was.call_count)
             if self._written(db, known, session):
                 return session
         return self._unless_due(db, self._renew, {"id": session_id, "now": now.monotonic, "wall": now.wall})
@@ -130,10 +118,9 @@ class CallRecords:
         was, deadline = known.session, now.monotonic + known.session.timeout
         if was.in_flight == 0 or deadline - known.deadline > STORE_END_SLIDE:
             return None
-        if deadline > was.deadline:
-            session = _moved(was, was.in_flight - 1, deadline, now.wall + was.timeout)
-        else:
-            session = _moved(was, was.in_flight - 1, was.deadline, was.expires_at)
+        later = deadline > was.deadline
+        until = (deadline, now.wall + was.timeout) if later else (was.deadline, was.expires_at)
+        session = _moved(was, until, was.in_flight - 1, was.last_call_at, was.call_count)
         self._known[session_id] = _Known(session, known.in_flight, known.deadline)
         self.unwritten.add(session_id)
         return session
@@ -239,8 +226,11 @@ def _begin(db: sqlite3.Connection) -> None:
         db.execute(BEGIN)
 
 
-def _moved(was: Session, in_flight: int, deadline: float, expires_at: float) -> Session:
-    """Return an active session with another window and other calls in flight."""
+def _moved(
+    was: Session, until: tuple[float, float], in_flight: int, last_call_at: float | None, call_count: int
+) -> Session:
+    """Return an active session with other calls, and a window until then, on the monotonic and the wall clock."""
+    deadline, expires_at = until
     # By position, which costs half of dataclasses.replace: one for each call.
     return Session(
         was.id,
@@ -253,7 +243,7 @@ def _moved(was: Session, in_flight: int, deadline: float, expires_at: float) -> 
         expires_at,
         deadline,
         was.status,
-        last_call_at=was.last_call_at,
-        call_count=was.call_count,
+        last_call_at=last_call_at,
+        call_count=call_count,
         in_flight=in_flight,
     )

@@ -60,9 +60,14 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(f"cannot open the store {self._files.path}: {error}") from error
 
-    async def close(self) -> None:
-        """Disconnect. Closing twice is fine."""
-        await self._end_checkpoints()
+    async def quiet(self) -> None:
+        """Return when nothing of it runs in a thread."""
+        if self._checkpoints is not None:
+            await self._checkpoints.quiet()
+
+    def close(self) -> None:
+        """Disconnect, while it is quiet. Closing twice is fine."""
+        self._end_checkpoints()
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -126,7 +131,8 @@ class Database:
 
     async def recover(self, failure: StoreFailure) -> None:
         """See `SessionStore.recover`."""
-        await self._end_checkpoints()
+        await self.quiet()
+        self._end_checkpoints()
         # In a thread, as it may take seconds; nobody else uses the connection meanwhile.
         try:
             await asyncio.to_thread(self._recover, failure)
@@ -188,9 +194,8 @@ class Database:
         if self._checkpoints is not None:
             self._checkpoints.consider()
 
-    async def _end_checkpoints(self) -> None:
+    def _end_checkpoints(self) -> None:
         if self._checkpoints is not None:
-            await self._checkpoints.quiet()
             self._checkpoints.close()
             self._checkpoints = None
 

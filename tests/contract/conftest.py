@@ -1,4 +1,4 @@
-"""Pools of local processes, on virtual time."""
+"""SQLite stores on real files, and pools of local processes on virtual time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,11 +8,26 @@ from typing import Any
 import pytest
 
 from gateway.config import WorkerSettings
+from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.pool_harness import Adopted, StartPool
 from gateway.testing.waiting import DEADLINE
 from gateway.workers.base import WorkerLease, WorkerPool
 from gateway.workers.local import LocalPool
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file of `store` is. Its directory is made by the store."""
+    return tmp_path / "data" / "sessions.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path)
+    await store.open()
+    yield store
+    await store.close()
 
 
 class StartLocalPool(StartPool):

@@ -22,19 +22,6 @@ SHORT, LONG = 0.01, 1.0
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "sessions.db"
-
-
-@pytest.fixture
-async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
 async def other(store: SqliteStore, path: Path) -> AsyncIterator[SqliteStore]:
     """Another process's store on the same file."""
     other = SqliteStore(path)
@@ -168,7 +155,7 @@ async def test_who_is_cancelled_when_it_has_happened_learns_so_first(store: Sqli
 
     async def call() -> None:
         admitted.append(await store.admit(session.id, at(0), START + 15))
-        await asyncio.sleep(10)
+        await asyncio.Event().wait()  # for good
 
     task = asyncio.ensure_future(call())
     await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import re
 import resource
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,19 +21,6 @@ from gateway.testing.store_harness import ABSENT, ANY, START, WALL, a_session, a
 PAGE = 4096
 MANY = 600
 LARGE = 4000
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "sessions.db"
-
-
-@pytest.fixture
-async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def filled(store: SessionStore, count: int = MANY, padding: int = 0) -> list[Session]:

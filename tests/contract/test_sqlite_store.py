@@ -22,19 +22,6 @@ ENDING = ("id", "status", "reason", "wall", "code", "signal", "running")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "sessions.db"
-
-
-@pytest.fixture
-async def store(path: Path) -> AsyncIterator[SessionStore]:
-    store = SqliteStore(path)
-    await store.open()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
 async def reopen(store: SessionStore, path: Path) -> AsyncIterator[Reopen]:
     opened = []
 

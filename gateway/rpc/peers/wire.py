@@ -7,6 +7,7 @@ the same release, so nothing here has to be compatible with anything.
 import asyncio
 import enum
 import struct
+from abc import ABC, abstractmethod
 from typing import NamedTuple, cast
 
 import grpc
@@ -93,7 +94,7 @@ def unpack_failure(body: bytes) -> Failure:
     return Failure(status, body[_FAILURE.size : end].decode(), body[end:])
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, ABC):
     """One end. Whoever uses it gives `received` and `lost`. All frames of a turn of the loop are one write."""
 
     def __init__(self) -> None:
@@ -142,13 +143,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @abstractmethod
     def received(self, kind: int, number: int, body: bytes) -> None:
         """Take a frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lost(self) -> None:
         """Hear that the connection is gone."""
-        raise NotImplementedError
 
     def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, []
