@@ -15,8 +15,6 @@ from gateway.config import WorkerSettings
 from gateway.errors import (
     AppStartFailed,
     GatewayError,
-    NoWorkerAvailable,
-    RunState,
     WorkerExit,
     WorkerLeased,
     WorkerNotFound,
@@ -24,8 +22,7 @@ from gateway.errors import (
 from gateway.model import AppRef, AppVersion, FunctionDescription
 from gateway.testing.memory_machine import MemoryMachine, functions_of
 from gateway.testing.memory_worker import MemoryWorker
-from gateway.timing import RETRY_HINT
-from gateway.workers.base import Worker, WorkerLease, WorkerPool
+from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
 from gateway.workers.replies import start_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -129,7 +126,7 @@ class MemoryPool(WorkerPool):
         caller: asyncio.Future[MemoryWorker] = asyncio.get_running_loop().create_future()
         version.callers.append(caller)
         self._serve_shared(version)
-        timer = self._clock.call_later(timeout, lambda: _refuse(caller, _none_available(app)))
+        timer = self._clock.call_later(timeout, lambda: _refuse(caller, none_available(app)))
         try:
             return await caller
         except asyncio.CancelledError:
@@ -164,11 +161,11 @@ class MemoryPool(WorkerPool):
 
     async def _obtain(self, version: _Version, timeout: float) -> MemoryWorker:
         if self._closing:
-            raise _none_available(version.app)
+            raise none_available(version.app)
         waiter = _Waiter(version, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._schedule()
-        timer = self._clock.call_later(timeout, lambda: _refuse(waiter.worker, _none_available(version.app)))
+        timer = self._clock.call_later(timeout, lambda: _refuse(waiter.worker, none_available(version.app)))
         try:
             return await waiter.worker
         except asyncio.CancelledError:
@@ -197,10 +194,10 @@ class MemoryPool(WorkerPool):
     def _turn_away(self) -> None:
         self._closing = True
         for waiter in self._waiters:
-            _refuse(waiter.worker, _none_available(waiter.version.app))
+            _refuse(waiter.worker, none_available(waiter.version.app))
         for version in self._versions.values():
             for caller in version.callers:
-                _refuse(caller, _none_available(version.app))
+                _refuse(caller, none_available(version.app))
 
     def _version(self, app: AppVersion) -> _Version:
         return self._versions.setdefault(app.ref, _Version(app))
@@ -299,15 +296,6 @@ def _cancel(tasks: set[asyncio.Task[None]]) -> None:
 def _refuse(waiting: asyncio.Future[MemoryWorker], error: GatewayError) -> None:
     if not waiting.done():
         waiting.set_exception(error)
-
-
-def _none_available(app: AppVersion) -> NoWorkerAvailable:
-    return NoWorkerAvailable(
-        f"no worker for {app.ref} became free in time",
-        metadata={"app": app.ref.name, "version": app.ref.version},
-        run_state=RunState.NOT_STARTED,
-        retry_after=RETRY_HINT,
-    )
 
 
 def _start_failed(app: AppVersion, error: Exception) -> AppStartFailed:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.errors import GatewayError, WorkerExit
+from gateway.errors import GatewayError, NoWorkerAvailable, RunState, WorkerExit
 from gateway.model import AppRef, AppVersion, FunctionDescription
+from gateway.timing import RETRY_HINT
 from gateway.workers.partials import Partials
 
 
@@ -207,3 +208,13 @@ class WorkerPool(ABC):
     @abstractmethod
     def idle_workers(self, app: AppVersion) -> Sequence[str]:
         """Return the ids of the workers that are ready and not leased."""
+
+
+def none_available(app: AppVersion) -> NoWorkerAvailable:
+    """Return what those are told who have waited in vain."""
+    return NoWorkerAvailable(
+        f"no worker for {app.ref} became free in time",
+        metadata={"app": app.ref.name, "version": app.ref.version},
+        run_state=RunState.NOT_STARTED,
+        retry_after=RETRY_HINT,
+    )

@@ -13,14 +13,14 @@ from gateway.errors import AppStartFailed, GatewayError, WorkerLeased, WorkerNot
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
 from gateway.timing import START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
-from gateway.workers.base import Worker, WorkerLease, WorkerPool
+from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
 from gateway.workers.ending import EndingQueue
 from gateway.workers.place import Place
 from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.version import Version
-from gateway.workers.waiters import Waiter, none_available
+from gateway.workers.waiters import Waiter
 from gateway.workers.watch import LimitWatch
 from gateway.workers.zygote import Zygote, ZygoteGone
 

@@ -3,9 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 
-from gateway.errors import NoWorkerAvailable, RunState
-from gateway.model import AppVersion
-from gateway.timing import RETRY_HINT
 from gateway.workers.process import LocalWorker
 from gateway.workers.version import Version
 
@@ -16,13 +13,3 @@ class Waiter:
 
     version: Version
     worker: asyncio.Future[LocalWorker]
-
-
-def none_available(app: AppVersion) -> NoWorkerAvailable:
-    """Return what those are told who have waited in vain."""
-    return NoWorkerAvailable(
-        f"no worker for {app.ref} became free in time",
-        metadata={"app": app.ref.name, "version": app.ref.version},
-        run_state=RunState.NOT_STARTED,
-        retry_after=RETRY_HINT,
-    )

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.rpc import transports
 from tests.rpc.echo import MAX_MESSAGE, Echo
+from tests.rpc.peer import Peer
 
 OPTIONS = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)]
 
@@ -67,3 +68,11 @@ async def native() -> AsyncIterator[Served]:
     """A server on the gateway's own transport."""
     async with serving("nghttp2") as served:
         yield served
+
+
+@pytest.fixture
+async def peer(native: Served) -> AsyncIterator[Peer]:
+    """A connection to it on which a test writes and reads frames by itself."""
+    peer = await Peer.connect(native.port)
+    yield peer
+    await peer.close()

@@ -33,8 +33,7 @@ pytestmark = [pytest.mark.timeout(60), needs_nghttp2]
 
 
 @pytest.fixture
-async def peer(native: Served) -> AsyncIterator[Peer]:
-    peer = await Peer.connect(native.port)
+async def peer(peer: Peer, native: Served) -> AsyncIterator[Peer]:
     yield peer
     await peer.close()
     # Whatever was done, the server still serves, and holds nothing of the one who did it.

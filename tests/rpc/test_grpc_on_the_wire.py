@@ -2,7 +2,6 @@
 
 import gzip
 import zlib
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,13 +21,6 @@ from tests.rpc.peer import (
 )
 
 pytestmark = [pytest.mark.timeout(30), needs_nghttp2]
-
-
-@pytest.fixture
-async def peer(native: Served) -> AsyncIterator[Peer]:
-    peer = await Peer.connect(native.port)
-    yield peer
-    await peer.close()
 
 
 async def test_an_answer_is_headers_a_message_and_trailers(peer: Peer) -> None:
