@@ -7,7 +7,7 @@ from typing import Any
 
 WIDTH, HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 150, 36, 44
-_COLOURS = ("#1f77b4", "#999999", "#2ca02c")
+_COLOURS = ("#1f77b4", "#999999", "#2ca02c", "#9467bd")
 _REACHED = {"missed": "#d62728", "must": "#e0a100", "goal": "#2ca02c"}
 
 _ROW = 22

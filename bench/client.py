@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import grpc
 
-from bench.load import Slot
+from bench.load import Opening, Slot
 from bench.servers import APP
 from sessiongateway.v1 import apps_pb2, apps_pb2_grpc, sessions_pb2_grpc
 from sessiongateway.v1 import sessions_pb2 as pb
@@ -20,6 +20,10 @@ LONGEST = 3600
 """Seconds: the timeout of sessions that are to live through a measurement."""
 
 _AT_A_TIME = 8
+
+_UNKNOWN = b"?" * 26
+"""As long as the random part of a session's id."""
+_AN_ID = "sess_" + _UNKNOWN.decode()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,17 @@ class Client:
         with ThreadPoolExecutor(_AT_A_TIME) as threads:
             list(threads.map(self.end, opened))
 
+    def live(self) -> list[pb.Session]:
+        """Return the sessions that are live."""
+        found: list[pb.Session] = []
+        request = pb.ListSessionsRequest(page_size=1000, status=pb.SESSION_STATUS_ACTIVE)
+        while True:
+            page = self.sessions.ListSessions(request, timeout=DEADLINE)
+            found += page.sessions
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
     def ready_workers(self, app: str = APP) -> int:
         """Return how many workers wait for a session."""
         return len(self.apps.GetApp(apps_pb2.GetAppRequest(app=app), timeout=DEADLINE).app.idle_worker_ids)
@@ -107,3 +122,15 @@ def call_slot(opened: Opened, input_json: bytes | None = None, app: str = APP) -
     sent = opened.input_json if input_json is None else input_json
     request = pb.RunRequest(app=app, session=opened.session.id, input_json=sent)
     return Slot(request.SerializeToString(), pb.RunResponse(output_json=sent).SerializeToString())
+
+
+def home_slot(number: int, app: str = APP) -> Slot:
+    """Return the call of a session that the slot opens itself, over the connection by which it then calls it. All
+    answers must have the input with this number in them. Nobody ends the session.
+    """
+    sent = an_input(number)
+    first = pb.RunRequest(app=app, session="new", session_timeout=LONGEST, input_json=sent)
+    called = call_slot(Opened(pb.Session(id=_AN_ID), sent), app=app)
+    # The id comes first in the answer: field and length, and what all ids begin with.
+    told = pb.RunResponse(session_id=_AN_ID).SerializeToString().removesuffix(_UNKNOWN)
+    return replace(called, opening=Opening(first.SerializeToString(), _UNKNOWN, told))

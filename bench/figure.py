@@ -53,6 +53,10 @@ class Series:
     x_label: str
     y_label: str
     lines: Mapping[str, Sequence[tuple[float, float]]]
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """What the points come to, such as the ratio of two, with units in the names."""
+    says: Sequence[str] = ()
+    """The same in sentences, which stand below the chart."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that stands in the results."""

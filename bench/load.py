@@ -23,6 +23,24 @@ class WrongAnswers(Exception):
 
 
 @dataclass(frozen=True)
+class Opening:
+    """What a slot sends once, first, over its own connection. Its answer must be right as well, and tells what stands
+    in for the placeholder in all other requests of the slot. The run gives no figure when it does not.
+    """
+
+    request: bytes
+    placeholder: bytes
+    """Of the slot's request, where it occurs once; as long as what takes its place."""
+    after: bytes
+    """What stands right before that in the answer."""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the opening as the generator reads it."""
+        fields = {"request": self.request, "placeholder": self.placeholder, "after": self.after}
+        return {name: _base64(data) for name, data in fields.items()}
+
+
+@dataclass(frozen=True)
 class Slot:
     """What is sent again and again, one at a time, and what each answer must have in it."""
 
@@ -30,6 +48,17 @@ class Slot:
     contains: bytes
     begins: bytes = b""
     """How each answer begins."""
+    opening: Opening | None = None
+    """Only for unary calls. It comes before the warm-up."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the slot as the generator reads it."""
+        slot = {
+            "request": _base64(self.request),
+            "contains": _base64(self.contains),
+            "begins": _base64(self.begins),
+        }
+        return slot if self.opening is None else {**slot, "opening": self.opening.as_json()}
 
 
 @dataclass(frozen=True)
@@ -46,6 +75,10 @@ class Plan:
     requests: int | None = None
     rate: float | None = None
     seconds: float | None = None
+    in_flight: int | None = None
+    """Of a closed loop of unary calls: so many at a time, and the slots of each connection take turns with them. None:
+    each slot has one.
+    """
     window: int = 16
     """Messages in flight per stream."""
     answers_per_message: int = 1
@@ -65,16 +98,14 @@ class Plan:
             "connections": min(self.connections, len(self.slots)),
             "path": self.path,
             "kind": self.kind,
-            "slots": [
-                {"request": _base64(slot.request), "contains": _base64(slot.contains), "begins": _base64(slot.begins)}
-                for slot in self.slots
-            ],
+            "slots": [slot.as_json() for slot in self.slots],
             "warmup": self.warmup,
             "timeout": self.timeout,
         }
         loop = {"requests": self.requests} if self.rate is None else {"rate": self.rate, "seconds": self.seconds}
         stream = {"window": self.window, "answers_per_message": self.answers_per_message, "joined": self.joined}
-        return plan | loop | (stream if self.kind == "bidi" else {})
+        turns = {} if self.in_flight is None else {"in_flight": self.in_flight}
+        return plan | loop | turns | (stream if self.kind == "bidi" else {})
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """docs/performance.md and its charts, made of the results of the last full run and of what people keep by hand."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench import charts
@@ -27,7 +27,7 @@ def render(template: str, results: Mapping[str, Any]) -> dict[str, str]:
         "{{run}}": _run(results),
         "{{figures}}": _table(figures),
         "{{left out}}": _left_out(results),
-        "{{charts}}": "\n\n".join(f"![{title}](performance/{name}.svg)" for name, title, _ in drawn),
+        "{{charts}}": "\n\n".join(_pictures(drawn, results["series"])),
     }
     page = template
     for place, text in parts.items():
@@ -57,6 +57,15 @@ def _charts(figures: Sequence[Figure], series: Sequence[Mapping[str, Any]]) -> l
     ]
     drawn = [("targets", "How far each figure got", charts.target_chart(rows))] if rows else []
     return drawn + [(each["name"], each["title"], charts.line_chart(each)) for each in series]
+
+
+def _pictures(drawn: Sequence[tuple[str, str, str]], series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the paragraphs of each chart: the picture, and what it says in words."""
+    words = {each["name"]: each.get("says", []) for each in series}
+    for name, title, _ in drawn:
+        yield f"![{title}](performance/{name}.svg)"
+        if said := words.get(name):
+            yield "\n".join(said)
 
 
 def short(title: str) -> str:

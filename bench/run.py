@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.context import Bench
 from bench.figure import Figure, LeftOut, Series
-from bench.figures import calls, expiry, growth, imports, listing, memory, opening, payload, ray, streams
+from bench.figures import (
+    calls,
+    expiry,
+    growth,
+    imports,
+    listing,
+    live,
+    memory,
+    opening,
+    payload,
+    processes,
+    ray,
+    streams,
+)
 from bench.report import Results
 
 Measure = Callable[[Bench], Iterator[Figure | Series]]
@@ -24,7 +37,9 @@ GROUPS: Mapping[str, tuple[Measure, bool]] = {
     "payload": (payload.measure, True),
     "soak": (memory.soak, False),
     "imports": (imports.measure, True),
+    "live": (live.measure, False),
     "growth": (growth.measure, False),
+    "processes": (processes.measure, False),
 }
 """What is measured, in this order, and whether a quick run has it."""
 

@@ -13,6 +13,9 @@
 // (closed loop); with "rate" and "seconds" requests are due at a constant rate (open loop), and the latency of each
 // counts from the moment when it was due, however late a slot became free for it.
 //
+// A slot may have an "opening": a request that it sends once, before all others, over the connection that it will use.
+// What the answer tells, such as the id of a session, goes into all its other requests.
+//
 // It speaks HTTP/2 by itself, over [golang.org/x/net/http2.Framer], because it shares its processors with the server
 // that it measures: grpc-go costs several times as much for each call. One goroutine serves all connections, with epoll;
 // what comes of one read is sent with one write.

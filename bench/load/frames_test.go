@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -271,8 +274,18 @@ func TestAnotherConnectionIsOpenedWhenStreamIDsRunOut(t *testing.T) {
 }
 
 func TestAServerThatDoesNotSpeakHTTP2(t *testing.T) {
-	target := frameServer(t, nil, func(p *peer) { fmt.Fprint(p.conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
-	result := playPlan(t, &Plan{Target: target, Slots: alike(1), Requests: 2})
+	var serving sync.WaitGroup
+	socket := filepath.Join(t.TempDir(), "socket")
+	listener := listen(t, "unix", socket, serving.Wait)
+	serving.Go(func() {
+		if conn, err := listener.Accept(); err == nil {
+			defer conn.Close()
+			// Not even settings come first: with them the client would be connected, if it read them by themselves.
+			fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	})
+	result := playPlan(t, &Plan{Target: "unix:" + socket, Slots: alike(1), Requests: 2})
 	for name := range result.Errors {
 		if name != "not sent" && !strings.HasPrefix(name, "connect: http2: ") {
 			t.Errorf("unexpected: %q", name)

@@ -19,6 +19,10 @@ type lane struct {
 	link *link
 	// opening has slots that need a stream, sending those that may have something to send on theirs.
 	opening, sending queue
+	// resting has the slots whose turn it is not yet, in order, and busy is how many others have a request, where the plan
+	// says how many may be in flight.
+	resting queue
+	busy    int
 	// dead says that there will be no connection any more.
 	dead bool
 	tally

@@ -26,6 +26,9 @@ type Plan struct {
 	Slots []SlotPlan `json:"slots"`
 	// Requests is how many requests are sent in a closed loop, over all slots.
 	Requests int `json:"requests"`
+	// InFlight is how many requests of a closed loop are unanswered at a time, and the slots of each connection take turns
+	// with them; 0, and absent: each slot has one. Only for "unary"; divided evenly among the connections.
+	InFlight int `json:"in_flight"`
 	// Rate is how many requests a second are due in an open loop, which lasts for Seconds. Not for "bidi".
 	Rate    float64 `json:"rate"`
 	Seconds float64 `json:"seconds"`
@@ -50,6 +53,8 @@ type SlotPlan struct {
 	Contains []byte `json:"contains"`
 	// Begins are bytes that each answering message begins with; empty: anything is right. In JSON: base64.
 	Begins []byte `json:"begins"`
+	// Opening, if there is one, comes first; its errors count, its time does not. Only for "unary".
+	Opening *OpeningPlan `json:"opening"`
 }
 
 // The kinds of a plan.
@@ -91,6 +96,8 @@ func (p *Plan) check() error {
 		{p.Kind == bidi || !p.Joined, "joined: only for bidi"},
 		{p.AnswersPerMessage >= 1, "answers_per_message: at least 1"},
 		{p.Warmup >= 0, "warmup: not negative"},
+		{p.InFlight == 0 || p.Kind == unary && p.Rate == 0, "in_flight: only for unary, and a closed loop"},
+		{p.inTurn(), "in_flight: as many for each connection, and no more than it has slots"},
 		{p.Timeout > 0 && p.Timeout <= maxSeconds, fmt.Sprintf("timeout: up to %d seconds", maxSeconds)},
 	} {
 		if !rule.holds {
@@ -100,7 +107,27 @@ func (p *Plan) check() error {
 	if err := p.checkPace(); err != nil {
 		return err
 	}
+	if err := p.checkOpenings(); err != nil {
+		return err
+	}
 	return p.checkMetadata()
+}
+
+// checkOpenings returns an error that names the first slot whose opening cannot be carried out.
+func (p *Plan) checkOpenings() error {
+	for i, slot := range p.Slots {
+		if slot.Opening == nil {
+			continue
+		}
+		err := errors.New("only for unary")
+		if p.Kind == unary {
+			err = slot.Opening.check(slot.Request)
+		}
+		if err != nil {
+			return fmt.Errorf("slots[%d].opening: %w", i, err)
+		}
+	}
+	return nil
 }
 
 // maxMetadata is how many bytes of metadata a request may have: with the rest of its header they fit into a frame.
@@ -137,6 +164,15 @@ func (p *Plan) checkPace() error {
 		return errors.New("rate: up to 1000000 a second, and at least one request within the time")
 	}
 	return nil
+}
+
+// lanes is how many connections are opened.
+func (p *Plan) lanes() int { return min(p.Connections, len(p.Slots)) }
+
+// inTurn says whether the requests in flight can be shared among the connections, each of which has some slot for each.
+func (p *Plan) inTurn() bool {
+	lanes := p.lanes()
+	return p.InFlight == 0 || lanes > 0 && p.InFlight > 0 && p.InFlight%lanes == 0 && p.InFlight/lanes <= len(p.Slots)/lanes
 }
 
 // openLoop says whether requests are due at a constant rate.

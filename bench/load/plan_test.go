@@ -41,6 +41,15 @@ func TestAPlanThatCannotBeReadIsRefusedInOneLine(t *testing.T) {
 		`{` + whole + `, "kind": "bidi", "rate": 5, "seconds": 1}`:          "not for bidi",
 		`{` + whole + `, "kind": "stream", "requests": 1}`:                  "kind",
 		`{` + whole + `, "requests": 1, "slots": []}`:                       "slots",
+		`{` + whole + `, "rate": 5, "seconds": 1, "in_flight": 1}`:          "in_flight: only for unary",
+		`{` + whole + `, "requests": 1, "in_flight": 2}`:                    "in_flight: as many",
+		`{` + whole + `, "requests": 1, "in_flight": -1}`:                   "in_flight: as many",
+		opening(`"request": "", "after": "YQ=="`):                           "slots[1].opening: placeholder",
+		opening(`"request": "", "placeholder": "YQ=="`):                     "slots[1].opening: after",
+		opening(`"placeholder": "YQ==", "after": "YQ=="`):                   "once, not 2 times",
+		opening(`"placeholder": "Yg==", "after": "YQ=="`):                   "once, not 0 times",
+		opening(`"learns": "YQ=="`):                                         "unknown field",
+		opening(`"placeholder": "YQ==", "after": "YQ=="`, `"kind": "bidi"`): "slots[1].opening: only for unary",
 	} {
 		var out, problems bytes.Buffer
 		code := play(strings.NewReader(text), &out, &problems)
@@ -49,6 +58,13 @@ func TestAPlanThatCannotBeReadIsRefusedInOneLine(t *testing.T) {
 			t.Errorf("%.150s: exit code %d, said %q", text, code, said)
 		}
 	}
+}
+
+// opening returns a plan whose second slot, with "aa" as its request, has this opening.
+func opening(fields string, more ...string) string {
+	const whole = `"target": "x:1", "path": "/a/b", "kind": "unary", "requests": 1, `
+	slots := `"slots": [{"request": ""}, {"request": "YWE=", "opening": {` + fields + `}}]`
+	return `{` + whole + strings.Join(append(more, slots), ", ") + `}`
 }
 
 var long = strings.Repeat("x", 10_000)

@@ -202,7 +202,21 @@ func (l *lane) refill(s *slot) {
 		}
 		return
 	}
+	if l.run.plan.InFlight > 0 {
+		l.rotate(s)
+		return
+	}
 	for !s.starts.full() && phase.take() {
 		l.submit(s, l.now)
+	}
+}
+
+// rotate has a slot rest that has no request, and gives one to the slot that has rested for longest.
+func (l *lane) rotate(s *slot) {
+	l.resting.push(s)
+	l.busy--
+	for l.busy < l.run.plan.InFlight/len(l.run.lanes) && l.run.phase.take() {
+		l.busy++
+		l.submit(l.resting.pop(), l.now)
 	}
 }

@@ -72,6 +72,7 @@ func (r *Report) ok(requests int) bool { return len(r.Errors) == 0 && r.Answers 
 //	grpc-status missing       the response ended without one
 //	http-status 502           the response was not one of gRPC
 //	content                   a message lacks what it must contain
+//	nothing learned           the answer to an opening lacks what the slot's requests need
 //	2 messages instead of 1   a response of another length
 //	compressed message        which was not asked for
 //	broken message            the response ended within one

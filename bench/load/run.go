@@ -26,7 +26,7 @@ type run struct {
 	connected bool
 }
 
-// phase is a part of a run: connecting, the warm-up, the measurement, the end of streams.
+// phase is a part of a run: connecting, the openings, the warm-up, the measurement, the end of streams.
 type phase struct {
 	// left is how many requests (connections, streams) are not settled, budget how many requests of a closed loop are not
 	// yet given to a slot.
@@ -64,7 +64,7 @@ func newRun(plan *Plan) (*run, error) {
 		plan: plan, fields: requestFields(plan), poller: poller, phase: &phase{},
 		begun: time.Now(), lastID: 1<<31 - 1,
 	}
-	for i := range min(plan.Connections, len(plan.Slots)) {
+	for i := range plan.lanes() {
 		r.lanes = append(r.lanes, &lane{run: r, number: i, tally: tally{errors: failures{}}})
 	}
 	for i, slotPlan := range plan.Slots {
@@ -77,9 +77,10 @@ func newRun(plan *Plan) (*run, error) {
 // clock returns the time since the run was made.
 func (r *run) clock() time.Duration { return time.Since(r.begun) }
 
-// play connects, warms up, measures this many requests, and leaves nothing open.
+// play connects, opens the slots, warms up, measures this many requests, and leaves nothing open.
 func (r *run) play(requests int) *Report {
 	r.connect()
+	r.openSlots()
 	if r.plan.Warmup > 0 {
 		r.carryOut(&phase{left: r.plan.Warmup, budget: r.plan.Warmup})
 	}
@@ -117,6 +118,7 @@ func (r *run) carryOut(p *phase) {
 	}
 	for _, l := range r.lanes {
 		l.now = r.clock()
+		l.resting, l.busy = queue{}, len(l.slots)
 		for _, s := range l.slots {
 			l.refill(s)
 		}
@@ -131,7 +133,7 @@ func (r *run) turns() {
 	for r.phase.left > 0 {
 		patience := r.progress + r.plan.timeout() - r.clock()
 		if patience <= 0 {
-			r.giveUp()
+			r.giveUp(errSilent)
 			return
 		}
 		events, err := r.poller.wait(patience)
@@ -148,12 +150,12 @@ func (r *run) turns() {
 	}
 }
 
-// giveUp breaks all connections after a silence.
-func (r *run) giveUp() {
+// giveUp breaks all connections.
+func (r *run) giveUp(reason error) {
 	for _, l := range r.lanes {
 		if !l.dead {
 			l.hangUp()
-			l.lose(errSilent)
+			l.lose(reason)
 		}
 	}
 }

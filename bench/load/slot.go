@@ -10,8 +10,9 @@ import (
 // slot is one caller.
 type slot struct {
 	lane *lane
-	// message is a request with gRPC's prefix.
+	// message is a request with gRPC's prefix: that of the opening until lesson, which only then is not nil, is over.
 	message []byte
+	lesson  *lesson
 	// contains must be in each answering message; foundAt is where it was last.
 	contains []byte
 	foundAt  int
@@ -57,11 +58,20 @@ const (
 
 // newSlot prepares what the slot of a plan sends; window is how many requests it may have unanswered.
 func newSlot(l *lane, plan SlotPlan, window int) *slot {
-	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(plan.Request)))
-	return &slot{
-		lane: l, message: append(message, plan.Request...), contains: plan.Contains, begins: plan.Begins,
+	s := &slot{
+		lane: l, message: withPrefix(plan.Request), contains: plan.Contains, begins: plan.Begins,
 		starts: times{ring: make([]time.Duration, window)},
 	}
+	if plan.Opening != nil {
+		s.lesson = newLesson(plan.Opening, s.message)
+		s.message = withPrefix(plan.Opening.Request)
+	}
+	return s
+}
+
+// withPrefix returns a message as gRPC sends it.
+func withPrefix(message []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 }
 
 // judge notes one answering message; joined says that it may answer many times.
@@ -70,6 +80,9 @@ func (s *slot) judge(body []byte, joined bool) {
 		s.messages += max(1, bytes.Count(body, s.contains))
 	} else {
 		s.messages++
+	}
+	if s.lesson != nil {
+		s.lesson.take(body)
 	}
 	switch {
 	case s.body.compressed:
@@ -104,6 +117,8 @@ func (s *slot) verdict(status string, expected int) string {
 		return "broken message"
 	case s.messages != expected:
 		return fmt.Sprintf("%d messages instead of %d", s.messages, expected)
+	case s.lesson != nil && !s.lesson.learned:
+		return "nothing learned"
 	}
 	return ""
 }

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench.client import Opened, an_input, call_slot
-from bench.load import Plan, Slot, WrongAnswers, report_of
+from bench.client import Opened, an_input, call_slot, home_slot
+from bench.load import Opening, Plan, Slot, WrongAnswers, report_of
+from gateway.model import new_session_id
 from sessiongateway.v1 import sessions_pb2 as pb
 
 SLOTS = [Slot(b"\x0a\x01a", b"a"), Slot(b"\x0a\x01b", b"b")]
@@ -48,6 +49,19 @@ def test_only_a_stream_has_a_window() -> None:
     assert "window" not in Plan("t", SLOTS, requests=1).as_json()
     stream = Plan("t", SLOTS, kind="bidi", requests=1, window=8, answers_per_message=100).as_json()
     assert (stream["window"], stream["answers_per_message"]) == (8, 100)
+
+
+def test_only_a_slot_that_opens_something_has_an_opening() -> None:
+    opening = Opening(b"new", placeholder=b"?", after=b"id=")
+    plain, opened = Plan("t", [SLOTS[0], Slot(b"in ?", b"a", opening=opening)], requests=1).as_json()["slots"]
+    assert "opening" not in plain
+    encoded = {name: base64.b64decode(text) for name, text in opened["opening"].items()}
+    assert encoded == {"request": b"new", "placeholder": b"?", "after": b"id="}
+
+
+def test_slots_take_turns_only_when_the_plan_says_with_how_many_requests() -> None:
+    assert "in_flight" not in Plan("t", SLOTS, requests=1).as_json()
+    assert Plan("t", SLOTS, requests=1, in_flight=2).as_json()["in_flight"] == 2
 
 
 @pytest.mark.parametrize(
@@ -99,3 +113,22 @@ def test_a_call_must_come_back_with_the_input_of_its_own_session() -> None:
 def test_an_input_has_the_size_that_is_asked_for(size: int) -> None:
     assert len(an_input(7, size)) == size
     assert json.loads(an_input(7, size))["n"] == 7
+
+
+def test_a_session_at_home_is_called_by_the_id_that_its_opening_is_answered_with() -> None:
+    slot = home_slot(7)
+    assert slot.opening is not None
+    opening = pb.RunRequest.FromString(slot.opening.request)
+    assert (opening.session, opening.input_json) == ("new", an_input(7))
+    session = new_session_id()
+    answer = pb.RunResponse(
+        session_id=session, output_json=an_input(7), call_id="call_1", session=pb.Session(id=session)
+    )
+    told = answer.SerializeToString()
+    assert slot.contains in told
+    # What the load generator does.
+    at = told.index(slot.opening.after) + len(slot.opening.after)
+    learned = told[at : at + len(slot.opening.placeholder)]
+    assert slot.request.count(slot.opening.placeholder) == 1
+    call = pb.RunRequest.FromString(slot.request.replace(slot.opening.placeholder, learned))
+    assert (call.session, call.input_json) == (session, an_input(7))

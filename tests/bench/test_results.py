@@ -107,6 +107,26 @@ def test_the_page_has_the_figures_the_machine_and_the_charts() -> None:
     assert {f"docs/{name}" for name in charts} == written.keys() - {page.PAGE}
 
 
+def test_what_a_chart_comes_to_stands_below_it_in_words() -> None:
+    found = results()
+    lines = {"gateway": [(1.0, 900.0), (2.0, 990.0)]}
+    words = ["Two make 1.1 × the calls/s of one.", "And that is all."]
+    found.series.append(Series("more", "More of them", "of them", "calls/s", lines, {"ratio": 1.1}, words))
+    written = json.loads(json.dumps(found.as_json()))
+    assert written["series"][1]["measured"] == {"ratio": 1.1}
+    text = page.render(TEMPLATE, written)[page.PAGE]
+    assert text.endswith(
+        "![Deployed apps](performance/apps.svg)\n\n![More of them](performance/more.svg)\n\n" + "\n".join(words) + "\n"
+    )
+
+
+def test_a_chart_of_older_results_has_no_words() -> None:
+    written = json.loads(json.dumps(results().as_json()))
+    for name in ("says", "measured"):
+        del written["series"][0][name]
+    assert page.render(TEMPLATE, written)[page.PAGE].endswith("![Deployed apps](performance/apps.svg)\n")
+
+
 def test_every_chart_is_well_formed_and_says_what_it_is_about() -> None:
     written = page.render(TEMPLATE, json.loads(json.dumps(results().as_json())))
     chart = ElementTree.fromstring(written["docs/performance/apps.svg"])
