@@ -66,7 +66,9 @@ class Authority:
         self, name: str, usage: x509.ObjectIdentifier, begins: datetime.timedelta, ends: datetime.timedelta
     ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(name), self._name, key.public_key(), begins, ends).add_extension(_NAMES, critical=False)
+        builder = _builder(_name(name), self._name, key.public_key(), begins, ends).add_extension(
+            _NAMES, critical=False
+        )
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         return Pair(certificate, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
