@@ -2,8 +2,9 @@
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -59,24 +60,27 @@ class TLS:
 
     def _check(self) -> None:
         # gRPC would take anything, and only never connect.
-        context, path = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.ca
-        try:
-            if self.ca is not None:
-                context.load_verify_locations(self.ca)
-            if self.cert is not None and self.key is not None:
-                path = self.cert
-                context.load_verify_locations(self.cert)
-                path = self.key
-                context.load_cert_chain(self.cert, self.key, password=self._encrypted)
-        except ssl.SSLError as error:
-            if path == self.key:
-                raise ValueError(f"{path}: no private key in PEM form, or not that of {self.cert}") from error
-            raise ValueError(f"{path}: no certificate in PEM form, or one that is damaged") from error
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from error
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for path in (self.ca, self.cert):
+            if path is not None:
+                problem = f"{path}: no certificate in PEM form, or one that is damaged"
+                _try(path, problem, partial(context.load_verify_locations, path))
+        if self.cert is not None and self.key is not None:
+            cert, key = self.cert, self.key
+            problem = f"{key}: no private key in PEM form, or not that of {cert}"
+            _try(key, problem, partial(context.load_cert_chain, cert, key, password=self._encrypted))
 
     def _encrypted(self) -> str:
         raise ValueError(f"{self.key}: the key is encrypted")
+
+
+def _try(path: str | os.PathLike[str], problem: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except ssl.SSLError as error:
+        raise ValueError(problem) from error
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
 
 
 def chosen(tls: TLS | None, credentials: grpc.ChannelCredentials | None) -> grpc.ChannelCredentials | None:
