@@ -28,8 +28,8 @@ data_dir = "/var/lib/session-gateway"
 max_workers = 64
 ```
 
-Clients read `SGW_ADDRESS` (`HOST:PORT` of the gateway) and `SGW_API_KEY`; the Python client and `sgw` also read `SGW_TLS`,
-`SGW_TLS_CA`, `SGW_TLS_CERT` and `SGW_TLS_KEY` ([TLS](operations.md#tls)). The gateway itself reads none of them.
+Clients read `SGW_ADDRESS` (`HOST:PORT` of the gateway) and `SGW_API_KEY`; the Python client and `sgw` also read
+`SGW_TLS`, `SGW_TLS_CA`, `SGW_TLS_CERT` and `SGW_TLS_KEY` ([TLS](operations.md#tls)). The gateway reads none of them.
 """
 
 

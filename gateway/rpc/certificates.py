@@ -101,7 +101,7 @@ class Certificates:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_CIPHERS)
         context.set_alpn_protocols(["h2"])
-        # HTTP/2 forbids renegotiation; and without tickets each connection has its client's certificate checked.
+        # HTTP/2 forbids renegotiation. A ticket would vouch for a client whose certificate has expired since.
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
         context.num_tickets = 0
         _check_certificates(self._certificate, pem.certificate)

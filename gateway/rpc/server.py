@@ -84,9 +84,10 @@ class Server:
         except RuntimeError:
             bound = 0
         if not bound:
+            keys = "" if self._certificates is None else "; for grpcio, the key must be RSA, ECDSA P-256 or P-384"
             raise CannotListen(
                 f"cannot listen on {self._settings.listen}: the port is taken (by another gateway?), or the address is "
-                "not one of this machine; --listen HOST:0 takes any free port"
+                f"not one of this machine; --listen HOST:0 takes any free port{keys}"
             )
         return f"{host}:{bound}"
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_USUAL = ec.SECP256R1()
 _DAY = datetime.timedelta(days=1)
 _NAMES = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
 
@@ -50,22 +51,32 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.pem = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
-    def server(self, begins: datetime.timedelta = -_DAY, ends: datetime.timedelta = 30 * _DAY) -> Pair:
+    def server(
+        self,
+        begins: datetime.timedelta = -_DAY,
+        ends: datetime.timedelta = 30 * _DAY,
+        curve: ec.EllipticCurve = _USUAL,
+    ) -> Pair:
         """Return a certificate of `localhost` and 127.0.0.1, valid between two times from now."""
-        return self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH, begins, ends)
+        return self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH, begins, ends, curve)
 
     def client(self, begins: datetime.timedelta = -_DAY, ends: datetime.timedelta = 30 * _DAY) -> Pair:
         """Return a certificate of a client."""
-        return self._issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends)
+        return self._issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, _USUAL)
 
     def in_file(self, folder: Path, name: str) -> Path:
         """Write NAME.pem and return its path."""
         return replace(folder / f"{name}.pem", self.pem)
 
     def _issue(
-        self, name: str, usage: x509.ObjectIdentifier, begins: datetime.timedelta, ends: datetime.timedelta
+        self,
+        name: str,
+        usage: x509.ObjectIdentifier,
+        begins: datetime.timedelta,
+        ends: datetime.timedelta,
+        curve: ec.EllipticCurve,
     ) -> Pair:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(curve)
         builder = _builder(_name(name), self._name, key.public_key(), begins, ends).add_extension(
             _NAMES, critical=False
         )

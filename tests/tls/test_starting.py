@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sessiongateway import Inference, UnavailableError
 from tests.process.test_starting import CANNOT_START, USAGE, serve
@@ -43,6 +44,14 @@ def test_a_file_that_cannot_be_used_keeps_the_gateway_from_starting(
     assert f"sgw serve: {files.key} is not the key of the certificate in {files.certificate}" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert refused.stdout == ""
+
+
+def test_a_key_that_grpcio_does_not_take_keeps_the_gateway_from_starting(tmp_path: Path, files: Files) -> None:
+    files.authority.server(curve=ec.BrainpoolP256R1()).in_files(files.folder, "server")
+    flags = ["--listen", "127.0.0.1:0", *files.serve]
+    refused = serve(tmp_path / "data", *flags, environment={"SGW_SERVER_TRANSPORT": "grpcio"})
+    assert refused.returncode == CANNOT_START
+    assert "the key must be RSA, ECDSA P-256 or P-384" in refused.stderr
 
 
 def test_half_of_what_tls_needs_is_a_mistake_in_the_settings(tmp_path: Path, files: Files) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Callable
 from typing import Any, cast
 
 from gateway.timing import TLS_HANDSHAKE
@@ -17,20 +18,19 @@ _READ = 256 * 1024
 
 
 class Encrypted(asyncio.Protocol, asyncio.Transport):
-    """One encrypted connection. `inner` is told of it when the handshake is done and HTTP/2 agreed on.
+    """One encrypted connection. Whom it is for is made by `accept`, when the handshake is done and HTTP/2 agreed on."""
 
-    `inner` must leave open what it is not asked to close: it hears of a connection that is lost just once, and of one
-    whose handshake fails not at all.
-    """
-
-    def __init__(self, inner: asyncio.Protocol, context: ssl.SSLContext, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, accept: Callable[[], asyncio.Protocol], context: ssl.SSLContext, loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__()
-        self._inner = inner
+        self._accept = accept
+        self._inner: asyncio.Protocol | None = None
+        """None until the handshake is done: many handshakes that never are must not take much."""
         self._loop = loop
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._raw: asyncio.Transport | None = None
-        self._established = False
         self._closing = False
         self._patience: asyncio.TimerHandle | None = None
 
@@ -44,7 +44,8 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         if self._closing:
             return
         self._incoming.write(data)
-        if not self._established and not self._shake_hands():
+        inner = self._inner or self._shake_hands()
+        if inner is None:
             return
         try:
             while not self._closing:
@@ -52,7 +53,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
                 if not plain:
                     self.close()
                     return
-                self._inner.data_received(plain)
+                inner.data_received(plain)
         except ssl.SSLWantReadError:
             # What TLS has to say of itself, such as to an update of keys.
             self._send()
@@ -66,15 +67,15 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         self._raw = None
         self._closing = True
         self._stop_waiting()
-        if self._established:
+        if self._inner is not None:
             self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        if self._established:
+        if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        if self._established:
+        if self._inner is not None:
             self._inner.resume_writing()
 
     # What the connection asks for
@@ -95,7 +96,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         """Send what was written, and the notice that it was all, and close."""
         if self._closing:
             return
-        if self._established:
+        if self._inner is not None:
             # Ends by wanting to read the peer's notice, which need not be waited for (RFC 8446, 6.1).
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
@@ -131,24 +132,24 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
 
     # The handshake
 
-    def _shake_hands(self) -> bool:
-        """Go on with the handshake. Returns whether it is done, and what follows it may be read."""
+    def _shake_hands(self) -> asyncio.Protocol | None:
+        """Go on with the handshake. Returns whom what follows it is for, once it is done."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._send()
-            return False
+            return None
         except ssl.SSLError as error:
             self._fail(error.reason or str(error))
-            return False
+            return None
         self._stop_waiting()
         self._send()
         if self._tls.selected_alpn_protocol() != "h2":
             self._fail("the peer does not offer h2 by ALPN")
-            return False
-        self._established = True
+            return None
+        self._inner = self._accept()
         self._inner.connection_made(self)
-        return not self._closing
+        return self._inner
 
     def _fail(self, reason: str) -> None:
         """Close for a fault of the peer, after the alert that tells it which."""

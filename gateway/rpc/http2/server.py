@@ -130,9 +130,10 @@ class Http2Server:
             connection.abort()
 
     def _acceptor(self, loop: asyncio.AbstractEventLoop, tls: ContextOf | None) -> Callable[[], asyncio.Protocol]:
-        if tls is None:
-            return lambda: Connection(self, loop)
-        return lambda: Encrypted(Connection(self, loop), tls(), loop)
+        def accept() -> Connection:
+            return Connection(self, loop)
+
+        return accept if tls is None else lambda: Encrypted(accept, tls(), loop)
 
     def _bind(self, addresses: set[tuple[socket.AddressFamily, Any]], tls: ContextOf | None) -> int:
         port = 0
