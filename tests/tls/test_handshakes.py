@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from gateway.testing.process import GatewayProcess
-from gateway.timing import TLS_HANDSHAKE
+from gateway.timing import HTTP2_GREETING, TLS_HANDSHAKE
 from sessiongateway import TLS, Inference, UnavailableError
 from tests.process.observe import eventually
 from tests.scenarios.witness import STEADY
@@ -129,7 +129,7 @@ def test_what_does_not_speak_http2_is_closed_after_the_handshake(served: Served)
         with plain_socket(served.address) as connected, contextlib.suppress(ssl.SSLError, ConnectionError):
             secure = context_of(served.files.known, alpn).wrap_socket(connected, server_hostname="localhost")
             with secure:
-                assert is_closed(secure, PATIENCE)
+                assert is_closed(secure, HTTP2_GREETING / 2)  # at once, and not for want of the preface
 
 
 def test_tls_1_2_is_spoken_and_nothing_older(served: Served) -> None:
