@@ -9,9 +9,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 ENVIRONMENT_PREFIX = "SGW_"
 
-CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY"})
+CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY", "SGW_TLS", "SGW_TLS_CA", "SGW_TLS_CERT", "SGW_TLS_KEY"})
 """Variables with the prefix that the clients read and the server does not."""
 
 MAX_PORT = 65535
@@ -52,8 +52,19 @@ class ServerSettings(_Section):
     listen: str = Field(
         "127.0.0.1:50151", description="Address to listen on, `HOST:PORT`. Port 0 takes any free one and prints it."
     )
+    tls_cert: Path | None = Field(
+        None,
+        description="PEM file of the certificate, with what leads from it to the authority, to serve TLS with. A file "
+        "that changes is read again, and used for new connections.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file of its private key, not encrypted.")
+    client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities of clients. A client without a certificate of one of them is refused "
+        "in the handshake.",
+    )
     insecure: bool = Field(
-        False, description="Allow an address that is not loopback although nothing is encrypted and nobody is checked."
+        False, description="Allow an address that is not loopback without TLS, where everybody can read along."
     )
     transport: Literal["auto", "nghttp2", "grpcio"] = Field(
         "auto",
@@ -83,6 +94,15 @@ class ServerSettings(_Section):
         if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > MAX_PORT:
             raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:50151 or [::1]:0")
         return value
+
+    @model_validator(mode="after")
+    def _whole_pair(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("tls_cert", "tls_key") if self.tls_key is None else ("tls_key", "tls_cert")
+            raise ValueError(f"{given} is given without {missing}: TLS needs both")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise ValueError("client_ca is given without tls_cert and tls_key: certificates are part of TLS")
+        return self
 
 
 class SessionSettings(_Section):

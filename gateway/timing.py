@@ -168,3 +168,11 @@ once; what sends half of it is held no longer than a slow network takes."""
 HTTP2_GOODBYE = 1.0
 """For how long a stopping server waits for handlers that it has cancelled, and then for peers to take what they are
 still to be sent."""
+
+TLS_HANDSHAKE = 10.0
+"""In which a connection must have finished the handshake of TLS: a few ways there and back, and it may
+be a slow network."""
+
+CERTIFICATE_POLL = 0.5
+"""Between two looks at the files of the certificate. One that was replaced is in use within a second, and a pair of
+which half is new may be met once before it is complained of."""

@@ -28,7 +28,8 @@ data_dir = "/var/lib/session-gateway"
 max_workers = 64
 ```
 
-Clients read `SGW_ADDRESS` (`HOST:PORT` of the gateway) and `SGW_API_KEY`; the gateway itself reads neither.
+Clients read `SGW_ADDRESS` (`HOST:PORT` of the gateway) and `SGW_API_KEY`; the Python client and `sgw` also read
+`SGW_TLS`, `SGW_TLS_CA`, `SGW_TLS_CERT` and `SGW_TLS_KEY` ([TLS](operations.md#tls)). The gateway reads none of them.
 """
 
 
@@ -66,9 +67,13 @@ def _section(name: str, paths: list[str]) -> str:
 
 def _row(path: str, schema: dict[str, Any]) -> str:
     leaf = path.rpartition(".")[2]
-    default = COMPUTED_DEFAULTS.get(path) or f"`{_literal(schema['default'])}`"
+    default = COMPUTED_DEFAULTS.get(path) or _default(schema["default"])
     cells = [f"`{leaf}`", f"`{environment_name(path)}`", _value(schema), default, schema["description"]]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def _default(value: object) -> str:
+    return "none" if value is None else f"`{_literal(value)}`"
 
 
 def _literal(value: object) -> str:
@@ -80,6 +85,8 @@ def _literal(value: object) -> str:
 
 
 def _value(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:  # or null, for a setting that may be left out
+        return _value(schema["anyOf"][0])
     if "enum" in schema:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     kinds = {"boolean": "`true` or `false`", "integer": "whole number", "number": "number", "object": "table"}

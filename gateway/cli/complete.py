@@ -7,7 +7,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import sessiongateway
-from gateway.cli.connection import Target, make_client
+from gateway.cli.connection import Target, make_client, tls_of
 from gateway.cli.output import Output
 
 PATIENCE = 1.0
@@ -37,8 +37,9 @@ def _ask(
     incomplete: str,
     question: Callable[[sessiongateway.Inference], Iterable[tuple[str, str]]],
 ) -> list[CompletionItem]:
-    target = Target(ctx.params.get("address"), ctx.params.get("api_key"), None, Output(as_json=True))
     try:
+        output, tls = Output(as_json=True), tls_of(dict(ctx.params))
+        target = Target(ctx.params.get("address"), ctx.params.get("api_key"), None, output, tls)
         with make_client(target, PATIENCE) as client:
             answers = itertools.islice(question(client), _ENOUGH)
             return [CompletionItem(text, help=more) for text, more in answers if text.startswith(incomplete)]

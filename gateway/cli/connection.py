@@ -33,6 +33,7 @@ class Target:
     api_key: str | None
     timeout: float | None
     output: Output
+    tls: "sessiongateway.TLS | None" = None
 
     @contextlib.contextmanager
     def client(
@@ -53,7 +54,7 @@ def make_client(target: Target, timeout: float | None) -> sessiongateway.Inferen
     if target.address is not None and "://" in target.address and not target.address.startswith(("dns:", "unix:")):
         raise click.UsageError(f"the address of a gateway is HOST:PORT, not a URL: {target.address}")
     try:
-        return sessiongateway.Inference(target.api_key, target.address, timeout)
+        return sessiongateway.Inference(target.api_key, target.address, timeout, tls=target.tls)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -63,12 +64,24 @@ def client_command(function: Callable[Concatenate[Target, P], R]) -> Callable[..
 
     @functools.wraps(function)
     def command(*arguments: Any, address: str, api_key: str, as_json: bool, timeout: float, **options: Any) -> R:
-        return function(Target(address, api_key, timeout, Output(as_json=as_json)), *arguments, **options)
+        output, tls = Output(as_json=as_json), tls_of(options)
+        return function(Target(address, api_key, timeout, output, tls), *arguments, **options)
 
     decorated: Callable[..., R] = command
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+def tls_of(options: dict[str, Any]) -> "sessiongateway.TLS | None":
+    """Take the options of TLS out of those of a command. Raises click.UsageError when they do not go together."""
+    wanted, ca, cert, key = (options.pop(name, None) for name in ("tls", "tls_ca", "tls_cert", "tls_key"))
+    if wanted is False or not (wanted or ca or cert or key):
+        return None
+    try:
+        return sessiongateway.TLS(ca, cert, key)
+    except ValueError as error:
+        raise click.UsageError(f"--tls-cert and --tls-key go together: {error}") from error
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON also to a terminal, and errors as JSON.")
@@ -86,6 +99,22 @@ _OPTIONS = (
         help="The gateway.",
     ),
     click.option("--api-key", metavar="KEY", envvar="SGW_API_KEY", show_envvar=True, help="Who is calling."),
+    click.option(
+        "--tls",
+        is_flag=True,
+        default=None,
+        envvar="SGW_TLS",
+        show_envvar=True,
+        help="Encrypt; trust what public authorities sign.",
+    ),
+    *(
+        click.option(f"--tls-{name}", metavar="FILE", envvar=f"SGW_TLS_{name.upper()}", show_envvar=True, help=text)
+        for name, text in (
+            ("ca", "Encrypt; trust what these authorities sign (PEM)."),
+            ("cert", "Show the gateway this certificate (PEM)."),
+            ("key", "The private key of that (PEM)."),
+        )
+    ),
     json_option,
 )
 

@@ -1,6 +1,7 @@
 """The gRPC server: which services it has, how it listens, and how it stops."""
 
-import ipaddress
+import asyncio
+import contextlib
 import logging
 
 from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflection can describe error details
@@ -9,13 +10,16 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.clock import Clock
 from gateway.config import ServerSettings
+from gateway.rpc.certificates import CertificateUnusable, certificates_of
 from gateway.rpc.edge import generic_handler
+from gateway.rpc.exposure import objection
 from gateway.rpc.peers.exchange import Exchange
 from gateway.rpc.raw import Methods
 from gateway.rpc.services import AppService, SessionService
-from gateway.rpc.transports import MISSING, TransportMissing, choose, make
+from gateway.rpc.transports import MISSING, TransportMissing, choose, handshake_options, listen, make
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
+from gateway.timing import TLS_HANDSHAKE
 from sessiongateway.v1 import apps_pb2, sessions_pb2
 
 logger = logging.getLogger("gateway.rpc")
@@ -47,14 +51,16 @@ class Server:
     ) -> None:
         """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
 
-        Raises CannotListen when the transport of the settings is not installed.
+        Raises CannotListen when the transport of the settings is not installed, or a certificate cannot be used.
         """
         self._settings = settings
         self._health = health.aio.HealthServicer()
         try:
             self._transport = choose(settings.transport)
-        except TransportMissing as error:
+            self._certificates = certificates_of(settings)
+        except (TransportMissing, CertificateUnusable) as error:
             raise CannotListen(str(error)) from None
+        self._watching: asyncio.Task[None] | None = None
         self._server = make(self._transport, transport_options(settings, share_port=exchange is not None))
         services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
         if exchange is not None:
@@ -71,19 +77,17 @@ class Server:
     def bind(self) -> str:
         """Take the address and return it with the port that it became. Raises CannotListen."""
         host, _, _ = self._settings.listen.rpartition(":")
-        if not self._settings.insecure and not is_loopback(host):
-            raise CannotListen(
-                f"{self._settings.listen} can be reached from other machines, and nothing would be encrypted or "
-                "checked: listen on 127.0.0.1, or say --insecure if something in front of the gateway does that"
-            )
+        if (why := objection(self._settings)) is not None:
+            raise CannotListen(why)
         try:
-            bound = self._server.add_insecure_port(self._settings.listen)
+            bound = listen(self._transport, self._server, self._settings.listen, self._certificates)
         except RuntimeError:
             bound = 0
         if not bound:
+            keys = "" if self._certificates is None else "; for grpcio, the key must be RSA, ECDSA P-256 or P-384"
             raise CannotListen(
                 f"cannot listen on {self._settings.listen}: the port is taken (by another gateway?), or the address is "
-                "not one of this machine; --listen HOST:0 takes any free port"
+                f"not one of this machine; --listen HOST:0 takes any free port{keys}"
             )
         return f"{host}:{bound}"
 
@@ -95,6 +99,8 @@ class Server:
             logger.info("the transport is %s", self._transport)
         await self.set_serving(False)
         await self._server.start()
+        if self._certificates is not None:
+            self._watching = asyncio.create_task(self._certificates.watch())
 
     async def set_serving(self, serving: bool) -> None:
         """Say in health whether calls are taken."""
@@ -104,17 +110,11 @@ class Server:
 
     async def stop(self, grace: float) -> None:
         """Take no more RPCs, give those that are open `grace` seconds, then cut them."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
         await self._server.stop(grace)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def transport_options(settings: ServerSettings, *, share_port: bool = False) -> list[tuple[str, int]]:
@@ -122,6 +122,7 @@ def transport_options(settings: ServerSettings, *, share_port: bool = False) -> 
     # Above the gateway's own limit, so that an input slightly too large is refused with an error that says so.
     receive = max(4 * settings.max_input_bytes, 16 * 1024 * 1024) + _MESSAGE_OVERHEAD
     return [
+        *(handshake_options(TLS_HANDSHAKE) if settings.tls_cert is not None else ()),
         ("grpc.max_receive_message_length", receive),
         ("grpc.max_send_message_length", -1),
         # Otherwise a second gateway would take half of the first one's connections without a word.

@@ -1,8 +1,10 @@
 """Which library speaks HTTP/2 for the gateway (docs/adr/0029-http2-by-nghttp2.md)."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import grpc
+
+from gateway.rpc.certificates import Certificates, Pem
 
 try:
     from gateway.rpc.http2.server import Http2Server
@@ -14,6 +16,7 @@ else:
 
 _NATIVE, _GRPCIO = "nghttp2", "grpcio"
 
+_HANDSHAKE = "grpc.server_handshake_timeout_ms"
 _MAX_MESSAGE = "grpc.max_receive_message_length"
 _REUSE_PORT = "grpc.so_reuseport"
 
@@ -27,6 +30,7 @@ class Transport(Protocol):
 
     def add_generic_rpc_handlers(self, handlers: tuple[grpc.GenericRpcHandler, ...]) -> None: ...
     def add_insecure_port(self, address: str) -> int: ...
+    def add_secure_port(self, address: str, tls: Any, /) -> int: ...
     async def start(self) -> None: ...
     async def stop(self, grace: float | None) -> None: ...
 
@@ -50,3 +54,42 @@ def make(name: str, options: list[tuple[str, int]]) -> Transport:
         given = dict(options)
         return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_REUSE_PORT)))
     return grpc.aio.server(options=options)
+
+
+def listen(name: str, server: Transport, address: str, certificates: Certificates | None) -> int:
+    """Have a server of `make` listen, encrypted with what is current in `certificates` when a connection is made.
+
+    Returns the port, 0 when that failed. Raises RuntimeError when it failed.
+    """
+    if certificates is None:
+        return server.add_insecure_port(address)
+    if name == _NATIVE:
+        return server.add_secure_port(address, lambda: certificates.context)
+    return server.add_secure_port(address, _grpc_credentials(certificates))
+
+
+def handshake_options(seconds: float) -> list[tuple[str, int]]:
+    """Return the option of a server with TLS that bounds how long a handshake may take."""
+    return [(_HANDSHAKE, int(seconds * 1000))]
+
+
+def _grpc_credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    given = certificates.pem
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        # Asked before each handshake, on a thread of gRPC's. None: as before.
+        nonlocal given
+        pem = certificates.pem
+        if pem is given:
+            return None
+        given = pem
+        return _grpc_configuration(pem)
+
+    ask = given.client_ca is not None
+    first = _grpc_configuration(given)
+    # The stubs do not know of None.
+    return grpc.dynamic_ssl_server_credentials(first, changed, require_client_authentication=ask)  # type: ignore[arg-type]
+
+
+def _grpc_configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pem.key, pem.certificate)], pem.client_ca)

@@ -32,6 +32,9 @@ ADRS = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
 FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS", "PR_SET_CHILD_SUBREAPER", "SO_REUSEPORT"} | {
     f"RLIMIT_{name}" for name in ("AS", "DATA", "FSIZE", "LOCKS", "NOFILE", "NPROC")
 }
+# What libraries of TLS say of a handshake that failed.
+FOREIGN_NAMES |= {"CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT_CERTIFICATE_REQUIRED", "TSI_DATA_CORRUPTED"}
+FOREIGN_NAMES |= {"WRONG_VERSION_NUMBER"}
 
 
 def quoted(text: str) -> list[str]:

@@ -8,8 +8,10 @@ import grpc
 import pytest
 
 from gateway.rpc import transports
+from gateway.rpc.certificates import Certificates
 from tests.rpc.echo import MAX_MESSAGE, Echo
 from tests.rpc.peer import Peer
+from tests.tls.authority import Authority
 
 OPTIONS = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)]
 
@@ -42,24 +44,43 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(transport: str) -> AsyncIterator[Served]:
-    """Run a server for as long as the context lasts."""
+async def serving(transport: str, *, tls: tuple[Certificates, bytes] | None = None) -> AsyncIterator[Served]:
+    """Run a server for as long as the context lasts. `tls`: with its certificates, and the authority of those."""
     echo, server = Echo(), transports.make(transport, OPTIONS)
     server.add_generic_rpc_handlers((echo.handlers(),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = transports.listen(transport, server, "127.0.0.1:0", None if tls is None else tls[0])
     await server.start()
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
+    address, options = f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
+    if tls is None:
+        opened = grpc.aio.insecure_channel(address, options=options)
+    else:
+        opened = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(tls[1]), options=options)
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        async with opened as channel:
             yield Served(transport, server, echo, port, channel)
     finally:
         await server.stop(0)
 
 
-@pytest.fixture(params=[pytest.param("nghttp2", marks=needs_nghttp2), "grpcio"])
-async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
-    """A server on each of the transports."""
-    async with serving(request.param) as served:
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificates, bytes]:
+    """The certificates of a server, and the authority that signed them."""
+    authority = Authority()
+    return Certificates(*authority.server().in_files(tmp_path_factory.mktemp("tls"), "server")), authority.pem
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("nghttp2", marks=needs_nghttp2),
+        pytest.param("nghttp2 with TLS", marks=needs_nghttp2),
+        "grpcio",
+        "grpcio with TLS",
+    ]
+)
+async def served(request: pytest.FixtureRequest, tls: tuple[Certificates, bytes]) -> AsyncIterator[Served]:
+    """A server on each of the transports, in plain text and encrypted."""
+    transport, _, encrypted = request.param.partition(" with ")
+    async with serving(transport, tls=tls if encrypted else None) as served:
         yield served
 
 

@@ -56,7 +56,10 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(
     assert workers.end_grace == 5.0
 
 
-@pytest.mark.parametrize("path", [path for path in setting_paths() if path not in {"apps", "data_dir"}])
+ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca"}
+
+
+@pytest.mark.parametrize("path", [path for path in setting_paths() if path not in {"apps", "data_dir"} | ONLY_TOGETHER])
 def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value_of = operator.attrgetter(path)
     default = value_of(Settings())
@@ -66,6 +69,15 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     text = str(value) if value is not None else str(default + 1)
     monkeypatch.setenv(environment_name(path), text)
     assert str(value_of(load())) == text
+
+
+def test_settings_that_need_each_other_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ONLY_TOGETHER:
+        monkeypatch.setenv(environment_name(path), f"/{path}")
+    settings = load()
+    assert [str(operator.attrgetter(path)(settings)) for path in ONLY_TOGETHER] == [
+        f"/{path}" for path in ONLY_TOGETHER
+    ]
 
 
 def test_there_are_no_more_processes_than_workers() -> None:

@@ -14,7 +14,7 @@ from gateway.config import LogSettings
 from gateway.errors import Unauthenticated
 from gateway.log import JsonFormatter, TextFormatter, configure
 from gateway.rpc.callers import ANONYMOUS, caller_of
-from gateway.rpc.server import is_loopback
+from gateway.rpc.exposure import is_loopback
 from gateway.sessions.requests import Caller
 from gateway.testing.clock import FakeClock
 from gateway.timing import DEADLINE_MARGIN

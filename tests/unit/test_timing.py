@@ -123,6 +123,14 @@ def test_what_is_looked_for_now_and_then_is_looked_for_within_a_session() -> Non
     assert timing.EXPIRY_SWEEP < DEFAULT_SESSION_TIMEOUT
 
 
+def test_a_certificate_that_was_replaced_is_in_use_within_a_second_also_when_half_of_a_pair_is_met_first() -> None:
+    assert 2 * timing.CERTIFICATE_POLL <= 1
+
+
+def test_a_handshake_takes_no_longer_than_what_is_said_first_after_it() -> None:
+    assert timing.TLS_HANDSHAKE <= timing.HTTP2_GREETING
+
+
 def test_every_timeout_of_the_gateway_stands_in_the_file_of_timeouts() -> None:
     """A number of seconds with a name of its own, or written where something waits, is one that stands elsewhere."""
     assert [found for path in GATEWAY.rglob("*.py") for found in timeouts_in(path)] == []

@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from sessiongateway._session import AsyncSession
     from sessiongateway._stream import AsyncRunStream
     from sessiongateway._sync import Inference, KeepaliveStream, RunStream, Session, WatchStream
+    from sessiongateway._tls import TLS
     from sessiongateway._types import AppInfo, FunctionInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
     from sessiongateway._watch import AsyncWatchStream
 
 __all__ = [
+    "TLS",
     "AppError",
     "AppInfo",
     "AppMismatchError",
@@ -111,6 +113,7 @@ _HOMES = {
     "Session": "_sync",
     "WatchStream": "_sync",
     "Pacing": "_pacing",
+    "TLS": "_tls",
     "AppInfo": "_types",
     "FunctionInfo": "_types",
     "KeepaliveEvent": "_types",

@@ -15,6 +15,7 @@ from sessiongateway._resources import AsyncApps, AsyncSessions
 from sessiongateway._runner import Runner
 from sessiongateway._session import AsyncSession
 from sessiongateway._stream import AsyncRunStream
+from sessiongateway._tls import TLS, chosen
 from sessiongateway._transport import Transport
 from sessiongateway._types import RunResult
 from sessiongateway._watch import AsyncWatchStream
@@ -35,6 +36,7 @@ class AsyncInference:
         address: str | None = None,
         timeout: float | None = None,
         *,
+        tls: TLS | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         pacing: Pacing | None = None,
     ) -> None:
@@ -45,14 +47,17 @@ class AsyncInference:
             address: HOST:PORT of the gateway. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151.
             timeout: Seconds that a request may take with all its attempts, where the request does not say itself.
                 None: as long as it takes.
-            credentials: For TLS, such as `grpc.ssl_channel_credentials()`. None: plain text.
+            tls: Encrypt the connection. Left out: as the environment's SGW_TLS, SGW_TLS_CA, SGW_TLS_CERT and
+                SGW_TLS_KEY say, else plain text.
+            credentials: What gRPC has for other cases, in place of `tls`.
             pacing: Waits between attempts.
 
         Raises:
-            ValueError: The API key cannot be sent.
+            ValueError: The API key cannot be sent, or a file of `tls` cannot be used.
         """
         key = os.environ.get("SGW_API_KEY") if api_key is None else api_key
-        self._transport = Transport(address or os.environ.get("SGW_ADDRESS") or DEFAULT_ADDRESS, key, credentials)
+        where = address or os.environ.get("SGW_ADDRESS") or DEFAULT_ADDRESS
+        self._transport = Transport(where, key, chosen(tls, credentials))
         self._pacing = pacing or Pacing()
         self._runner = Runner(self._transport, self._pacing, timeout)
         self._renewer = Renewer(self._transport, self._pacing)

@@ -15,6 +15,7 @@ from sessiongateway._portal import Portal
 from sessiongateway._resources import AsyncApps, AsyncSessions
 from sessiongateway._session import AsyncSession
 from sessiongateway._stream import AsyncRunStream
+from sessiongateway._tls import TLS
 from sessiongateway._types import AppInfo, KeepaliveEvent, RunResult, SessionInfo, WatchEvent
 from sessiongateway._watch import AsyncWatchStream
 
@@ -34,11 +35,12 @@ class Inference:
         address: str | None = None,
         timeout: float | None = None,
         *,
+        tls: TLS | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         pacing: Pacing | None = None,
     ) -> None:
         """See `AsyncInference`."""
-        self._client = AsyncInference(api_key, address, timeout, credentials=credentials, pacing=pacing)
+        self._client = AsyncInference(api_key, address, timeout, tls=tls, credentials=credentials, pacing=pacing)
         self._portal = Portal.acquire()
         # Closes a client that nobody closed, when it is collected or the interpreter exits.
         self._forgotten = weakref.finalize(self, self._portal.say_farewell, self._client.close)

@@ -26,6 +26,9 @@ WatchCall = grpc.aio.UnaryStreamCall[sessions_pb2.WatchSessionsRequest, sessions
 
 _MAX_ANSWER = 64 * 1024 * 1024
 
+_REASON_TIMEOUT = 1.0
+"""Seconds: one who is refused is told at once."""
+
 # Run and the streams are absent on purpose: gRPC cannot know whether a run was applied when its connection broke, and a
 # broken stream is opened again with its own backoff.
 _SERVICE_CONFIG = {
@@ -175,7 +178,7 @@ class Transport:
             async with asyncio.timeout(deadline.remaining()):
                 while (state := channel.get_state(try_to_connect=True)) is not ChannelConnectivity.READY:
                     if state is ChannelConnectivity.TRANSIENT_FAILURE:
-                        message = f"no connection to {self.address}"
+                        message = f"no connection to {self.address}{await _why_not(channel)}"
                         raise transport_error("UNAVAILABLE", message, run_state="not_started")
                     if state is ChannelConnectivity.SHUTDOWN:
                         raise self._closed_error("not_started")
@@ -229,6 +232,17 @@ def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=options)
     return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+async def _why_not(channel: grpc.aio.Channel) -> str:
+    """Return what gRPC knows of a connection that failed, which it tells only to a request that fails of it."""
+    check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
+    try:
+        await check(b"", timeout=_REASON_TIMEOUT)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNAVAILABLE and error.details():
+            return f": {error.details()}"
+    return ""
 
 
 def _is_loopback(address: str) -> bool:

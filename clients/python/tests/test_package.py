@@ -57,6 +57,7 @@ OTHERS = {
     "KeepaliveEvent",
     "KeepaliveStream",
     "Pacing",
+    "TLS",
     "RunResult",
     "RunStream",
     "Session",

@@ -13,6 +13,9 @@ from gateway.supervisor import supervise
 
 _SECTIONS = {
     "listen": "server",
+    "tls_cert": "server",
+    "tls_key": "server",
+    "client_ca": "server",
     "insecure": "server",
     "drain": "server",
     "drain_grace": "server",
@@ -42,6 +45,7 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
         "sgw serve --app kv=examples/kv",
         "sgw serve --listen 127.0.0.1:0 --data-dir /tmp/gateway --app kv@1=old/kv --app kv@2=new/kv",
         "sgw serve --config gateway.toml --log-format json",
+        "sgw serve --listen 0.0.0.0:50151 --tls-cert server.pem --tls-key server.key --client-ca clients.pem",
     ),
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen. Port 0 takes a free one.  [127.0.0.1:50151]")
@@ -55,6 +59,9 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
     help="Serve an app from its directory. Repeatable; of several versions of a name the last one is the current one.",
 )
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file with settings.")
+@click.option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM). Read again when it changes.")
+@click.option("--tls-key", metavar="FILE", help="Its private key (PEM).")
+@click.option("--client-ca", metavar="FILE", help="Refuse clients without a certificate of these authorities (PEM).")
 @click.option("--insecure", is_flag=True, default=None, help="Listen where others can connect, with nothing encrypted.")
 @click.option("--processes", metavar="N", help="Gateway processes on the one port.  [1]")
 @click.option("--max-workers", metavar="N", help="Worker processes at a time.")

@@ -4,14 +4,15 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
 from gateway.rpc.http2.call import Call, Method
 from gateway.rpc.http2.connection import Connection
+from gateway.rpc.http2.encryption import Encrypted
 from gateway.timing import HTTP2_GOODBYE
 
 _BACKLOG = 4096
@@ -20,6 +21,9 @@ MAX_STREAMS = 20_000
 """RPCs of one connection at a time: what comes in a burst must not be refused, and a client keeps what is beyond it."""
 
 _ROUTES_KEPT = 1024
+
+ContextOf: TypeAlias = Callable[[], ssl.SSLContext]
+"""Asked for each new connection. The context must offer `h2` by ALPN."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Http2Server:
     """A gRPC server on the running event loop.
 
     `max_message` is the limit of one request message in bytes. `reuse_port` lets other processes listen on the same
-    address. With `tls`, connections are encrypted; it must offer `h2` by ALPN.
+    address.
     """
 
     def __init__(
@@ -41,7 +45,6 @@ class Http2Server:
         *,
         max_streams: int = MAX_STREAMS,
         reuse_port: bool = False,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.max_message = max_message
         self.max_streams = max_streams
@@ -49,9 +52,8 @@ class Http2Server:
         self.calls: set[Call] = set()
         self.connections: set[Connection] = set()
         self._reuse_port = reuse_port
-        self._tls = tls
         self._handlers: list[grpc.GenericRpcHandler] = []
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[tuple[socket.socket, ContextOf | None]] = []
         self._listeners: list[asyncio.Server] = []
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
@@ -81,32 +83,37 @@ class Http2Server:
 
         Connections are taken from `start` on; until then they wait.
         """
+        return self._add_port(address, None)
+
+    def add_secure_port(self, address: str, tls: ContextOf) -> int:
+        """The same, with encrypted connections."""
+        return self._add_port(address, tls)
+
+    def add_socket(self, bound: socket.socket, tls: ContextOf | None = None) -> None:
+        """Take connections of a socket that is bound and listens. It is closed by `stop`."""
+        bound.setblocking(False)
+        self._sockets.append((bound, tls))
+
+    def _add_port(self, address: str, tls: ContextOf | None) -> int:
         host, _, port = address.rpartition(":")
         try:
             found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            return self._bind({(family, where) for family, _, _, _, where in found})
+            return self._bind({(family, where) for family, _, _, _, where in found}, tls)
         except OSError as error:
             raise RuntimeError(f"cannot listen on {address}: {error}") from error
-
-    def add_socket(self, bound: socket.socket) -> None:
-        """Take connections of a socket that is bound and listens. It is closed by `stop`."""
-        bound.setblocking(False)
-        self._sockets.append(bound)
 
     async def start(self) -> None:
         """Take connections from now on."""
         loop = asyncio.get_running_loop()
-        for bound in self._sockets:
-            listener = await loop.create_server(
-                lambda: Connection(self, loop), sock=bound, backlog=_BACKLOG, ssl=self._tls
-            )
-            self._listeners.append(listener)
+        for bound, tls in self._sockets:
+            accept = self._acceptor(loop, tls)
+            self._listeners.append(await loop.create_server(accept, sock=bound, backlog=_BACKLOG))
 
     async def stop(self, grace: float | None) -> None:
         """Take no more connections, give the RPCs that are open `grace` seconds, then cut them with UNAVAILABLE."""
         for listener in self._listeners:
             listener.close()
-        for bound in self._sockets:
+        for bound, _ in self._sockets:
             bound.close()
         for connection in list(self.connections):
             connection.announce_shutdown()
@@ -122,7 +129,13 @@ class Http2Server:
         for connection in list(self.connections):
             connection.abort()
 
-    def _bind(self, addresses: set[tuple[socket.AddressFamily, Any]]) -> int:
+    def _acceptor(self, loop: asyncio.AbstractEventLoop, tls: ContextOf | None) -> Callable[[], asyncio.Protocol]:
+        def accept() -> Connection:
+            return Connection(self, loop)
+
+        return accept if tls is None else lambda: Encrypted(accept, tls(), loop)
+
+    def _bind(self, addresses: set[tuple[socket.AddressFamily, Any]], tls: ContextOf | None) -> int:
         port = 0
         for family, where in sorted(addresses, key=lambda address: address[0]):
             if not where[1] and port:
@@ -138,7 +151,7 @@ class Http2Server:
             except OSError:
                 bound.close()
                 raise
-            self.add_socket(bound)
+            self.add_socket(bound, tls)
             port = bound.getsockname()[1]
         return port
 

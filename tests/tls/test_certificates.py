@@ -1,0 +1,174 @@
+"""What is read of files of certificates, and what is said of those that cannot be used."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ConfigError, ServerSettings, load
+from gateway.rpc.certificates import Certificates, CertificateUnusable
+from gateway.rpc.exposure import objection
+from tests.process.observe import open_files
+from tests.tls.authority import Authority, encrypted_key, replace
+
+Folder = Callable[[Path], None]
+
+UNUSABLE: dict[str, tuple[Folder, str]] = {
+    "no certificate": (lambda folder: (folder / "server.pem").unlink(), "server.pem: No such file"),
+    "no key": (lambda folder: (folder / "server.key").unlink(), "server.key: No such file"),
+    "no authority": (lambda folder: (folder / "clients.pem").unlink(), "clients.pem: No such file"),
+    "an empty certificate": (
+        lambda folder: write(folder / "server.pem", b""),
+        "server.pem: no certificate in PEM form",
+    ),
+    "half a certificate": (lambda folder: halve(folder / "server.pem"), "server.pem: no certificate in PEM form"),
+    "half a key": (lambda folder: halve(folder / "server.key"), "server.key: no private key in PEM form"),
+    "half an authority": (lambda folder: halve(folder / "clients.pem"), "clients.pem: no certificate in PEM form"),
+    "noise": (lambda folder: noise(folder / "server.pem"), "server.pem: no certificate in PEM form"),
+    "the key of another": (
+        lambda folder: write(folder / "server.key", Authority().server().key),
+        "server.key is not the key of the certificate in .*server.pem",
+    ),
+    "a key that is encrypted": (
+        lambda folder: write(folder / "server.key", encrypted_key()),
+        "server.key: the key is encrypted",
+    ),
+    "a directory": (lambda folder: special(folder / "server.key", os.mkdir), "server.key: Is a directory"),
+    "a pipe": (lambda folder: special(folder / "server.pem", os.mkfifo), "server.pem: not a regular file"),
+    "an endless file": (
+        lambda folder: special(folder / "server.pem", lambda path: path.symlink_to("/dev/zero")),
+        "server.pem: not a regular file",
+    ),
+    "a huge file": (lambda folder: os.truncate(folder / "clients.pem", 10**9), "clients.pem: more than"),
+}
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(os.urandom(1000))
+
+
+def write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def special(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    authority = Authority()
+    authority.server().in_files(tmp_path, "server")
+    authority.in_file(tmp_path, "clients")
+    return tmp_path
+
+
+def certificates(folder: Path) -> Certificates:
+    return Certificates(folder / "server.pem", folder / "server.key", folder / "clients.pem")
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_what_cannot_be_used_is_named_with_the_reason(folder: Path, kind: str) -> None:
+    spoil, text = UNUSABLE[kind]
+    spoil(folder)
+    with pytest.raises(CertificateUnusable, match=text):
+        certificates(folder)
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_what_cannot_be_used_later_changes_nothing_and_is_logged_at_the_second_look_only(
+    folder: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = certificates(folder)
+    pem, context = served.pem, served.context
+    UNUSABLE[kind][0](folder)
+    served.refresh()
+    assert caplog.records == []
+    for _ in range(3):
+        served.refresh()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert served.pem is pem
+    assert served.context is context
+
+
+def test_files_that_have_not_changed_are_not_taken_up_again(folder: Path) -> None:
+    served = certificates(folder)
+    context = served.context
+    served.refresh()
+    assert served.context is context
+
+
+@pytest.mark.parametrize("name", ["server", "clients"])
+def test_files_that_have_changed_are_taken_up_together(folder: Path, name: str) -> None:
+    served = certificates(folder)
+    before, context = served.pem, served.context
+    fresh = Authority()
+    if name == "server":
+        fresh.server().in_files(folder, "server")
+    else:
+        fresh.in_file(folder, "clients")
+    served.refresh()
+    assert served.pem != before
+    assert served.context is not context
+    assert (served.pem.client_ca == before.client_ca) is (name == "server")
+
+
+def test_a_problem_that_comes_back_is_logged_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    served = certificates(folder)
+    content = (folder / "server.key").read_bytes()
+    for _ in range(2):
+        replace(folder / "server.key", b"")
+        served.refresh()
+        served.refresh()
+        replace(folder / "server.key", content)
+        served.refresh()
+    assert len(caplog.records) == 2
+
+
+def test_a_certificate_may_come_with_what_leads_to_its_authority_and_with_comments(folder: Path) -> None:
+    path = folder / "server.pem"
+    path.write_bytes("Größe\n".encode() + path.read_bytes() + Authority().pem)
+    assert certificates(folder).pem.certificate == path.read_bytes()
+
+
+def test_files_are_left_open_by_nobody(folder: Path) -> None:
+    served = certificates(folder)
+    before = open_files(os.getpid())
+    for spoil, _ in UNUSABLE.values():
+        for path in folder.iterdir():
+            path.rmdir() if path.is_dir() else path.unlink()
+        Authority().server().in_files(folder, "server")
+        Authority().in_file(folder, "clients")
+        spoil(folder)
+        served.refresh()
+    assert open_files(os.getpid()) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"tls_cert": "c"}, "tls_cert is given without tls_key"),
+        ({"tls_key": "k"}, "tls_key is given without tls_cert"),
+        ({"client_ca": "a"}, "client_ca is given without"),
+    ],
+)
+def test_settings_that_are_of_no_use_alone_are_refused(given: dict[str, str], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        load({"server": given})
+
+
+def test_an_address_that_others_can_reach_needs_tls_or_a_word_that_it_may_be_without() -> None:
+    reachable = ServerSettings(listen="0.0.0.0:1")
+    told = objection(reachable)
+    assert told is not None
+    assert all(way in told for way in ("0.0.0.0:1", "--tls-cert", "--tls-key", "--insecure", "127.0.0.1"))
+    assert objection(ServerSettings(listen="127.0.0.1:1")) is None
+    assert objection(reachable.model_copy(update={"insecure": True})) is None
+    assert objection(reachable.model_copy(update={"tls_cert": Path("c"), "tls_key": Path("k")})) is None
