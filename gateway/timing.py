@@ -167,3 +167,11 @@ once; what sends half of it is held no longer than a slow network takes."""
 HTTP2_GOODBYE = 1.0
 """For how long a stopping server waits for handlers that it has cancelled, and then for peers to take what they are
 still to be sent."""
+
+SCRAPE_PATIENCE = 5.0
+"""How long a client of the metrics may take to send its request, and again to take the page. Prometheus gives up after
+ten seconds for all of it."""
+
+SCRAPE_PEER = 1.0
+"""How long a scrape waits for the numbers of another gateway process, which is being started or very busy. The page is
+then without them."""

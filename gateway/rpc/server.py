@@ -52,10 +52,10 @@ class Server:
         self._settings = settings
         self._health = health.aio.HealthServicer()
         try:
-            self._transport = choose(settings.transport)
+            self.transport = choose(settings.transport)
         except TransportMissing as error:
             raise CannotListen(str(error)) from None
-        self._server = make(self._transport, transport_options(settings, share_port=exchange is not None))
+        self._server = make(self.transport, transport_options(settings, share_port=exchange is not None))
         services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
         if exchange is not None:
             exchange.serve(Methods(services))
@@ -92,7 +92,7 @@ class Server:
         if MISSING is not None and self._settings.transport == "auto":
             logger.info("the transport is grpcio, because that of nghttp2 is not installed: %s", MISSING)
         else:
-            logger.info("the transport is %s", self._transport)
+            logger.info("the transport is %s", self.transport)
         await self.set_serving(False)
         await self._server.start()
 

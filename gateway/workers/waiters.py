@@ -16,6 +16,8 @@ class Waiter:
 
     version: Version
     worker: asyncio.Future[LocalWorker]
+    since: float
+    """When it began to wait, on the monotonic clock."""
 
 
 def none_available(app: AppVersion) -> NoWorkerAvailable:
