@@ -31,10 +31,14 @@ class TimedProgress(CallProgress):
     def __init__(
         self, call_id: str, deadline: float | None, fingerprint: bytes = b"", partials: Partials | None = None
     ) -> None:
+        # Without the base class's, which would set `started`: this is done for each call.
+        self.call_id = call_id
+        self.deadline = deadline
+        self.fingerprint = fingerprint
+        self.partials = partials
         self.began = _now()
         self.given = 0.0
         """0.0 before it was."""
-        super().__init__(call_id, deadline, fingerprint, partials)
 
     @property
     def started(self) -> bool:
