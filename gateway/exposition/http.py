@@ -80,7 +80,9 @@ class Endpoint:
         async with asyncio.timeout(SCRAPE_PATIENCE):
             await writer.drain()
             writer.write_eof()
-            await reader.read()  # until the client has gone, too: an abort before that may cost it the end of the page
+            # Until the client has gone, too: an abort before that may cost it the end of the page.
+            while await reader.read(_MAX_HEAD):
+                pass
 
     async def _response(self, head: bytes) -> tuple[str, bytes]:
         """Return the status and the body for a request."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -34,7 +35,9 @@ async def report_strays(directory: Path, known: Collection[str], part: Part) -> 
 
 def alive(directory: Path, known: Collection[str], part: Part) -> list[Path]:
     """Return the directories, in this part, of workers that are alive and not among the known ones."""
-    unknown = [entry for entry in directory.iterdir() if entry.name not in known and part.has(entry.name)]
+    # All but a few are known, of thousands: what is done for each is done in C, or the event loop's thread would wait.
+    names = set(os.listdir(directory)).difference(known)  # noqa: PTH208  # no path for each
+    unknown = [directory / name for name in names if part.has(name)]
     return [entry for entry in unknown if recorded_process(WorkerDirectory(entry)) is not None]
 
 
