@@ -17,7 +17,7 @@ from gateway.exposition.snapshot import Number, Samples, Snapshot
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
-_AT_A_TIME = 100
+_AT_A_TIME = 50
 """Lines that are made without a pause: less than half a millisecond."""
 
 
