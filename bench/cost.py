@@ -4,8 +4,8 @@ Everything of ours is in it: reading the request, admission, the records in SQLi
 the answer. gRPC and the sockets are not; the other benchmarks measure those in seconds.
 
 `python -m bench.cost` prints the number of function calls, Python's and C's, for each Run; with `--metrics` that of a
-gateway which counts its calls for Prometheus. In a process of its own: the interpreter's profiling hook and a test run's
-timeouts do not get along.
+gateway which counts its calls for Prometheus. In a process of its own: the interpreter's profiling hook and a test
+run's timeouts do not get along.
 """
 
 import asyncio

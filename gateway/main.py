@@ -85,12 +85,8 @@ class Gateway:
             raise CannotStart(str(error)) from error
         if self.company is not None:
             self.company.introduce(self.manager.news, pool)
-        self.exposition: Exposition | None = None
-        if isinstance(self.store, MeteredStore) and calls is not None:
-            sources = Sources(
-                self.manager, calls, pool, self.store, transport=self.server.transport, serving=lambda: self.serving
-            )
-            self.exposition = Exposition(settings.metrics.address, sources, directory, member)
+        sources = self._sources(calls, pool)
+        self.exposition = None if sources is None else Exposition(settings.metrics.address, sources, directory, member)
         self.store.catch_up = self.manager.catch_up
         self.store.on_change = self._store_changed
         self._taking_calls = False
@@ -135,6 +131,13 @@ class Gateway:
             yield address
             await self._take_calls(False)
             await self._drain(self._settings.server.drain_grace)
+
+    def _sources(self, calls: CallMeter | None, pool: LocalPool) -> Sources | None:
+        """Return who knows the numbers for Prometheus, if anybody is to read them."""
+        if calls is None or not isinstance(self.store, MeteredStore):
+            return None
+        transport = self.server.transport
+        return Sources(self.manager, calls, pool, self.store, transport=transport, serving=lambda: self.serving)
 
     async def _expose(self, stack: AsyncExitStack) -> None:
         if self.exposition is not None:
