@@ -3,8 +3,9 @@
 Everything of ours is in it: reading the request, admission, the records in SQLite, the frames to the worker and back,
 the answer. gRPC and the sockets are not; the other benchmarks measure those in seconds.
 
-`python -m bench.cost` prints the number of function calls, Python's and C's, for each Run. In a process of its own: the
-interpreter's profiling hook and a test run's timeouts do not get along.
+`python -m bench.cost` prints the number of function calls, Python's and C's, for each Run; with `--metrics` that of a
+gateway which counts its calls for Prometheus. In a process of its own: the interpreter's profiling hook and a test
+run's timeouts do not get along.
 """
 
 import asyncio
@@ -22,7 +23,9 @@ from gateway.model import AppRef, AppVersion
 from gateway.rpc.edge import generic_handler
 from gateway.rpc.services import SessionService
 from gateway.sessions.manager import SessionManager
+from gateway.sessions.meter import CallMeter
 from gateway.stores.guarded import GuardedStore
+from gateway.stores.metered import MeteredStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory_machine import MemoryMachine
@@ -110,13 +113,15 @@ Run = Callable[[str], Awaitable[pb.RunResponse]]
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Run]:
+async def running(directory: Path, metrics: bool) -> AsyncIterator[Run]:
     """Yield what runs a call in a session, from the bytes of the request to the answer."""
     (directory / "app.py").touch()
     clock, settings = FakeClock(), Settings()
-    store = GuardedStore(SqliteStore(directory / "sessions.db"), clock)
+    store = (MeteredStore if metrics else GuardedStore)(SqliteStore(directory / "sessions.db"), clock)
+    meter = CallMeter(lambda _: True) if metrics else None
     pool = Pool(settings.workers, MemoryMachine(clock, {"app": Echo}), clock)
-    manager = SessionManager(store, pool, AppRegistry(directory / "apps", {"app": directory}), clock, settings)
+    registry = AppRegistry(directory / "apps", {"app": directory})
+    manager = SessionManager(store, pool, registry, clock, settings, meter=meter)
     await store.open()
     await manager.start()
     service = SessionService(manager, clock, settings.server.max_input_bytes)
@@ -136,9 +141,9 @@ async def running(directory: Path) -> AsyncIterator[Run]:
         await store.close()
 
 
-async def cost(directory: Path) -> float:
+async def cost(directory: Path, metrics: bool) -> float:
     """Return the function calls for each Run in a warm session. Raises ValueError at a wrong answer."""
-    async with running(directory) as run:
+    async with running(directory, metrics) as run:
         session = (await run("new")).session_id
         await run(session)
 
@@ -153,7 +158,7 @@ async def cost(directory: Path) -> float:
 def main() -> None:
     """Print the cost of a call."""
     with tempfile.TemporaryDirectory() as directory:
-        print(asyncio.run(cost(Path(directory))))
+        print(asyncio.run(cost(Path(directory), "--metrics" in sys.argv)))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _checked_address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > MAX_PORT:
+        raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:50151 or [::1]:0")
+    return value
+
+
 class ServerSettings(_Section):
     """The listening side."""
 
@@ -90,10 +97,7 @@ class ServerSettings(_Section):
     @field_validator("listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
-        host, colon, port = value.rpartition(":")
-        if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > MAX_PORT:
-            raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:50151 or [::1]:0")
-        return value
+        return _checked_address(value)
 
     @model_validator(mode="after")
     def _whole_pair(self) -> Self:
@@ -157,6 +161,25 @@ class WorkerSettings(_Section):
     )
 
 
+class MetricsSettings(_Section):
+    """Numbers for Prometheus."""
+
+    address: str = Field(
+        "",
+        description="Where `/metrics` is served over HTTP: `HOST:PORT`, or `:PORT` on loopback. Port 0 takes any free "
+        "one; the log has it. Empty: nowhere, and calls are not counted. Nobody is asked who reads it: it has names of "
+        "apps and numbers, no ids.",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if not value:
+            return value
+        host, _, port = value.rpartition(":")
+        return _checked_address(f"{host or '127.0.0.1'}:{port}")
+
+
 class LogSettings(_Section):
     """The gateway's log, on standard error."""
 
@@ -197,6 +220,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     sessions: SessionSettings = SessionSettings()
     workers: WorkerSettings = WorkerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("workers")

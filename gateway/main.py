@@ -12,20 +12,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import uvloop
 
 from gateway.apps.manifest import AppDirectoryError
+from gateway.apps.names import AppQuery
 from gateway.apps.registry import AppRegistry
 from gateway.board import Member
 from gateway.clock import Clock, SystemClock
 from gateway.company import Company
 from gateway.config import Settings
 from gateway.data_directory import CannotStart, only_one
-from gateway.errors import StoreUnavailable
+from gateway.errors import AppNotFound, StoreUnavailable
+from gateway.exposition.exposition import CannotExpose, Exposition
+from gateway.exposition.snapshot import Sources
 from gateway.log import configure
 from gateway.rpc.server import CannotListen, Server
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
+from gateway.sessions.meter import CallMeter
 from gateway.share import WHOLE, Share
 from gateway.stores.base import StoreUnusable
 from gateway.stores.guarded import GuardedStore
+from gateway.stores.metered import MeteredStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
 from gateway.workers.base import WorkerPool
@@ -60,14 +65,17 @@ class Gateway:
             self.registry = AppRegistry(settings.data_dir / "apps", settings.apps)
         except AppDirectoryError as error:
             raise CannotStart(str(error)) from error
-        self.store = GuardedStore(SqliteStore(settings.data_dir / "sessions.db", shared=member is not None), clock)
+        store = SqliteStore(settings.data_dir / "sessions.db", shared=member is not None)
+        exposed = bool(settings.metrics.address)
+        self.store = MeteredStore(store, clock) if exposed else GuardedStore(store, clock)
         share = WHOLE if member is None else Share(member.index, member.board.count)
         settings = _parted(settings, share)
         directory = runtime_directory(settings.data_dir)
         place = Place(directory, settings.workers.max_workers, share, member)
         pool = LocalPool(settings.workers, directory, clock, place)
         self.pool: WorkerPool = pool
-        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share=share)
+        calls = CallMeter(self._is_deployed) if exposed else None
+        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share=share, meter=calls)
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
         self.company = None if member is None else Company(member, place, directory, settings, clock)
         exchange = None if self.company is None else self.company.exchange
@@ -77,11 +85,18 @@ class Gateway:
             raise CannotStart(str(error)) from error
         if self.company is not None:
             self.company.introduce(self.manager.news, pool)
+        sources = self._sources(calls, pool)
+        self.exposition = None if sources is None else Exposition(settings.metrics.address, sources, directory, member)
         self.store.catch_up = self.manager.catch_up
         self.store.on_change = self._store_changed
         self._taking_calls = False
         self._health = asyncio.Lock()
         self._telling: set[asyncio.Task[None]] = set()
+
+    @property
+    def serving(self) -> bool:
+        """Whether calls are taken, as health says."""
+        return self._taking_calls and self.store.available
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -108,6 +123,7 @@ class Gateway:
             stack.push_async_callback(self.manager.close, end_sessions=end)
             if self.company is not None:
                 await self.company.join()
+            await self._expose(stack)
             await self.server.start()
             for watch in (self._keep_current_ready(), self._inspect_store()):
                 stack.callback(asyncio.create_task(watch).cancel)
@@ -115,6 +131,29 @@ class Gateway:
             yield address
             await self._take_calls(False)
             await self._drain(self._settings.server.drain_grace)
+
+    def _sources(self, calls: CallMeter | None, pool: LocalPool) -> Sources | None:
+        """Return who knows the numbers for Prometheus, if anybody is to read them."""
+        if calls is None or not isinstance(self.store, MeteredStore):
+            return None
+        transport = self.server.transport
+        return Sources(self.manager, calls, pool, self.store, transport=transport, serving=lambda: self.serving)
+
+    async def _expose(self, stack: AsyncExitStack) -> None:
+        if self.exposition is not None:
+            try:
+                await self.exposition.start()
+            except CannotExpose as error:
+                raise CannotStart(str(error)) from error
+            finally:
+                stack.push_async_callback(self.exposition.close)
+
+    def _is_deployed(self, name: str) -> bool:
+        try:
+            self.registry.resolve(AppQuery(name))
+        except AppNotFound:
+            return False
+        return True
 
     async def _drain(self, grace: float) -> None:
         until = self._clock.now().monotonic + grace
@@ -128,7 +167,7 @@ class Gateway:
 
     async def _tell_health(self) -> None:
         async with self._health:  # one after another, so that the newest state is the last to be told
-            await self.server.set_serving(self._taking_calls and self.store.available)
+            await self.server.set_serving(self.serving)
 
     def _store_changed(self) -> None:
         task = asyncio.create_task(self._tell_health())

@@ -44,9 +44,14 @@ def supervise(settings: Settings, run_member: RunMember) -> int:
     """
     configure(settings.log)
     try:
-        with only_one(settings.data_dir), _reserved(settings.server.listen) as address:
+        with (
+            only_one(settings.data_dir),
+            _reserved(settings.server.listen, "listen") as address,
+            _reserved(settings.metrics.address, "metrics-address") as metrics_address,
+        ):
             server = settings.server.model_copy(update={"listen": address})
-            code = Supervisor(settings.model_copy(update={"server": server}), run_member).run()
+            metrics = settings.metrics.model_copy(update={"address": metrics_address})
+            code = Supervisor(settings.model_copy(update={"server": server, "metrics": metrics}), run_member).run()
             with contextlib.suppress(OSError):  # not empty: sessions live on
                 runtime_directory(settings.data_dir).rmdir()
             return code
@@ -269,8 +274,11 @@ def _signals() -> Iterator[tuple[int, list[int]]]:
 
 
 @contextmanager
-def _reserved(listen: str) -> Iterator[str]:
-    """Take an address for several processes of this gateway, and for no other. Yields it with its port."""
+def _reserved(listen: str, flag: str) -> Iterator[str]:
+    """Take an address for several processes of this gateway, and for no other. Yields it with its port; "" for none."""
+    if not listen:
+        yield ""
+        return
     host, _, port = listen.rpartition(":")
     with contextlib.ExitStack() as stack:
         try:
@@ -284,6 +292,6 @@ def _reserved(listen: str) -> Iterator[str]:
         except OSError:
             raise CannotStart(
                 f"cannot listen on {listen}: the port is taken (by another gateway?), or the address is not one of "
-                "this machine; --listen HOST:0 takes any free port"
+                f"this machine; --{flag} HOST:0 takes any free port"
             ) from None
         yield f"{host}:{reserved.getsockname()[1]}"

@@ -176,3 +176,11 @@ be a slow network."""
 CERTIFICATE_POLL = 0.5
 """Between two looks at the files of the certificate. One that was replaced is in use within a second, and a pair of
 which half is new may be met once before it is complained of."""
+
+SCRAPE_PATIENCE = 5.0
+"""How long a client of the metrics may take to send its request, and again to take the page. Prometheus gives up after
+ten seconds for all of it."""
+
+SCRAPE_PEER = 1.0
+"""How long a scrape waits for the numbers of another gateway process, which is being started or very busy. The page is
+then without them."""

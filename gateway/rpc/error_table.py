@@ -75,4 +75,9 @@ ROWS: Mapping[type[errors.GatewayError], Row] = {
 
 def row_of(error: errors.GatewayError) -> Row:
     """Return the row of an error, also of one whose class is a subclass of the row's."""
-    return next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
+    return row_of_class(type(error))
+
+
+def row_of_class(error: type[errors.GatewayError]) -> Row:
+    """Return the row of the errors of a class."""
+    return next(ROWS[kind] for kind in error.__mro__ if kind in ROWS)

@@ -1,6 +1,7 @@
 """Handlers as functions from bytes to bytes, whichever way the bytes come; and what is told of an error."""
 
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -35,6 +36,10 @@ _TOLD_ONCE = (GatewayDraining, StoreUnavailable)
 """What the log says when it begins, and not for every caller."""
 
 STATUSES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
+
+
+told: Counter[tuple[str, str]] = Counter()
+"""How often each method has answered with each code of the contract, since the process began."""
 
 
 class Failure(Exception):
@@ -136,4 +141,6 @@ def failure_of(method: MethodDescriptor, error: Exception) -> Failure:
         logger.exception("%s failed, and so did telling why", method.full_name, extra=labels)
         answer = InternalError(answer.run_state)
         status = status_of(answer)
-    return Failure(row_of(answer).status, status.message, status.SerializeToString())
+    row = row_of(answer)
+    told[method.name, row.code] += 1
+    return Failure(row.status, status.message, status.SerializeToString())

@@ -56,12 +56,12 @@ class Server:
         self._settings = settings
         self._health = health.aio.HealthServicer()
         try:
-            self._transport = choose(settings.transport)
+            self.transport = choose(settings.transport)
             self._certificates = certificates_of(settings)
         except (TransportMissing, CertificateUnusable) as error:
             raise CannotListen(str(error)) from None
         self._watching: asyncio.Task[None] | None = None
-        self._server = make(self._transport, transport_options(settings, share_port=exchange is not None))
+        self._server = make(self.transport, transport_options(settings, share_port=exchange is not None))
         services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
         if exchange is not None:
             exchange.serve(Methods(services))
@@ -80,7 +80,7 @@ class Server:
         if (why := objection(self._settings)) is not None:
             raise CannotListen(why)
         try:
-            bound = listen(self._transport, self._server, self._settings.listen, self._certificates)
+            bound = listen(self.transport, self._server, self._settings.listen, self._certificates)
         except RuntimeError:
             bound = 0
         if not bound:
@@ -96,7 +96,7 @@ class Server:
         if MISSING is not None and self._settings.transport == "auto":
             logger.info("the transport is grpcio, because that of nghttp2 is not installed: %s", MISSING)
         else:
-            logger.info("the transport is %s", self._transport)
+            logger.info("the transport is %s", self.transport)
         await self.set_serving(False)
         await self._server.start()
         if self._certificates is not None:

@@ -62,6 +62,7 @@ class Adoption:
             self._functions.learn(session.app, worker.functions)
             live = self._lifecycle.hold(await self._held(session), worker)
             taken.append(live)
+            self._lifecycle.meter.adopted += 1
             worker.when_standing(partial(self._answered, live, session))
         await self._lifecycle.settled()
         if sessions:

@@ -16,6 +16,7 @@ from gateway.model import LIMIT_REASONS, AppVersion, EndReason, Session, Session
 from gateway.sessions.expiry import Expiry
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession, belongs_to
+from gateway.sessions.meter import LifeMeter
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
@@ -42,6 +43,7 @@ class Lifecycle:
         """The active sessions whose workers this gateway holds, by id."""
         self.news = News()
         """Whom to tell that a session began or is over."""
+        self.meter = LifeMeter()
         self._store = store
         self._pool = pool
         self._clock = clock
@@ -100,6 +102,7 @@ class Lifecycle:
             self._pool.end(worker)
             raise
         self.news.tell(principal)
+        self.meter.begun += 1
         return self.hold(session, worker)
 
     def hold(self, session: Session, worker: Worker) -> LiveSession:
@@ -210,8 +213,10 @@ class Lifecycle:
 
     async def end_lost(self, session_id: str) -> None:
         """End a session whose worker is not there any more; or expire it, if it was due before that was known."""
-        await self._store.expire_if_due(session_id, self._clock.now())
-        await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit())
+        session = await self._store.expire_if_due(session_id, self._clock.now())
+        session = await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit()) or session
+        if session is not None:
+            self.meter.over[session.status.value, session.end_reason.value if session.end_reason else ""] += 1
 
     async def lost(self, live: LiveSession) -> Session | None:
         """Return the session of a worker that has died, once its end is on record or the store fails."""
@@ -279,6 +284,7 @@ class Lifecycle:
         live.record = session
         live.close(lambda run_state: finished_error(session, run_state))
         assert session.end_reason is not None
+        self.meter.ended(session, self._clock.now().monotonic)
         # Many expire at once, and nobody waits for the ends of their workers.
         expired = session.status is SessionStatus.EXPIRED
         self._pool.end(live.worker, session.end_reason.value, in_turn=expired)

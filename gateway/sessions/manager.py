@@ -18,6 +18,7 @@ from gateway.sessions.idempotency import Journal
 from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import draining
+from gateway.sessions.meter import CallMeter, LifeMeter, TimedProgress
 from gateway.sessions.pages import cursor_of, invalid_token, page_token
 from gateway.sessions.renewals import Renewals
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
@@ -42,8 +43,9 @@ class SessionManager:
         settings: Settings,
         *,
         share: Share = WHOLE,
+        meter: CallMeter | None = None,
     ) -> None:
-        """With a `share` other processes have the other sessions of the same store."""
+        """With a `share` other processes have the other sessions of the same store. A `meter` counts the calls."""
         self._store = store
         self._clock = clock
         self._lifecycle = Lifecycle(store, pool, clock, settings, share)
@@ -55,6 +57,7 @@ class SessionManager:
         self._new = NewSessionCall(parts, self._in_session)
         self._renewals = Renewals(store, self._lifecycle, clock)
         self._settings = settings
+        self._meter = meter
         self._calls = 0
         self._streams: WeakSet[KeepaliveStream | SessionWatch] = WeakSet()
         self._draining = False
@@ -65,6 +68,21 @@ class SessionManager:
     def news(self) -> News:
         """Whom to tell what happens to sessions of this store in other processes."""
         return self._lifecycle.news
+
+    @property
+    def meter(self) -> LifeMeter:
+        """What is counted of sessions."""
+        return self._lifecycle.meter
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls that run or wait, of any kind."""
+        return self._calls
+
+    def live_sessions(self) -> tuple[int, int]:
+        """Return how many active sessions are idle, and how many have a call that runs or waits."""
+        busy = sum(live.in_flight > 0 for live in self._lifecycle.live.values())
+        return len(self._lifecycle.live) - busy, busy
 
     async def start(self) -> None:
         """Start the pool, and take up what the store remembers."""
@@ -128,20 +146,30 @@ class SessionManager:
         """Run a call, or answer as the first with its request_id was answered."""
         request_id = request.request_id
         fingerprint = _fingerprint(request) if request_id else b""
-        progress = CallProgress(new_call_id(), caller.deadline, fingerprint, partials)
+        meter = self._meter
+        new_progress = CallProgress if meter is None else TimedProgress
+        progress = new_progress(new_call_id(), caller.deadline, fingerprint, partials)
         try:
             if self._draining:
                 raise draining()
             if not request_id:
-                return await self._answered(request, caller, progress)
-            key = (caller.principal, request_id)
-            answer = await self._journal.once(
-                key, progress.fingerprint, progress, lambda progress: self._answered(request, caller, progress)
-            )
-            return answer if answer.call_id == progress.call_id else await self._as_now(answer, caller)
-        except GatewayError as error:
-            _tell_progress(error, progress)
+                answer = await self._answered(request, caller, progress)
+            else:
+                key = (caller.principal, request_id)
+                answer = await self._journal.once(
+                    key, progress.fingerprint, progress, lambda progress: self._answered(request, caller, progress)
+                )
+                if answer.call_id != progress.call_id:
+                    answer = await self._as_now(answer, caller)
+        except BaseException as error:
+            if isinstance(error, GatewayError):
+                _tell_progress(error, progress)
+            if meter is not None:
+                meter.over(request.app.name, progress, type(error))
             raise
+        if meter is not None:
+            meter.over(request.app.name, progress, None)
+        return answer
 
     def _call_begins(self) -> None:
         """Have a drain wait until `_call_is_over`."""

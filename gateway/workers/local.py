@@ -15,6 +15,8 @@ from gateway.timing import START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
 from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
 from gateway.workers.ending import EndingQueue
+from gateway.workers.figures import PoolFigures, figures_of
+from gateway.workers.meter import START, PoolMeter
 from gateway.workers.place import Place
 from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
@@ -38,6 +40,7 @@ class LocalPool(WorkerPool):
         """`directory` holds the workers' own directories. Its path must be short: sockets are in it. With a `place` of
         one process among several the settings are for all of them.
         """
+        self.meter = PoolMeter()
         self._place = place or Place(directory, settings.max_workers)
         self._settings = settings
         self._directory = directory
@@ -148,7 +151,7 @@ class LocalPool(WorkerPool):
             raise none_available(app)
         version = self._version(app)
         version.last_used = self._clock.now().monotonic
-        waiter = Waiter(version, asyncio.get_running_loop().create_future())
+        waiter = Waiter(version, asyncio.get_running_loop().create_future(), version.last_used)
         self._waiters.append(waiter)
         self._schedule()
         timer = self._clock.call_later(timeout, lambda: self._give_up(waiter))
@@ -159,6 +162,7 @@ class LocalPool(WorkerPool):
             raise
         finally:
             timer.cancel()
+            self.meter.waits.observe(self._clock.now().monotonic - waiter.since)
 
     async def _adopt(self, lease: WorkerLease) -> LocalWorker | None:
         directory = WorkerDirectory(self._directory / lease.worker_id)
@@ -209,6 +213,10 @@ class LocalPool(WorkerPool):
         zygote = Zygote(app, self._place.library, self._clock, self._settings.output_rate)
         await zygote.start(self._settings.start_timeout)
         return zygote
+
+    async def figures(self) -> PoolFigures:
+        """Return how it stands at this moment."""
+        return await figures_of(self._place, self._workers, self._waiters)
 
     def look_again(self) -> None:
         """Start more workers, or lend room: another process has changed something."""
@@ -266,11 +274,9 @@ class LocalPool(WorkerPool):
                 self._end_unused_shared()
 
     def _end_unused_shared(self) -> None:
-        for version in self._versions.values():
-            worker = version.shared.pop_unused()
-            if worker is not None:
-                worker.end(self._settings.end_grace)
-                return
+        worker = next(filter(None, (version.shared.pop_unused() for version in self._versions.values())), None)
+        if worker is not None:
+            worker.end(self._settings.end_grace)
 
     def _start_worker(self, version: Version) -> None:
         worker_id = self._place.share.drawn(new_worker_id)
@@ -318,6 +324,7 @@ class LocalPool(WorkerPool):
 
     def _start_failed(self, version: Version, error: AppStartFailed) -> None:
         logger.warning("%s", error)
+        self.meter.deaths[START] += 1
         self._fail_first(version, error)
         self._rest(version)
 
@@ -340,6 +347,7 @@ class LocalPool(WorkerPool):
 
     def _gone(self, worker: LocalWorker) -> None:
         self._watch.remove(worker)
+        self.meter.gone(worker)
         self._leaving.remove(worker)
         version = self._version(worker.app)
         version.shared.lost(worker)

@@ -1,7 +1,7 @@
 """Where the workers of one gateway process are, and what of all that is there it looks after."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import gateway
@@ -11,7 +11,7 @@ from gateway.share import WHOLE, Share
 from gateway.workers.base import WorkerLease
 from gateway.workers.room import Room
 from gateway.workers.runtime import Part, clear_leftovers, library, prepare_directory
-from gateway.workers.strays import report_strays
+from gateway.workers.strays import alive, report_strays
 from gateway.workers.version import Version
 
 
@@ -23,6 +23,8 @@ class Place:
         self.share = share
         self.room = Room(max_workers, share, member)
         self.library = library(directory, share)
+        self.strays = 0
+        """Workers that were alive at the start, in this part, and that no session needs."""
         self._directory = directory
         self._part = Part(directory, share, "" if member is None else member.generation)
 
@@ -41,7 +43,7 @@ class Place:
     async def tidy(self, adopted: Collection[str], leases: Sequence[WorkerLease]) -> None:
         """End and clear away what was left in this part but for the adopted workers and what others may adopt."""
         known = {*adopted, *(lease.worker_id for lease in leases if not self.share.owns(lease.session_id))}
-        await report_strays(self._directory, known, self._part)
+        self.strays = await report_strays(self._directory, known, self._part)
         await self.clear(known)
         self.library.mkdir()
         for package in (gateway, sessiongateway):
@@ -51,6 +53,15 @@ class Place:
     async def clear(self, keep: Collection[str]) -> None:
         """End and clear away all in this part but these workers."""
         await asyncio.to_thread(clear_leftovers, self._directory, keep, self._part)
+
+    async def orphans(self, workers: Mapping[str, object]) -> int:
+        """Count the workers in this part that are alive and not among these, which may change meanwhile."""
+        before = set(workers)
+        try:
+            found = await asyncio.to_thread(alive, self._directory, before, self._part)
+        except OSError:
+            return 0  # the directory is not there, or not any more
+        return sum(entry.name not in workers for entry in found)
 
     def tell(self, workers: int, waiting: int, versions: Iterable[Version]) -> bool:
         """Show the other processes how it stands here. Returns whether one should make way for another process."""

@@ -62,6 +62,8 @@ class LocalWorker(Worker):
         self.idle_since = clock.now().monotonic
         self.calls = 0
         """Calls in flight, for a shared worker."""
+        self.died = False
+        """It ended although nobody had asked it to."""
         self.directory = directory
         self._limit = ""
         self._call_limit = CallLimit.of(app, clock, lambda: self.exceed("call"))
@@ -305,6 +307,7 @@ class LocalWorker(Worker):
             self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
         self._connection.worker_exited(exit_)
         self._close_descriptors()
+        self.died = self.state in (WorkerState.IDLE, WorkerState.LEASED, WorkerState.SHARED)
         self.state = WorkerState.GONE
         callbacks, self._lost_callbacks = self._lost_callbacks, []
         for callback in callbacks:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,18 +20,25 @@ logger = logging.getLogger("gateway.workers")
 _READ = 65536
 
 
-async def report_strays(directory: Path, known: Collection[str], part: Part) -> None:
-    """Log the sessions of the workers in a part of a directory that are alive and not among the known ones."""
-    alive = await asyncio.to_thread(_alive, directory)
-    strays = [entry for entry in alive if entry.name not in known and part.has(entry.name)]
+async def report_strays(directory: Path, known: Collection[str], part: Part) -> int:
+    """Log the sessions of the workers in a part of a directory that are alive and not among the known ones.
+
+    Returns how many such workers there are.
+    """
+    strays = await asyncio.to_thread(alive, directory, known, part)
     for entry, session_id in zip(strays, await asyncio.gather(*map(_session_of, strays)), strict=True):
         if session_id:
             labels = {"session_id": session_id, "worker_id": entry.name}
             logger.error("session %s is not on record: its worker %s is ended", session_id, entry.name, extra=labels)
+    return len(strays)
 
 
-def _alive(directory: Path) -> list[Path]:
-    return [entry for entry in directory.iterdir() if recorded_process(WorkerDirectory(entry)) is not None]
+def alive(directory: Path, known: Collection[str], part: Part) -> list[Path]:
+    """Return the directories, in this part, of workers that are alive and not among the known ones."""
+    # All but a few are known, of thousands: what is done for each is done in C, or the event loop's thread would wait.
+    names = set(os.listdir(directory)).difference(known)  # noqa: PTH208  # no path for each
+    unknown = [directory / name for name in names if part.has(name)]
+    return [entry for entry in unknown if recorded_process(WorkerDirectory(entry)) is not None]
 
 
 async def _session_of(entry: Path) -> str:

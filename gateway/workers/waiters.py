@@ -13,3 +13,5 @@ class Waiter:
 
     version: Version
     worker: asyncio.Future[LocalWorker]
+    since: float
+    """When it began to wait, on the monotonic clock."""

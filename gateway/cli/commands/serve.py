@@ -22,6 +22,7 @@ _SECTIONS = {
     "max_workers": "workers",
     "min_idle": "workers",
     "queue_time": "workers",
+    "metrics_address": "metrics",
     "log_level": "log",
     "log_format": "log",
 }
@@ -71,6 +72,7 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
     "--drain", metavar="keep|end", help="Whether sessions outlive the gateway for the next one. Default keep."
 )
 @click.option("--drain-grace", metavar="SECONDS", help="How long calls in flight may go on after SIGTERM.")
+@click.option("--metrics-address", metavar="HOST:PORT", help="Where /metrics is served over HTTP.  [nowhere]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 @click.option("--log-format", metavar="FORMAT", help="text or json.")
 def serve(config: Path | None, **flags: Any) -> int:

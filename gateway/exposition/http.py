@@ -1,0 +1,98 @@
+"""As much of HTTP as a scrape needs: GET /metrics, an answer, the end of the connection."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from gateway.timing import SCRAPE_PATIENCE
+
+logger = logging.getLogger("gateway.metrics")
+
+PATH = "/metrics"
+
+_MAX_HEAD = 8192
+"""Bytes of a request line with its header fields."""
+
+_MAX_CONNECTIONS = 16
+"""At a time. Further ones are closed at once."""
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Endpoint:
+    """The HTTP port. Whoever calls `start` calls `close`."""
+
+    def __init__(self, page: Callable[[], Awaitable[bytes]]) -> None:
+        """`page` makes what is served. It is not called again before it has returned."""
+        self._content_type = _TEXT
+        self._page = page
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, address: str, content_type: str, *, share_port: bool = False) -> str:
+        """Serve on HOST:PORT and return it with the port that it became. Raises OSError."""
+        self._content_type = content_type
+        host, _, port = address.rpartition(":")
+        self._server = await asyncio.start_server(
+            self._serve, host.strip("[]"), int(port), limit=_MAX_HEAD, reuse_port=share_port or None
+        )
+        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def close(self) -> None:
+        """Take no more requests, and cut off those that are being served."""
+        if self._server is not None:
+            self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if len(self._tasks) <= _MAX_CONNECTIONS:
+                # What a client sends that is no request, that takes too long, or that goes away is its own affair.
+                with contextlib.suppress(OSError, TimeoutError, EOFError):
+                    await self._answer(reader, writer)
+        except Exception:
+            logger.exception("a scrape failed")
+        finally:
+            self._tasks.discard(task)
+            # At once: a client that does not read what it asked for must not keep the connection.
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(SCRAPE_PATIENCE):
+                head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            head = b""
+        status, body = await self._response(head)
+        kind = self._content_type if status == "200 OK" else _TEXT
+        fields = (
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        writer.write(fields.encode() + (b"" if head.startswith(b"HEAD ") else body))
+        async with asyncio.timeout(SCRAPE_PATIENCE):
+            await writer.drain()
+            writer.write_eof()
+            # Until the client has gone, too: an abort before that may cost it the end of the page.
+            while await reader.read(_MAX_HEAD):
+                pass
+
+    async def _response(self, head: bytes) -> tuple[str, bytes]:
+        """Return the status and the body for a request."""
+        words = head.partition(b"\r\n")[0].split(b" ")
+        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):  # noqa: PLR2004  # method, path, version
+            return "400 Bad Request", b"this is no request of HTTP/1.1\n"
+        method, path, _ = words
+        if path.partition(b"?")[0] != PATH.encode():
+            return "404 Not Found", f"there is only {PATH}\n".encode()
+        if method not in (b"GET", b"HEAD"):
+            return "405 Method Not Allowed", b"it can only be read\n"
+        async with self._one_at_a_time:
+            return "200 OK", await self._page()

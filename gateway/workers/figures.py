@@ -1,0 +1,34 @@
+"""How a pool stands at one moment."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.workers.place import Place
+from gateway.workers.process import LocalWorker, WorkerState
+from gateway.workers.waiters import Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """Numbers of one gateway process."""
+
+    workers: Mapping[str, int]
+    """Worker processes by their state."""
+    limit: int
+    """How many there may be."""
+    waiting: int
+    """Those who wait for a fresh worker."""
+    strays: int
+    """Workers that were found at the start, that no session needed, and that were ended."""
+    orphans: int
+    """Workers that are alive now and that nobody knows of."""
+
+
+async def figures_of(place: Place, workers: Mapping[str, LocalWorker], waiters: Iterable[Waiter]) -> PoolFigures:
+    """Return the figures of a pool that has these workers. Does nothing on the event loop that blocks."""
+    orphans = await place.orphans(workers)
+    states = Counter({state.value: 0 for state in WorkerState})
+    states.update(worker.state.value for worker in workers.values())
+    waiting = sum(not waiter.worker.done() for waiter in waiters)
+    return PoolFigures(states, place.room.limit, waiting, place.strays, orphans)
