@@ -1,7 +1,6 @@
 """What is counted of calls and sessions. A gateway whose metrics nobody scrapes counts no calls."""
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 
@@ -77,14 +76,9 @@ class CallMeter:
         assert isinstance(progress, TimedProgress)
         calls = self.apps.get(app) or self._calls_of(app)
         now, began, given = _now(), progress.began, progress.given
-        # Histogram.observe, twice, written out: it is for each call.
-        queued = (given or now) - began
-        calls.queued.counts[bisect_left(CALL_BUCKETS, queued)] += 1
-        calls.queued.total += queued
+        calls.queued.observe((given or now) - began)
         if given:
-            worked = now - given
-            calls.worked.counts[bisect_left(CALL_BUCKETS, worked)] += 1
-            calls.worked.total += worked
+            calls.worked.observe(now - given)
             calls.ended[outcome, True] += 1
         else:
             calls.ended[outcome, False] += 1

@@ -1,7 +1,6 @@
 """A guarded store that also takes the time of its operations."""
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -10,7 +9,7 @@ from gateway.clock import Clock, Instant
 from gateway.metrics import STORE_BUCKETS, Histogram
 from gateway.model import Session
 from gateway.stores.base import SessionStore, StoreFailure, StoreProblem
-from gateway.stores.guarded import GuardedStore, unavailable
+from gateway.stores.guarded import GuardedStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,36 +32,19 @@ class MeteredStore(GuardedStore):
         self._admits = self.seconds["admit"]
         self._finishes = self.seconds["finish"]
 
-    # Of every call, and so without a coroutine around that of the base class, and with `observe` written out.
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
-        if self._failure is not None:
-            raise unavailable() from self._failure
         began = _now()
         try:
-            try:
-                return await self._store.admit(session_id, now, hold_until)
-            except StoreFailure as failure:
-                first = failure
-            return await self._again(first, lambda: self._store.admit(session_id, now, hold_until))
+            return await super().admit(session_id, now, hold_until)
         finally:
-            seconds, histogram = _now() - began, self._admits
-            histogram.counts[bisect_left(STORE_BUCKETS, seconds)] += 1
-            histogram.total += seconds
+            self._admits.observe(_now() - began)
 
     async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
-        if self._failure is not None:
-            raise unavailable() from self._failure
         began = _now()
         try:
-            try:
-                return await self._store.finish(session_id, now, started=started)
-            except StoreFailure as failure:
-                first = failure
-            return await self._again(first, lambda: self._store.finish(session_id, now, started=started))
+            return await super().finish(session_id, now, started=started)
         finally:
-            seconds, histogram = _now() - began, self._finishes
-            histogram.counts[bisect_left(STORE_BUCKETS, seconds)] += 1
-            histogram.total += seconds
+            self._finishes.observe(_now() - began)
 
     async def _guard(self, operation: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         began = _now()

@@ -7,9 +7,9 @@ import pytest
 
 from tools.paths import ROOT
 
-BUDGET = 227
+BUDGET = 231
 """Function calls for each Run (bench/cost.py). Whoever saves some lowers it; a rise needs a reason in its commit."""
-WITH_METRICS = 15
+WITH_METRICS = 21
 """And so many more when the calls are counted for Prometheus."""
 TOLERANCE = 0.03
 COUNTED_ON = (3, 11)
