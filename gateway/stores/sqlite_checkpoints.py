@@ -19,8 +19,16 @@ CHECKPOINT_CHANGES = 4000
 CHECKPOINT_AT_ONCE = 10_000
 """Pages of the log (40 MB) from which SQLite itself makes a checkpoint within a commit, should ours have failed."""
 
-_CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
+LOG_KEPT = 16 * 1024 * 1024
+"""Bytes that the log keeps on the disk when it begins anew: more than it has with us alone, and less than what it may
+have grown to behind somebody who read it for long."""
+
+_MOST_OF_IT = "PRAGMA wal_checkpoint(PASSIVE)"
 """Waits neither for readers nor for writers. One that another process is making at this moment has it do nothing."""
+
+_THE_REST = "PRAGMA wal_checkpoint(RESTART)"
+"""Keeps other processes from writing meanwhile, or there would always be something new in the log. Does what the other
+one does when somebody reads what is old, or writes."""
 
 
 class Checkpoints:
@@ -29,6 +37,7 @@ class Checkpoints:
     def __init__(self, main: sqlite3.Connection, own: sqlite3.Connection) -> None:
         """`main` is the connection that the event loop uses, `own` another to the same file, which `close` closes."""
         main.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_AT_ONCE}")
+        main.execute(f"PRAGMA journal_size_limit = {LOG_KEPT}")
         own.execute("PRAGMA busy_timeout = 0")
         own.execute("PRAGMA synchronous = NORMAL")
         own.execute("PRAGMA user_version").fetchone()  # opens all its files now, while they are those of `main`
@@ -53,8 +62,8 @@ class Checkpoints:
 
     async def _checkpoint(self) -> None:
         try:
-            await asyncio.to_thread(self._own.execute, _CHECKPOINT)
-            self._main.execute(_CHECKPOINT)
+            await asyncio.to_thread(self._own.execute, _MOST_OF_IT)
+            self._main.execute(_THE_REST)
         except sqlite3.Error as error:
             # Whatever it is, the next transaction meets it too, and its caller is told.
             logger.debug("a checkpoint of the store failed: %s", error)

@@ -1,6 +1,7 @@
 """When the log of the SQLite store is put into the database, and who waits for that."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -11,11 +12,15 @@ import pytest
 
 from gateway.stores.base import StoreFailure, StoreProblem
 from gateway.stores.sqlite import SqliteStore
-from gateway.stores.sqlite_checkpoints import CHECKPOINT_CHANGES, Checkpoints
+from gateway.stores.sqlite_checkpoints import CHECKPOINT_CHANGES, LOG_KEPT, Checkpoints
 from gateway.testing.store_harness import START, a_session, added, at
 from gateway.testing.waiting import DEADLINE, until
 
 GONE = StoreFailure(StoreProblem.GONE, "a file is gone")
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def unlink(path: Path) -> None:
@@ -96,6 +101,53 @@ async def test_the_log_begins_anew_although_the_thread_could_not_do_all_of_it(
     await checkpoints(store).quiet()
     await added(store)
     assert beginnings(path) == before + 1
+
+
+class Writer:
+    """Another process's connection, which writes without a pause."""
+
+    def __init__(self, path: Path, session_id: str) -> None:
+        self._over = threading.Event()
+        self._path, self._id = path, session_id
+        self._thread = threading.Thread(target=self._write)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=DEADLINE)
+        while not self._over.is_set():
+            db.execute("UPDATE sessions SET call_count = call_count + 1 WHERE id = ?", (self._id,))
+        db.close()
+
+
+async def test_the_log_begins_anew_although_another_process_writes_all_the_time(store: SqliteStore, path: Path) -> None:
+    session, before = await added(store), beginnings(path)
+    writer = Writer(path, session.id)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while beginnings(path) == before:
+                with contextlib.suppress(StoreFailure):  # it is the other's turn
+                    await written(store)
+                await checkpoints(store).quiet()
+    finally:
+        writer.stop()
+
+
+async def test_a_log_that_had_to_grow_gives_back_the_room(store: SqliteStore, path: Path) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sessions").fetchone()
+    while size(log) <= LOG_KEPT:
+        await written(store)
+    reader.close()
+    await written(store)
+    await checkpoints(store).quiet()
+    await added(store)
+    assert size(log) <= LOG_KEPT
 
 
 async def test_calls_are_admitted_while_a_thread_waits_for_the_disk(store: SqliteStore, held: Held) -> None:
