@@ -38,9 +38,9 @@ class Checkpoints:
         """`main` is the connection that the event loop uses, `own` another to the same file, which `close` closes."""
         main.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_AT_ONCE}")
         main.execute(f"PRAGMA journal_size_limit = {LOG_KEPT}")
-        own.execute("PRAGMA busy_timeout = 0")
-        own.execute("PRAGMA synchronous = NORMAL")
         own.execute("PRAGMA user_version").fetchone()  # opens all its files now, while they are those of `main`
+        own.execute("PRAGMA synchronous = NORMAL")
+        own.execute("PRAGMA busy_timeout = 0")
         self._main = main
         self._own = own
         self._due = main.total_changes + CHECKPOINT_CHANGES

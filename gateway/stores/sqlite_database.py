@@ -186,13 +186,16 @@ class Database:
             db = self._connect(path)
         # From now on calls wait behind each statement: a lock is for whoever called to wait for, not for the thread.
         db.execute("PRAGMA busy_timeout = 0")
-        self._checkpoints = Checkpoints(db, connection(path))
+        self._begin_checkpoints(db)
         self._files.remember()
         return db
 
     def _consider_checkpoint(self) -> None:
         if self._checkpoints is not None:
             self._checkpoints.consider()
+
+    def _begin_checkpoints(self, db: sqlite3.Connection) -> None:
+        self._checkpoints = Checkpoints(db, connection(self._files.path))
 
     def _end_checkpoints(self) -> None:
         if self._checkpoints is not None:
@@ -220,6 +223,8 @@ class Database:
             self._db = self._opened()
         self._damage = ""
         probe(self._db)
+        if self._checkpoints is None:  # a connection that has outlived the trouble, on files that were looked at
+            self._begin_checkpoints(self._db)
 
     @contextlib.contextmanager
     def _giving_up(self, db: sqlite3.Connection) -> Iterator[None]:

@@ -203,6 +203,15 @@ async def test_a_store_that_was_recovered_makes_checkpoints(store: SqliteStore, 
     assert beginnings(path) == before + 1
 
 
+async def test_a_store_whose_disk_was_full_makes_checkpoints_again(store: SqliteStore, path: Path) -> None:
+    await store.recover(StoreFailure(StoreProblem.FULL, "there was no room"))
+    before = beginnings(path)
+    await written(store)
+    await checkpoints(store).quiet()
+    await added(store)
+    assert beginnings(path) == before + 1
+
+
 async def test_a_checkpoint_that_fails_is_made_up_for_by_the_next(store: SqliteStore, path: Path) -> None:
     own, before = checkpoints(store)._own, beginnings(path)
     checkpoints(store)._own = sqlite3.connect(":memory:")
