@@ -110,7 +110,8 @@ async def test_files_that_go_while_the_gateway_runs_are_written_back_and_no_sess
 
 
 async def test_without_its_whole_data_directory_a_gateway_keeps_its_sessions_until_it_stops(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as gateway:
+    # No worker is being started meanwhile, whose files would come between.
+    with GatewayProcess(data_dir, PROBES, ("--min-idle", "0")) as gateway:
         async with connected(gateway.address, "owner") as client, watched_health(client.channel) as health:
             opened = await client.new("run", session_timeout=300)
             worker = worker_pid(data_dir, opened.session.worker_id)

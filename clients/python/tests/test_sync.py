@@ -166,6 +166,9 @@ def test_closing_leaves_no_thread_of_grpc_either(gateway: ScriptedGateway) -> No
                 client.run({"app": "kv"})
         del client
         gc.collect()
+        for thread in threading.enumerate():  # one that has been told to end needs a moment for it
+            if thread is not threading.main_thread():
+                thread.join(10)
         print([thread.name for thread in threading.enumerate()])
     """
     done = python(code, gateway.address)
