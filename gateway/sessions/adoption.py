@@ -129,7 +129,7 @@ class Adoption:
         def done() -> None:
             live.calls.discard(call)
             live.turns.leave()
-            self._lifecycle.spawn(self._lifecycle.settle(live, started=True))
+            self._lifecycle.spawn(self._lifecycle.settle(live, started=call.ran))
 
         call.when_done(done)
         call.reply.add_done_callback(_ignore)

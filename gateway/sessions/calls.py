@@ -220,18 +220,17 @@ class SessionCall:
             output = await call.reply
         except asyncio.CancelledError:
             call.cancel()
-            call.when_done(lambda: self._in_background(self._done(live, call, started=True)))
+            call.when_done(lambda: self._in_background(self._done(live, call, started=call.ran)))
             raise
         except GatewayError as raised:
             error = raised
             if isinstance(error, WorkerLost | CallTimedOut):
                 # Before the turn is given on: whoever waits hears that the session has ended.
                 error = _killed(error, await self._parts.lifecycle.lost(live))
-            ran = error.run_state is not RunState.NOT_STARTED and not call.repeated
-            session = await self._done(live, call, started=ran)
+            session = await self._done(live, call, started=call.ran)
             _complete(error, live, session)
             raise error from None
-        session = await self._done(live, call, started=not call.repeated)
+        session = await self._done(live, call, started=call.ran)
         return RunAnswer(progress.call_id, output, session)
 
     async def _done(self, live: LiveSession, call: PendingCall | None, *, started: bool) -> Session | None:

@@ -61,6 +61,8 @@ class MemoryProcess:
     started: int = 0
     last_end: float | None = None
     calls: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    """Those of the calls whose task has taken its first step."""
     journal: dict[str, tuple[bytes, asyncio.Task[Outcome]]] = field(default_factory=dict)
     orphaned: Timer | None = None
 
@@ -126,6 +128,7 @@ class MemoryProcess:
         task.add_done_callback(lambda _: self._ended(call, task))
 
     async def _run(self, call: WorkerCall) -> Outcome:
+        self.begun.add(call.call_id)
         function = getattr(self.instance, call.function, None)
         if function is None:
             return pb.Failure(kind=pb.FAILURE_KIND_NO_FUNCTION)
@@ -146,7 +149,8 @@ class MemoryProcess:
         del self.calls[call.call_id]
         if self.exit is not None:
             return
-        outcome = _outcome(task)
+        outcome = _outcome(task) if call.call_id in self.begun else pb.Failure(kind=pb.FAILURE_KIND_NOT_BEGUN)
+        self.begun.discard(call.call_id)
         self.last_end = self.machine.clock.now().monotonic
         if isinstance(outcome, pb.Failure) and outcome.kind != pb.FAILURE_KIND_RAISED:
             # Nothing was run: it does not count, and its repeat may run.

@@ -41,6 +41,7 @@ class MemoryCall(PendingCall):
     def finish(self, outcome: bytes | GatewayError) -> None:
         """The process is through with it."""
         if isinstance(outcome, GatewayError):
+            self.ran = not self.repeated and outcome.run_state is not RunState.NOT_STARTED
             self._fail(outcome)
         elif not self.reply.done():
             self.reply.set_result(outcome)
@@ -121,7 +122,8 @@ class MemoryWorker(Worker):
         sent = self._calls.pop(call_id, None)
         if sent is None or self._deaf:
             return
-        sent.repeated = repeated
+        if repeated:
+            sent.repeated, sent.ran = True, False
         if isinstance(outcome, bytes):
             sent.finish(outcome)
         else:

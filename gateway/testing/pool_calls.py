@@ -221,6 +221,25 @@ class PoolCalling(PoolFixtures):
         assert again.is_set()
         call.cancel()
 
+    async def test_a_call_that_is_cancelled_before_its_function_began_has_not_run(
+        self, start_pool: StartPool, app: AppVersion, gate: Gate
+    ) -> None:
+        pool = await start_pool()
+        leased = await lease(pool, app)
+        first = leased.begin("block", gate=gate.path, word="w")
+        await gate.arrival()
+        # The worker hears of both at once, when the first call lets it.
+        call = leased.begin("hold", gate=gate.path, word="never")
+        done = asyncio.Event()
+        call.when_done(done.set)
+        call.cancel()
+        gate.open("w")
+        async with asyncio.timeout(DEADLINE):
+            await done.wait()
+            await first.reply
+        assert (first.ran, call.ran) == (True, False)
+        assert (await leased.call("kept"))["state"] == {"blocked": True}
+
     async def test_a_plain_function_that_is_cancelled_runs_to_its_end(
         self, start_pool: StartPool, app: AppVersion, gate: Gate
     ) -> None:

@@ -169,11 +169,10 @@ class WorkerServer:
             refusal = pb.FAILURE_KIND_REQUEST_ID_REUSED
         elif call.HasField("expected_calls") and call.expected_calls != self._started:
             refusal = pb.FAILURE_KIND_MOVED_ON
+        elif cancelled:
+            refusal = pb.FAILURE_KIND_NOT_BEGUN
         if refusal is not None:
             connection.send_result(call.id, Outcome(failure=pb.Failure(kind=refusal)))
-        elif cancelled:
-            self._started += 1  # as one that is cancelled at its first step
-            connection.send_result(call.id, Outcome(failure=failure_of(asyncio.CancelledError())))
         else:
             self._begin(connection, call, payload)
 

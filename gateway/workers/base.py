@@ -68,6 +68,9 @@ class PendingCall(ABC):
     repeated: bool = False
     """The reply is that of an earlier call with the same request_id."""
 
+    ran: bool = True
+    """Whether its function was run, or may have been. Certain once the worker is through with it, not before."""
+
     @abstractmethod
     def cancel(self) -> None:
         """Cancel the function. A coroutine sees CancelledError; a plain function runs to its end all the same."""

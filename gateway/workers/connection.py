@@ -84,6 +84,7 @@ class SentCall(PendingCall):
     def finish(self, outcome: bytes | GatewayError) -> None:
         """The worker is through with it."""
         if isinstance(outcome, GatewayError):
+            self.ran = not self.repeated and outcome.run_state is not RunState.NOT_STARTED
             self._fail(outcome)
         elif not self.reply.done():
             self.reply.set_result(outcome)
@@ -212,7 +213,8 @@ class WorkerConnection(asyncio.Protocol):
         sent = self._calls.pop(result.id, None)
         if sent is None:
             return
-        sent.repeated = result.repeated
+        if result.repeated:
+            sent.repeated, sent.ran = True, False
         if payload is None and result.WhichOneof("outcome") == "failure":
             sent.finish(call_error(self.app, self._worker_id, sent.call, result.failure))
             return

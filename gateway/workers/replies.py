@@ -22,6 +22,8 @@ from gateway.worker.failures import TIMED_OUT
 from gateway.workers.base import WorkerCall
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
+_NOT_RUN = (pb.FAILURE_KIND_CHECK_RAISED, pb.FAILURE_KIND_NOT_BEGUN)
+
 
 def call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failure) -> GatewayError:
     """Return the error of a call that a worker answered with a failure."""
@@ -57,9 +59,7 @@ def _call_error(app: AppRef, worker_id: str, call: WorkerCall, failure: pb.Failu
                 f"{call.function} of {app} raised {failure.type}: {failure.message}",
                 metadata={**place, "exceptionType": failure.type},
                 failure=Failure(failure.type, failure.message, failure.traceback),
-                run_state=(
-                    RunState.NOT_STARTED if failure.kind == pb.FAILURE_KIND_CHECK_RAISED else RunState.COMPLETED
-                ),
+                run_state=RunState.NOT_STARTED if failure.kind in _NOT_RUN else RunState.COMPLETED,
             )
     return error
 

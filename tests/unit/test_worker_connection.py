@@ -104,10 +104,20 @@ def test_a_call_that_is_cancelled_in_the_same_breath_is_not_run(run: Run) -> Non
     async def body(gateway: Gateway) -> None:
         await gateway.send(call("a", b'{"name": "a"}'), pb.ToWorker(cancel=pb.Cancel(id="a")), call("b", b'{"n": 1}'))
         first, second = await gateway.results(2)
-        assert (first.id, first.failure.type) == ("a", "CancelledError")
+        assert (first.id, first.failure.kind) == ("a", pb.FAILURE_KIND_NOT_BEGUN)
         assert (second.id, second.output) == ("b", b'{"n":1}')
         await gateway.send(call("c", function="begun_so_far"))
         assert (await gateway.results(1))[0].output == b'{"begun":[""]}'
+
+    run(body)
+
+
+def test_a_call_that_is_cancelled_in_the_same_breath_does_not_count(run: Run) -> None:
+    async def body(gateway: Gateway) -> None:
+        await gateway.send(call("a"), pb.ToWorker(cancel=pb.Cancel(id="a")))
+        await gateway.results(1)
+        await gateway.send(call("b", expected_calls=0))
+        assert (await gateway.results(1))[0].WhichOneof("outcome") == "output"
 
     run(body)
 

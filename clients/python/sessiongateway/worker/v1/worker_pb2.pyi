@@ -69,6 +69,8 @@ class _FailureKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The session has had another number of calls than expected. Nothing was run."""
     FAILURE_KIND_CHECK_RAISED: _FailureKind.ValueType  # 8
     """A check of the app's input type raised, other than to refuse the input. Nothing was run."""
+    FAILURE_KIND_NOT_BEGUN: _FailureKind.ValueType  # 9
+    """The call was cancelled before its function began. Nothing was run."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
     """The kinds of failures, each of which the gateway maps to one error of the contract."""
@@ -91,6 +93,8 @@ FAILURE_KIND_MOVED_ON: FailureKind.ValueType  # 7
 """The session has had another number of calls than expected. Nothing was run."""
 FAILURE_KIND_CHECK_RAISED: FailureKind.ValueType  # 8
 """A check of the app's input type raised, other than to refuse the input. Nothing was run."""
+FAILURE_KIND_NOT_BEGUN: FailureKind.ValueType  # 9
+"""The call was cancelled before its function began. Nothing was run."""
 Global___FailureKind: typing_extensions.TypeAlias = FailureKind
 
 @typing.final
