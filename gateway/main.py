@@ -24,6 +24,7 @@ from gateway.exposition.exposition import CannotExpose, Exposition
 from gateway.exposition.snapshot import Sources
 from gateway.log import configure
 from gateway.rpc.server import CannotListen, Server
+from gateway.service_manager import READY, STOPPING, tell_service_manager
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import CallMeter
@@ -215,6 +216,7 @@ def run_member(settings: Settings, member: Member, told: Callable[[str], object]
 
 def _print_address(address: str) -> None:
     print(f"listening on {address}", flush=True)  # the contract with whoever starts a gateway
+    tell_service_manager(READY)
 
 
 def _parted(settings: Settings, share: Share) -> Settings:
@@ -252,5 +254,7 @@ async def _serve(settings: Settings, member: Member | None, tell: Callable[[str]
         _collect_rarely()
         tell(address)
         await stop.wait()
+        if member is None:
+            tell_service_manager(STOPPING)
         logger.info("draining")
     logger.info("stopped")

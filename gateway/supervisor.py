@@ -21,6 +21,7 @@ from gateway.board import Board, Member
 from gateway.config import Settings
 from gateway.data_directory import CannotStart, only_one
 from gateway.log import configure
+from gateway.service_manager import READY, STOPPING, tell_service_manager
 from gateway.timing import PROCESS_RESTART_FIRST, PROCESS_RESTART_MAX, PROCESS_STABLE
 from gateway.workers.runtime import runtime_directory
 
@@ -182,6 +183,7 @@ class Supervisor:
             if not self._told and all(each.served for each in self._processes):
                 self._told = True
                 print(f"listening on {self._settings.server.listen}", flush=True)  # the contract with the starter
+                tell_service_manager(READY)
             return
         if said and not self._problem and not self._told:
             self._problem = said.decode(errors="replace")
@@ -196,12 +198,14 @@ class Supervisor:
             self._stop(signal.Signals(number))
 
     def _stop(self, number: signal.Signals) -> None:
-        again = not self._board.stopping
+        first = not self._board.stopping
         self._board.stopping = True
+        if first:
+            tell_service_manager(STOPPING)
         for process in self._processes:
             if process.pid:
                 os.kill(process.pid, number)  # it cannot be another's: it is reaped here and nowhere else
-            elif again and self._told:
+            elif first and self._told:
                 self._send_to_end(process)
 
     def _send_to_end(self, process: _Process) -> None:

@@ -30,6 +30,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         "serve": (f"{_COMMANDS}.serve:serve", "Run a gateway."),
         "app": ("gateway.cli.root:app", "Call, deploy and try out apps."),
         "session": ("gateway.cli.root:session", "Look at sessions, keep them alive, end them."),
+        "health": (f"{_COMMANDS}.health:health", "Ask whether a gateway takes calls."),
         "completion": (f"{_COMMANDS}.completion:completion", "Print the completion script of a shell."),
     },
     epilog=_EXITS,
