@@ -4,8 +4,8 @@ Everything of ours is in it: reading the request, admission, the records in SQLi
 the answer. gRPC and the sockets are not; the other benchmarks measure those in seconds.
 
 `python -m bench.cost` prints the number of function calls, Python's and C's, for each Run; with `--metrics` that of a
-gateway which counts its calls for Prometheus. In a process of its own: the interpreter's profiling hook and a test
-run's timeouts do not get along.
+gateway which counts its calls for Prometheus, with `--keys` that of one whose callers need API keys. In a process of
+its own: the interpreter's profiling hook and a test run's timeouts do not get along.
 """
 
 import asyncio
@@ -13,13 +13,18 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
 from gateway.apps.registry import AppRegistry
+from gateway.auth.keyfile import KeyFile
+from gateway.auth.keyring import Demand, Keyring
+from gateway.auth.keys import Scope, new_key
 from gateway.config import Settings
 from gateway.model import AppRef, AppVersion
+from gateway.rpc.callers import Callers
 from gateway.rpc.edge import generic_handler
 from gateway.rpc.services import SessionService
 from gateway.sessions.manager import SessionManager
@@ -77,9 +82,12 @@ class Pool(MemoryPool):
 class Context:
     """Stands for an RPC's context."""
 
+    def __init__(self, key: str) -> None:
+        self._metadata = (("user-agent", "test"), *((("authorization", f"Bearer {key}"),) if key else ()))
+
     def invocation_metadata(self) -> Any:
         """Return what every gRPC client sends."""
-        return (("user-agent", "test"),)
+        return self._metadata
 
     def time_remaining(self) -> float:
         """Return the seconds until a deadline, as most callers have one."""
@@ -113,7 +121,7 @@ Run = Callable[[str], Awaitable[pb.RunResponse]]
 
 
 @asynccontextmanager
-async def running(directory: Path, metrics: bool) -> AsyncIterator[Run]:
+async def running(directory: Path, metrics: bool, keys: bool) -> AsyncIterator[Run]:
     """Yield what runs a call in a session, from the bytes of the request to the answer."""
     (directory / "app.py").touch()
     clock, settings = FakeClock(), Settings()
@@ -124,13 +132,14 @@ async def running(directory: Path, metrics: bool) -> AsyncIterator[Run]:
     manager = SessionManager(store, pool, registry, clock, settings, meter=meter)
     await store.open()
     await manager.start()
+    keyring, context = _locked(directory) if keys else (None, Context(""))
     service = SessionService(manager, clock, settings.server.max_input_bytes)
-    handlers: Any = generic_handler(pb.DESCRIPTOR.services_by_name["SessionService"], service, clock)
+    handlers: Any = generic_handler(pb.DESCRIPTOR.services_by_name["SessionService"], service, Callers(clock, keyring))
     handle = handlers.service(SimpleNamespace(method="/sessiongateway.v1.SessionService/Run")).unary_unary
 
     async def run(session: str) -> pb.RunResponse:
         request = pb.RunRequest(app="app", session=session, input_json=INPUT)
-        response: pb.RunResponse = await handle(request.SerializeToString(), Context())
+        response: pb.RunResponse = await handle(request.SerializeToString(), context)
         return response
 
     try:
@@ -141,9 +150,18 @@ async def running(directory: Path, metrics: bool) -> AsyncIterator[Run]:
         await store.close()
 
 
-async def cost(directory: Path, metrics: bool) -> float:
+def _locked(directory: Path) -> tuple[Keyring, Context]:
+    """Return what turns everybody away, and the one who has a key."""
+    key, shown = new_key("bench", [Scope.EXECUTE], datetime.now(UTC), None)
+    file = KeyFile(directory)
+    with file.changing() as keys:
+        keys[key.id] = key
+    return Keyring(file, Demand.ALWAYS), Context(shown)
+
+
+async def cost(directory: Path, metrics: bool, keys: bool) -> float:
     """Return the function calls for each Run in a warm session. Raises ValueError at a wrong answer."""
-    async with running(directory, metrics) as run:
+    async with running(directory, metrics, keys) as run:
         session = (await run("new")).session_id
         await run(session)
 
@@ -158,7 +176,7 @@ async def cost(directory: Path, metrics: bool) -> float:
 def main() -> None:
     """Print the cost of a call."""
     with tempfile.TemporaryDirectory() as directory:
-        print(asyncio.run(cost(Path(directory), "--metrics" in sys.argv)))
+        print(asyncio.run(cost(Path(directory), "--metrics" in sys.argv, "--keys" in sys.argv)))
 
 
 if __name__ == "__main__":

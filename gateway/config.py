@@ -73,6 +73,12 @@ class ServerSettings(_Section):
     insecure: bool = Field(
         False, description="Allow an address that is not loopback without TLS, where everybody can read along."
     )
+    auth: Literal["auto", "keys", "open"] = Field(
+        "auto",
+        description="Whether callers need an API key of `sgw key create`. `keys`: always. `open`: never. `auto`: from "
+        "the first key on that is created in the data directory; and always on an address that is not loopback, "
+        "unless `client_ca` or `insecure` says that others are kept out.",
+    )
     transport: Literal["auto", "nghttp2", "grpcio"] = Field(
         "auto",
         description="What speaks HTTP/2. `nghttp2`: the gateway's own, several times faster. `grpcio`: gRPC's. `auto`: "

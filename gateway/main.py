@@ -14,6 +14,7 @@ import uvloop
 from gateway.apps.manifest import AppDirectoryError
 from gateway.apps.names import AppQuery
 from gateway.apps.registry import AppRegistry
+from gateway.auth.keyfile import KeysUnusable
 from gateway.board import Member
 from gateway.clock import Clock, SystemClock
 from gateway.company import Company
@@ -23,6 +24,7 @@ from gateway.errors import AppNotFound, StoreUnavailable
 from gateway.exposition.exposition import CannotExpose, Exposition
 from gateway.exposition.snapshot import Sources
 from gateway.log import configure
+from gateway.rpc.exposure import keyring_of
 from gateway.rpc.server import CannotListen, Server
 from gateway.service_manager import READY, STOPPING, tell_service_manager
 from gateway.sessions.catalog import AppCatalog
@@ -81,8 +83,8 @@ class Gateway:
         self.company = None if member is None else Company(member, place, directory, settings, clock)
         exchange = None if self.company is None else self.company.exchange
         try:
-            self.server = Server(settings.server, self.manager, catalog, clock, exchange)
-        except CannotListen as error:
+            self.server = Server(settings.server, self.manager, catalog, clock, exchange, keyring=keyring_of(settings))
+        except (CannotListen, KeysUnusable) as error:
             raise CannotStart(str(error)) from error
         if self.company is not None:
             self.company.introduce(self.manager.news, pool)

@@ -177,6 +177,10 @@ CERTIFICATE_POLL = 0.5
 """Between two looks at the files of the certificate. One that was replaced is in use within a second, and a pair of
 which half is new may be met once before it is complained of."""
 
+KEYS_POLL = 0.25
+"""Between two looks at the file of API keys. A key that was revoked is good for nothing within a second, also when the
+first look at a file that is gone or damaged is forgiven."""
+
 SCRAPE_PATIENCE = 5.0
 """How long a client of the metrics may take to send its request, and again to take the page. Prometheus gives up after
 ten seconds for all of it."""

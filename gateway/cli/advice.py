@@ -176,6 +176,21 @@ BY_CODE: dict[str, Advice] = {
         "Check the address (--address, SGW_ADDRESS) and the versions of both sides.",
         Exit.OTHER,
     ),
+    "KEY_NOT_FOUND": Advice(
+        "There is no API key of this id or name that could be revoked.",
+        "See what is there: sgw key list --data-dir (the gateway's)",
+        Exit.NOT_THERE,
+    ),
+    "KEY_NAME_TAKEN": Advice(
+        "Another API key has this name.",
+        "Take another name, or revoke the other key first: sgw key revoke NAME",
+        Exit.USAGE,
+    ),
+    "KEYS_UNUSABLE": Advice(
+        "The file of API keys cannot be read or written, so nothing was changed.",
+        "Run it as the user of the gateway, with the gateway's --data-dir.",
+        Exit.OTHER,
+    ),
     "USAGE": Advice(
         "The command line is wrong.",
         "See --help.",

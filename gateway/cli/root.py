@@ -31,6 +31,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         "app": ("gateway.cli.root:app", "Call, deploy and try out apps."),
         "session": ("gateway.cli.root:session", "Look at sessions, keep them alive, end them."),
         "health": (f"{_COMMANDS}.health:health", "Ask whether a gateway takes calls."),
+        "key": ("gateway.cli.root:key", "Make API keys, and revoke them."),
         "completion": (f"{_COMMANDS}.completion:completion", "Print the completion script of a shell."),
     },
     epilog=_EXITS,
@@ -75,6 +76,20 @@ def app() -> None:
 )
 def session() -> None:
     """Look at sessions, keep them alive, end them."""
+
+
+@click.group(
+    "key",
+    cls=LazyGroup,
+    lazy={
+        "create": (f"{_COMMANDS}.keys:create", "Make a key for a caller, and show it once."),
+        "list": (f"{_COMMANDS}.keys:list_keys", "List the keys."),
+        "revoke": (f"{_COMMANDS}.keys:revoke", "Have keys let nobody in any more."),
+    },
+    **_HELP,
+)
+def key() -> None:
+    """Make API keys, and revoke them. They are in the data directory of the gateway, on this machine."""
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -110,6 +110,19 @@ class Terminal:
             )
         self._console.print(table)
 
+    def key_table(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """Draw a table of API keys."""
+        if not keys:
+            self._console.print(Text("no keys; make one: sgw key create NAME", style="dim"))
+            return
+        table = _table("id", "name", "scopes", "key", "state", "created", "expires")
+        for key in keys:
+            state = Text(key["state"], style="green" if key["state"] == "active" else "dim")
+            expires = "never" if key["expires_at"] is None else f"{key['expires_at']:%Y-%m-%d}"
+            row = (key["id"], key["name"], ", ".join(key["scopes"]), f"…{key['ends_with']}")
+            table.add_row(*row, state, f"{key['created_at']:%Y-%m-%d}", expires)
+        self._console.print(table)
+
     def app(self, app: AppInfo) -> None:
         """Draw an app with its functions."""
         grid = _grid()

@@ -7,14 +7,13 @@ The handlers are wrapped once, when the server is made. An interceptor would be 
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
-from gateway.clock import Clock
-from gateway.rpc.callers import caller_of
+from gateway.rpc.callers import Callers, Context
 from gateway.rpc.peers.exchange import Exchange
 from gateway.rpc.raw import decoder, failure_of
 
@@ -22,11 +21,9 @@ logger = logging.getLogger("gateway.rpc")
 
 DETAILS_KEY = "grpc-status-details-bin"
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: object, clock: Clock, exchange: Exchange | None = None
+    service: ServiceDescriptor, servicer: object, callers: Callers, exchange: Exchange | None = None
 ) -> grpc.GenericRpcHandler:
     """Return the handler of a service: each method of its descriptor is the method of the same name of the servicer.
 
@@ -37,19 +34,20 @@ def generic_handler(
     handlers = {}
     for method in service.methods:
         if exchange is not None:
-            handlers[method.name] = _exchanged(method, exchange, clock)
+            handlers[method.name] = _exchanged(method, exchange, callers)
             continue
         wrap = _unary if not method.server_streaming else _stream if method.client_streaming else _server_stream
-        handlers[method.name] = wrap(method, getattr(servicer, method.name), clock)
+        handlers[method.name] = wrap(method, getattr(servicer, method.name), callers)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
-    decode = decoder(method)
+def _unary(method: MethodDescriptor, handle: Callable[..., Any], callers: Callers) -> "grpc.RpcMethodHandler[Any, Any]":
+    name, decode = method.name, decoder(method)
 
     async def call(data: bytes, context: Context) -> Message:
         try:
-            response: Message = await handle(decode(data), caller_of(context, clock))
+            caller = callers.of(context, name)  # first: who may not call is told nothing of the request
+            response: Message = await handle(decode(data), caller)
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
         return response
@@ -58,15 +56,16 @@ def _unary(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -
 
 
 def _server_stream(
-    method: MethodDescriptor, handle: Callable[..., Any], clock: Clock
+    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers
 ) -> "grpc.RpcMethodHandler[Any, Any]":
-    decode = decoder(method)
+    name, decode = method.name, decoder(method)
 
     # A coroutine that writes rather than a generator that yields: when the caller goes away while an answer is being
     # written, this frame is cancelled at once and closes what it holds.
     async def call(data: bytes, context: Context) -> None:
         try:
-            async with aclosing(handle(decode(data), caller_of(context, clock))) as responses:
+            caller = callers.of(context, name)
+            async with callers.streaming(context, name), aclosing(handle(decode(data), caller)) as responses:
                 async for response in responses:
                     if not await _written(context, response):
                         break
@@ -86,41 +85,45 @@ async def _written(context: Context, response: Message | bytes) -> bool:
     return True
 
 
-def _stream(method: MethodDescriptor, handle: Callable[..., Any], clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
-    decode = decoder(method)
+def _stream(
+    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    name, decode = method.name, decoder(method)
 
     async def requests_of(raw: AsyncIterator[bytes]) -> AsyncIterator[Message]:
         async for data in raw:
             yield decode(data)
 
-    async def call(raw: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
+    async def call(raw: AsyncIterator[bytes], context: Context) -> None:
         try:
-            async with aclosing(handle(requests_of(raw), caller_of(context, clock))) as responses:
+            caller = callers.of(context, name)
+            async with callers.streaming(context, name), aclosing(handle(requests_of(raw), caller)) as responses:
                 async for response in responses:
-                    yield response
+                    if not await _written(context, response):
+                        break
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
 
     return grpc.stream_stream_rpc_method_handler(call, response_serializer=_encode)
 
 
-def _exchanged(method: MethodDescriptor, exchange: Exchange, clock: Clock) -> "grpc.RpcMethodHandler[Any, Any]":
+def _exchanged(method: MethodDescriptor, exchange: Exchange, callers: Callers) -> "grpc.RpcMethodHandler[Any, Any]":
     """Return the handler of a method that any process may answer: bytes in, bytes out."""
     name = method.name
 
     async def unary(data: bytes, context: Context) -> bytes:
         try:
-            return await exchange.unary(name, data, caller_of(context, clock))
+            return await exchange.unary(name, data, callers.of(context, name))
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
             await _abort(method, context, error)
 
     async def stream(data: bytes | AsyncIterator[bytes], context: Context) -> None:
         try:
-            caller = caller_of(context, clock)
+            caller = callers.of(context, name)
             responses = (
                 exchange.stream(name, data, caller) if isinstance(data, bytes) else exchange.bidi(name, data, caller)
             )
-            async with aclosing(responses):
+            async with callers.streaming(context, name), aclosing(responses):
                 async for response in responses:
                     if not await _written(context, response):
                         break

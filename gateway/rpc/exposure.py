@@ -1,20 +1,48 @@
-"""Whether a gateway may listen where its settings say: what others can reach must be guarded, or asked for."""
+"""Whether a gateway may listen where its settings say, and whom it lets in: what others can reach must be guarded, or
+asked for.
+"""
 
 import ipaddress
 
-from gateway.config import ServerSettings
+from gateway.auth.keyfile import KeyFile
+from gateway.auth.keyring import Demand, Keyring
+from gateway.config import ServerSettings, Settings
 
 
 def objection(settings: ServerSettings) -> str | None:
     """Return why the address may not be listened on, with the ways out; None when it may."""
-    host, _, _ = settings.listen.rpartition(":")
-    if settings.insecure or settings.tls_cert is not None or is_loopback(host):
+    if settings.insecure or not _is_reachable(settings):
         return None
-    return (
-        f"{settings.listen} can be reached from other machines, and nothing would be encrypted: give --tls-cert and "
-        "--tls-key (and --client-ca to say who may connect), or listen on 127.0.0.1, or say --insecure if something in "
-        "front of the gateway encrypts and checks"
-    )
+    ways_out = "or listen on 127.0.0.1, or say --insecure if something in front of the gateway encrypts and checks"
+    if settings.tls_cert is None:
+        return (
+            f"{settings.listen} can be reached from other machines, and nothing would be encrypted: give --tls-cert "
+            f"and --tls-key (and --client-ca to say who may connect), {ways_out}"
+        )
+    if settings.auth == "open" and settings.client_ca is None:
+        return (
+            f"{settings.listen} can be reached from other machines, and anybody there could run every app: give "
+            f"--auth keys or --client-ca, {ways_out}"
+        )
+    return None
+
+
+def keyring_of(settings: Settings) -> Keyring | None:
+    """Return the API keys that callers need, or will need once there are any; None if they never do.
+
+    Raises KeysUnusable.
+    """
+    server = settings.server
+    if server.auth == "open":
+        return None
+    guarded = server.insecure or server.client_ca is not None or not _is_reachable(server)
+    demand = Demand.ALWAYS if server.auth == "keys" or not guarded else Demand.ONCE_THERE_ARE_KEYS
+    return Keyring(KeyFile(settings.data_dir), demand)
+
+
+def _is_reachable(settings: ServerSettings) -> bool:
+    host, _, _ = settings.listen.rpartition(":")
+    return not is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:

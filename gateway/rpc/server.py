@@ -8,8 +8,10 @@ from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from gateway.auth.keyring import Keyring
 from gateway.clock import Clock
 from gateway.config import ServerSettings
+from gateway.rpc.callers import Callers
 from gateway.rpc.certificates import CertificateUnusable, certificates_of
 from gateway.rpc.edge import generic_handler
 from gateway.rpc.exposure import objection
@@ -48,8 +50,11 @@ class Server:
         catalog: AppCatalog,
         clock: Clock,
         exchange: Exchange | None = None,
+        *,
+        keyring: Keyring | None = None,
     ) -> None:
         """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
+        Without a `keyring` nobody is asked for a key.
 
         Raises CannotListen when the transport of the settings is not installed, or a certificate cannot be used.
         """
@@ -60,13 +65,14 @@ class Server:
             self._certificates = certificates_of(settings)
         except (TransportMissing, CertificateUnusable) as error:
             raise CannotListen(str(error)) from None
-        self._watching: asyncio.Task[None] | None = None
+        self._callers = Callers(clock, keyring)
+        self._watching: list[asyncio.Task[None]] = []
         self._server = make(self.transport, transport_options(settings, share_port=exchange is not None))
         services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
         if exchange is not None:
             exchange.serve(Methods(services))
         self._server.add_generic_rpc_handlers(
-            tuple(generic_handler(service, servicer, clock, exchange) for service, servicer in services)
+            tuple(generic_handler(service, servicer, self._callers, exchange) for service, servicer in services)
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[arg-type]
         if settings.reflection:
@@ -99,8 +105,10 @@ class Server:
             logger.info("the transport is %s", self.transport)
         await self.set_serving(False)
         await self._server.start()
+        self._callers.announce()
+        self._watching = [asyncio.create_task(self._callers.watch())]
         if self._certificates is not None:
-            self._watching = asyncio.create_task(self._certificates.watch())
+            self._watching.append(asyncio.create_task(self._certificates.watch()))
 
     async def set_serving(self, serving: bool) -> None:
         """Say in health whether calls are taken."""
@@ -110,10 +118,10 @@ class Server:
 
     async def stop(self, grace: float) -> None:
         """Take no more RPCs, give those that are open `grace` seconds, then cut them."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+                await watching
         await self._server.stop(grace)
 
 

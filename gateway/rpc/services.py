@@ -37,7 +37,7 @@ class SessionService:
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, caller: Caller
     ) -> AsyncIterator[pb.WatchSessionsResponse]:
-        filter = validation.watch_filter(request, caller.principal)
+        filter = validation.watch_filter(request, caller.sees)
         with closing(await self._manager.watch(filter, request.resume_token)) as watch:
             async for event in watch:
                 yield codec.watch_response(event)
@@ -47,7 +47,7 @@ class SessionService:
         return pb.GetSessionResponse(session=codec.session_message(session, self._clock.now()))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, caller: Caller) -> pb.ListSessionsResponse:
-        filter, size = validation.session_filter(request, caller.principal)
+        filter, size = validation.session_filter(request, caller.sees)
         page = await self._manager.list(filter, size, request.page_token)
         now = self._clock.now()
         sessions = [codec.session_message(session, now) for session in page.sessions]

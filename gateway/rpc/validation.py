@@ -102,23 +102,23 @@ def app_query(value: str) -> AppQuery:
     return app
 
 
-def session_filter(request: pb.ListSessionsRequest, principal: str) -> tuple[SessionFilter, int]:
-    """Return the filter and the page size. Raises InvalidRequest."""
+def session_filter(request: pb.ListSessionsRequest, owner: str | None) -> tuple[SessionFilter, int]:
+    """Return the filter and the page size; no owner means anybody's sessions. Raises InvalidRequest."""
     problems = Problems()
     size = _page_size(request.page_size, problems)
     if request.status not in _STATUSES:
         problems.add("status", f"{request.status} is not a status")
     app, version = _app_filter(request.app, problems)
     problems.check()
-    return SessionFilter(owner=principal, status=_STATUSES[request.status], app=app, version=version), size
+    return SessionFilter(owner=owner, status=_STATUSES[request.status], app=app, version=version), size
 
 
-def watch_filter(request: pb.WatchSessionsRequest, principal: str) -> SessionFilter:
-    """Return whose sessions, and of which app, are watched. Raises InvalidRequest."""
+def watch_filter(request: pb.WatchSessionsRequest, owner: str | None) -> SessionFilter:
+    """Return whose sessions (no owner: anybody's), and of which app, are watched. Raises InvalidRequest."""
     problems = Problems()
     app, version = _app_filter(request.app, problems)
     problems.check()
-    return SessionFilter(owner=principal, app=app, version=version)
+    return SessionFilter(owner=owner, app=app, version=version)
 
 
 def page_size(value: int) -> int:

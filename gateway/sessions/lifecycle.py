@@ -180,8 +180,8 @@ class Lifecycle:
         live.record = session or live.record
         return session
 
-    async def get(self, session_id: str, principal: str) -> Session:
-        """Return a session. Raises SessionNotFound."""
+    async def get(self, session_id: str, principal: str | None) -> Session:
+        """Return a session of this caller's, or anybody's. Raises SessionNotFound."""
         session = await self._store.get(session_id)
         if session is None or not belongs_to(session, principal):
             raise SessionNotFound.of(session_id)
@@ -204,7 +204,7 @@ class Lifecycle:
             live.record = session
         return session
 
-    async def end(self, session_id: str, principal: str, reason: EndReason = EndReason.CALLER) -> Session:
+    async def end(self, session_id: str, principal: str | None, reason: EndReason = EndReason.CALLER) -> Session:
         """End a session and release its worker at once. A finished one is returned as it is. Raises SessionNotFound."""
         session = await self.get(session_id, principal)
         if session.status is not SessionStatus.ACTIVE:

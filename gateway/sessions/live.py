@@ -97,6 +97,9 @@ def draining(session_id: str = "") -> GatewayDraining:
     )
 
 
-def belongs_to(session: Session | None, principal: str) -> bool:
-    """Whether there is such a session and it is this caller's: only the owner sees a session (contract, rule 8)."""
-    return session is not None and session.owner == principal
+def belongs_to(session: Session | None, owner: str | None) -> bool:
+    """Whether there is such a session and it is this caller's: only the owner sees a session (contract, rule 8).
+
+    `owner` is None for a caller who sees all.
+    """
+    return session is not None and owner in (None, session.owner)

@@ -192,7 +192,7 @@ class SessionManager:
 
     async def get(self, session_id: str, caller: Caller) -> Session:
         """Return a session as it is, also a finished one. Raises SessionNotFound."""
-        return await self._lifecycle.get(session_id, caller.principal)
+        return await self._lifecycle.get(session_id, caller.sees)
 
     async def keepalive(self, session_id: str, caller: Caller) -> Session:
         """Slide a session's window without a call. Raises SessionNotFound, SessionExpired, SessionEnded."""
@@ -200,7 +200,7 @@ class SessionManager:
 
     async def end(self, session_id: str, caller: Caller) -> Session:
         """End a session; a finished one is returned as it is. Raises SessionNotFound."""
-        return await self._lifecycle.end(session_id, caller.principal)
+        return await self._lifecycle.end(session_id, caller.sees)
 
     async def list(self, filter: SessionFilter, page_size: int, token: str) -> Page:
         """Return a page whose `next_cursor` is a page token. Raises InvalidRequest (the token)."""

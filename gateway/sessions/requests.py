@@ -20,6 +20,13 @@ class Caller:
     principal: str
     deadline: float | None = None
     """On the monotonic clock; None when the caller waits for ever."""
+    admin: bool = False
+    """It sees and ends the sessions of everybody."""
+
+    @property
+    def sees(self) -> str | None:
+        """The owner whose sessions it sees and ends, None for all."""
+        return None if self.admin else self.principal
 
     def patience(self, now: Instant, limit: float) -> float:
         """Return for how many seconds this caller may be kept waiting, at most `limit`.

@@ -49,7 +49,7 @@ class News:
         """Told of each owner too, for watches in other processes."""
         self.on_change: Callable[[], object] = lambda: None
         """Called when there are more or fewer watches."""
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting: dict[str | None, set[asyncio.Event]] = {}
 
     def __len__(self) -> int:
         """How many owners watch."""
@@ -62,15 +62,15 @@ class News:
 
     def wake(self, owner: str) -> None:
         """Wake the watches of this owner in this process."""
-        for event in self._waiting.get(owner, ()):
+        for event in (*self._waiting.get(owner, ()), *self._waiting.get(None, ())):
             event.set()
 
-    def add(self, owner: str, event: asyncio.Event) -> None:
-        """Set the event from now on."""
+    def add(self, owner: str | None, event: asyncio.Event) -> None:
+        """Set the event from now on, with None for whatever owner."""
         self._waiting.setdefault(owner, set()).add(event)
         self.on_change()
 
-    def discard(self, owner: str, event: asyncio.Event) -> None:
+    def discard(self, owner: str | None, event: asyncio.Event) -> None:
         """Set the event no longer. One that is not there is fine."""
         waiting = self._waiting.get(owner, set())
         waiting.discard(event)
@@ -87,7 +87,7 @@ class SessionWatch:
     """
 
     def __init__(self, store: SessionStore, news: News, clock: Clock, filter: SessionFilter) -> None:
-        """The filter has an owner. Nothing is read before `start`."""
+        """A filter without an owner watches all sessions. Nothing is read before `start`."""
         self._store = store
         self._news = news
         self._clock = clock
@@ -97,7 +97,7 @@ class SessionWatch:
         self._quiet_until = 0.0
         self._changed = asyncio.Event()
         self._refusal: GatewayError | None = None
-        self._news.add(filter.owner or "", self._changed)
+        self._news.add(filter.owner, self._changed)
 
     async def start(self, token: str) -> Self:
         """Begin behind the token, or with "" behind everything so far.
@@ -135,7 +135,7 @@ class SessionWatch:
 
     def close(self) -> None:
         """Watch no longer. Closing twice is fine."""
-        self._news.discard(self._filter.owner or "", self._changed)
+        self._news.discard(self._filter.owner, self._changed)
 
     async def _read(self) -> None:
         try:

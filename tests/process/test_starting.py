@@ -136,6 +136,16 @@ def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert f"cannot use the data directory {tmp_path / 'data'}" in refused.stderr
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_damaged_file_of_keys_keeps_the_gateway_from_starting(tmp_path: Path, processes: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "keys.json").write_text('{"format": 1')
+    refused = serve(tmp_path / "data", "--listen", "127.0.0.1:0", "--processes", processes)
+    assert refused.returncode == CANNOT_START
+    assert f"the file of API keys, {tmp_path / 'data' / 'keys.json'}: damaged" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_store_that_is_a_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "data" / "sessions.db").mkdir(parents=True)
     refused = serve(tmp_path / "data", "--listen", "127.0.0.1:0")

@@ -49,6 +49,7 @@ PROMISES = {
     "APP_START_FAILED": _promise(grpc.StatusCode.FAILED_PRECONDITION, 500, "app", "version", "exceptionType"),
     "WORKER_LOST": _promise(grpc.StatusCode.ABORTED, 500, "workerId", "exit"),
     "UNAUTHENTICATED": _promise(grpc.StatusCode.UNAUTHENTICATED, 401),
+    "PERMISSION_DENIED": _promise(grpc.StatusCode.PERMISSION_DENIED, 403, "permission"),
     "INTERNAL": _promise(grpc.StatusCode.INTERNAL, 500, "errorId"),
     "GATEWAY_DRAINING": _promise(grpc.StatusCode.UNAVAILABLE, 503),
     "STORE_UNAVAILABLE": _promise(grpc.StatusCode.UNAVAILABLE, 503),

@@ -73,9 +73,9 @@ def gateway(
         yield process
 
 
-def check_serves(address: str, tls: TLS) -> None:
+def check_serves(address: str, tls: TLS, key: str | None = None) -> None:
     """Assert that a new connection is answered."""
-    with Inference(address=address, tls=tls, timeout=PATIENCE) as client:
+    with Inference(address=address, tls=tls, api_key=key, timeout=PATIENCE) as client:
         assert client.run({"app": STEADY}).output["calls"] >= 1
 
 

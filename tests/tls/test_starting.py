@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sessiongateway import Inference, UnavailableError
+from sessiongateway import Inference, UnauthenticatedError, UnavailableError
+from tests.auth.issuing import issue
 from tests.process.test_starting import CANNOT_START, USAGE, serve
 from tests.scenarios.witness import STEADY
 from tests.tls.authority import Authority, replace
@@ -19,10 +20,38 @@ def files(tmp_path: Path) -> Files:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_gateway_with_tls_may_listen_where_others_can_connect(tmp_path: Path, files: Files, transport: str) -> None:
+    _, key = issue(tmp_path / "data", "me")
     with gateway(tmp_path / "data", transport, [*files.serve, "--listen", "0.0.0.0:0"]) as process:
         port = process.address.rpartition(":")[2]
-        check_serves(f"127.0.0.1:{port}", files.unknown)
-        check_serves(f"localhost:{port}", files.unknown)
+        check_serves(f"127.0.0.1:{port}", files.unknown, key)
+        check_serves(f"localhost:{port}", files.unknown, key)
+
+
+def test_where_others_can_connect_callers_need_a_key_even_if_there_is_none_yet(tmp_path: Path, files: Files) -> None:
+    with gateway(tmp_path / "data", "auto", [*files.serve, "--listen", "0.0.0.0:0"]) as process:
+        port = process.address.rpartition(":")[2]
+        with pytest.raises(UnauthenticatedError) as caught:
+            check_serves(f"127.0.0.1:{port}", files.unknown)
+        assert caught.value.run_state == "not_started"
+        assert "sgw key create" in process.log
+
+
+def test_where_others_can_connect_a_certificate_that_clients_need_will_do_for_a_key(
+    tmp_path: Path, files: Files
+) -> None:
+    with gateway(tmp_path / "data", "auto", [*files.serve_known_clients, "--listen", "0.0.0.0:0"]) as process:
+        port = process.address.rpartition(":")[2]
+        check_serves(f"127.0.0.1:{port}", files.known)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_address_that_others_can_reach_is_refused_where_nobody_is_asked_who_calls(
+    tmp_path: Path, files: Files, processes: str
+) -> None:
+    flags = ["--listen", "0.0.0.0:0", "--auth", "open", "--processes", processes, *files.serve]
+    refused = serve(tmp_path / "data", *flags)
+    assert refused.returncode == CANNOT_START
+    assert all(way in refused.stderr for way in ("--auth keys", "--client-ca", "127.0.0.1", "--insecure"))
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

@@ -64,7 +64,7 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     value_of = operator.attrgetter(path)
     default = value_of(Settings())
     special = {"server.listen": "127.0.0.1:1", "log.level": "debug", "log.format": "json", "server.drain": "end"}
-    special["server.transport"] = "grpcio"
+    special |= {"server.transport": "grpcio", "server.auth": "keys"}
     special["metrics.address"] = "127.0.0.1:1"
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
     text = str(value) if value is not None else str(default + 1)

@@ -13,7 +13,7 @@ from gateway.clock import Instant
 from gateway.config import LogSettings
 from gateway.errors import Unauthenticated
 from gateway.log import JsonFormatter, TextFormatter, configure
-from gateway.rpc.callers import ANONYMOUS, caller_of
+from gateway.rpc.callers import ANONYMOUS, Callers
 from gateway.rpc.exposure import is_loopback
 from gateway.sessions.requests import Caller
 from gateway.testing.clock import FakeClock
@@ -35,7 +35,8 @@ class Context:
 
 
 def caller(*authorization: str | bytes, remaining: float | None = None) -> Caller:
-    return caller_of(Context(*authorization, remaining=remaining), FakeClock())  # type: ignore[arg-type]
+    context: Any = Context(*authorization, remaining=remaining)
+    return Callers(FakeClock()).of(context, "Run")
 
 
 def test_one_without_a_key_is_anonymous() -> None:

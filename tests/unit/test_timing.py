@@ -34,6 +34,11 @@ def test_an_end_that_waits_to_be_written_delays_an_expiry_by_less_than_the_short
     assert timing.STORE_END_DELAY < timing.STORE_END_SLIDE < MIN_SESSION_TIMEOUT / 2
 
 
+def test_a_key_that_is_revoked_is_good_for_nothing_within_a_second_even_if_a_look_at_the_keys_fails() -> None:
+    assert 0 < timing.KEYS_POLL <= 0.5
+    assert timing.KEYS_POLL * 3 < 1
+
+
 def test_the_margin_before_a_callers_deadline_leaves_most_of_an_interactive_one() -> None:
     assert 0 < timing.DEADLINE_MARGIN <= 0.1
 

@@ -17,6 +17,7 @@ _SECTIONS = {
     "tls_key": "server",
     "client_ca": "server",
     "insecure": "server",
+    "auth": "server",
     "drain": "server",
     "drain_grace": "server",
     "max_workers": "workers",
@@ -64,6 +65,7 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
 @click.option("--tls-key", metavar="FILE", help="Its private key (PEM).")
 @click.option("--client-ca", metavar="FILE", help="Refuse clients without a certificate of these authorities (PEM).")
 @click.option("--insecure", is_flag=True, default=None, help="Listen where others can connect, with nothing encrypted.")
+@click.option("--auth", metavar="auto|keys|open", help="Whether callers need an API key (sgw key create).  [auto]")
 @click.option("--processes", metavar="N", help="Gateway processes on the one port.  [1]")
 @click.option("--max-workers", metavar="N", help="Worker processes at a time.")
 @click.option("--min-idle", metavar="N", help="Workers kept ready for each app.")

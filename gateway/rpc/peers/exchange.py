@@ -203,7 +203,7 @@ class Exchange:
             logger.debug("gateway process %d is not there to be told", other)
 
     def _frame(self, name: str, flags: Flag, caller: Caller, data: bytes) -> CallFrame:
-        return CallFrame(self._numbers[name], flags, caller.deadline, caller.principal, data)
+        return CallFrame(self._numbers[name], flags, caller.deadline, caller.principal, data, caller.admin)
 
     def _count_plain(self, change: int) -> None:
         self._member.show(Figure.PLAIN, self._member.shown(Figure.PLAIN) + change)

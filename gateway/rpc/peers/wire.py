@@ -21,7 +21,7 @@ PART_WINDOW = 256 * 1024
 _HEAD = struct.Struct(">IBI")
 _AFTER_LENGTH = _HEAD.size - 4
 _KIND_AND_NUMBER = struct.Struct(">BI")
-_CALL = struct.Struct(">BBdH")
+_CALL = struct.Struct(">BBd?H")
 _FAILURE = struct.Struct(">BH")
 NEVER = -1.0
 
@@ -63,21 +63,22 @@ class CallFrame(NamedTuple):
     """On the monotonic clock, which all processes of a machine share."""
     principal: str
     data: bytes
+    admin: bool = False
 
 
 def pack_call(call: CallFrame) -> bytes:
     """Return the body of CALL but for its data."""
     principal = call.principal.encode()
     deadline = NEVER if call.deadline is None else call.deadline
-    return _CALL.pack(call.method, call.flags, deadline, len(principal)) + principal
+    return _CALL.pack(call.method, call.flags, deadline, call.admin, len(principal)) + principal
 
 
 def unpack_call(body: bytes) -> CallFrame:
     """Return what `pack_call` and the data behind it make."""
-    method, flags, deadline, length = _CALL.unpack_from(body)
+    method, flags, deadline, admin, length = _CALL.unpack_from(body)
     end = _CALL.size + length
     principal = body[_CALL.size : end].decode()
-    return CallFrame(method, Flag(flags), None if deadline == NEVER else deadline, principal, body[end:])
+    return CallFrame(method, Flag(flags), None if deadline == NEVER else deadline, principal, body[end:], admin)
 
 
 def pack_failure(failure: Failure) -> bytes:
