@@ -8,6 +8,7 @@ default. docs/configuration.md is generated from the descriptions below.
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -167,6 +168,46 @@ class WorkerSettings(_Section):
     )
 
 
+class Quota(_Section):
+    """What one caller may take. Without a number it is as much as there is."""
+
+    live_sessions: Positive | None = Field(None, description="Sessions that a caller may have at a time.")
+    new_sessions_per_minute: Positive | None = Field(
+        None, description="Sessions that a caller may open in a minute. So many may be opened at once."
+    )
+    calls_per_second: Positive | None = Field(
+        None, description="Calls that a caller may begin in a second, of whatever kind. So many may begin at once."
+    )
+    input_bytes: Positive | None = Field(None, description="Largest input of a caller's call, in bytes.")
+
+
+class QuotaSettings(Quota):
+    """What each caller may take. More is QUOTA_EXCEEDED."""
+
+    principals: dict[str, Quota] = Field(
+        default_factory=dict,
+        description="Quotas of single callers, by principal. What is not set there is as for everyone.",
+    )
+
+    def of(self, principal: str) -> Quota:
+        """Return what a caller may take."""
+        return self._whole.get(principal, self)
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is set for anyone."""
+        quotas = (self, *self.principals.values())
+        return any(quota.model_dump(exclude={"principals"}, exclude_none=True) for quota in quotas)
+
+    @cached_property
+    def _whole(self) -> Mapping[str, Quota]:
+        common = self.model_dump(exclude={"principals"})
+        return {
+            principal: Quota(**{**common, **quota.model_dump(exclude_none=True)})
+            for principal, quota in self.principals.items()
+        }
+
+
 class MetricsSettings(_Section):
     """Numbers for Prometheus."""
 
@@ -226,6 +267,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     sessions: SessionSettings = SessionSettings()
     workers: WorkerSettings = WorkerSettings()
+    quotas: QuotaSettings = QuotaSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -10,6 +10,7 @@ from gateway.config import Settings, environment_name, setting_paths
 COMPUTED_DEFAULTS = {
     "data_dir": "`$XDG_DATA_HOME/session-gateway`, else `~/.local/share/session-gateway`",
     "apps": "none",
+    "quotas.principals": "none",
 }
 
 _HEAD = """\

@@ -26,6 +26,7 @@ from gateway.model import DEFAULT_SESSION_TIMEOUT, LIMIT_REASONS, AppRef, AppVer
 from gateway.sessions.finished import finished_error
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession, draining
+from gateway.sessions.quotas import Quotas
 from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
 from gateway.share import WHOLE, Share
 from gateway.workers.base import PendingCall, Worker, WorkerCall, WorkerPool
@@ -73,6 +74,7 @@ class Parts:
     functions: Functions
     clock: Clock
     settings: Settings
+    quotas: Quotas
     share: Share = WHOLE
 
     def patience(self, caller: Caller) -> float:
@@ -105,7 +107,9 @@ class PlainCall:
         """Run the call to its end."""
         app = self._parts.registry.resolve(request.app)
         function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
-        worker = await self._parts.pool.acquire_shared(app, timeout=self._parts.patience(caller))
+        worker = await self._parts.pool.acquire_shared(
+            app, owner=caller.principal, timeout=self._parts.patience(caller)
+        )
         if self._closed:
             self._parts.pool.release_shared(worker)
             raise draining()
@@ -296,18 +300,8 @@ class NewSessionCall:
         """
         app = self._parts.registry.resolve(request.app)
         function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
-        session_id = self._parts.share.drawn(new_session_id)
-        timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
-        patience = self._parts.patience(caller)
-        worker = await self._parts.pool.lease(
-            app, session_id, FIRST_EPOCH, outlive=timeout, worker_id=request.worker_id, timeout=patience
-        )
-        if self._closed:
-            self._parts.pool.end(worker)
-            raise draining()
-        live = await self._parts.lifecycle.open(
-            session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
-        )
+        async with self._parts.quotas.opening(caller.principal):
+            live = await self._opened(app, request, caller)
         await live.turns.enter(0.0)
         self._opening.add(live)
         try:
@@ -322,6 +316,26 @@ class NewSessionCall:
             raise
         finally:
             self._opening.discard(live)
+
+    async def _opened(self, app: AppVersion, request: RunRequest, caller: Caller) -> LiveSession:
+        session_id = self._parts.share.drawn(new_session_id)
+        timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
+        patience = self._parts.patience(caller)
+        worker = await self._parts.pool.lease(
+            app,
+            session_id,
+            FIRST_EPOCH,
+            outlive=timeout,
+            worker_id=request.worker_id,
+            owner=caller.principal,
+            timeout=patience,
+        )
+        if self._closed:
+            self._parts.pool.end(worker)
+            raise draining()
+        return await self._parts.lifecycle.open(
+            session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
+        )
 
 
 def _bound(error: AppMismatch | VersionMismatch, live: LiveSession, requested: tuple[str, str]) -> GatewayError:

@@ -20,6 +20,7 @@ from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import draining
 from gateway.sessions.meter import CallMeter, LifeMeter, TimedProgress
 from gateway.sessions.pages import cursor_of, invalid_token, page_token
+from gateway.sessions.quotas import Quotas
 from gateway.sessions.renewals import Renewals
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
 from gateway.sessions.watch import News, SessionWatch
@@ -50,7 +51,9 @@ class SessionManager:
         self._clock = clock
         self._lifecycle = Lifecycle(store, pool, clock, settings, share)
         self._journal = Journal(settings.sessions, clock)
-        parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings, share)
+        quotas = Quotas(settings.quotas, store, clock)
+        self._quotas = quotas if settings.quotas.limited else None
+        parts = Parts(registry, pool, self._lifecycle, Functions(pool), clock, settings, quotas, share)
         self._adoption = Adoption(store, pool, clock, self._lifecycle, parts.functions, share=share)
         self._plain = PlainCall(parts)
         self._in_session = SessionCall(parts)
@@ -152,6 +155,8 @@ class SessionManager:
         try:
             if self._draining:
                 raise draining()
+            if self._quotas is not None:
+                self._quotas.admit(caller.principal, size=len(request.payload), new=request.session == NEW)
             if not request_id:
                 answer = await self._answered(request, caller, progress)
             else:

@@ -210,6 +210,10 @@ class SessionStore(ABC):
         """
 
     @abstractmethod
+    async def count_active(self, owner: str, at_most: int) -> int:
+        """Return how many active sessions an owner has, or `at_most` if it has more. One that is due counts."""
+
+    @abstractmethod
     async def purge(self, ended_before: float) -> int:
         """Forget sessions that finished before this wall-clock time. Returns how many. Active ones always stay."""
 

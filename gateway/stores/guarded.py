@@ -137,6 +137,9 @@ class GuardedStore(SessionStore):
     def page(self, filter: SessionFilter, limit: int, cursor: str = "") -> Coroutine[Any, Any, Page]:
         return self._guard(self._store.page, filter, limit, cursor)
 
+    def count_active(self, owner: str, at_most: int) -> Coroutine[Any, Any, int]:
+        return self._guard(self._store.count_active, owner, at_most)
+
     def purge(self, ended_before: float) -> Coroutine[Any, Any, int]:
         return self._guard(self._store.purge, ended_before)
 

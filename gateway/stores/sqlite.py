@@ -96,6 +96,7 @@ _RENEWED = f"""SELECT id FROM sessions
 _RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {DUE} ORDER BY deadline LIMIT :limit"
+_COUNT_ACTIVE = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE owner = ? AND status = 'active' LIMIT ?)"
 _PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
 
 
@@ -231,6 +232,10 @@ class SqliteStore(SessionStore):
         )
         more = len(rows) > limit
         return Page([session_of(row) for row in rows[:limit]], str(rows[limit - 1][-1]) if more else "")
+
+    async def count_active(self, owner: str, at_most: int) -> int:
+        ((count,),) = self._db.all(_COUNT_ACTIVE, (owner, at_most))
+        return int(count)
 
     async def purge(self, ended_before: float) -> int:
         return self._db.many(_PURGE, [(ended_before,)])

@@ -23,6 +23,7 @@ from gateway.model import AppRef, AppVersion, FunctionDescription
 from gateway.testing.memory_machine import MemoryMachine, functions_of
 from gateway.testing.memory_worker import MemoryWorker
 from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
+from gateway.workers.fair_queue import FairQueue
 from gateway.workers.replies import start_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -34,7 +35,7 @@ class _Version:
     app: AppVersion
     idle: deque[MemoryWorker] = field(default_factory=deque)
     shared: list[MemoryWorker] = field(default_factory=list)
-    callers: deque[asyncio.Future[MemoryWorker]] = field(default_factory=deque)
+    callers: FairQueue["_Caller"] = field(default_factory=FairQueue)
     """Those who wait for a place on a shared worker."""
     obtaining: set[asyncio.Task[None]] = field(default_factory=set)
     """Shared workers that are being had, for as long as someone waits for a place."""
@@ -42,7 +43,14 @@ class _Version:
 
 
 @dataclass(eq=False)
+class _Caller:
+    owner: str
+    place: asyncio.Future[MemoryWorker]
+
+
+@dataclass(eq=False)
 class _Waiter:
+    owner: str
     version: _Version
     worker: asyncio.Future[MemoryWorker]
 
@@ -56,7 +64,7 @@ class MemoryPool(WorkerPool):
         self._clock = clock
         self._versions: dict[AppRef, _Version] = {}
         self._workers: dict[str, MemoryWorker] = {}
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: FairQueue[_Waiter] = FairQueue()
         self._all_gone = asyncio.Event()
         self._closing = False
 
@@ -112,26 +120,35 @@ class MemoryPool(WorkerPool):
         return [FunctionDescription(name, text, '{"type": "object"}', "{}") for name, text in described.items()]
 
     async def lease(
-        self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
+        self,
+        app: AppVersion,
+        session_id: str,
+        epoch: int,
+        *,
+        outlive: int = 0,
+        worker_id: str = "",
+        owner: str = "",
+        timeout: float,
     ) -> Worker:
-        worker = self._take(app, worker_id) if worker_id else await self._obtain(self._version(app), timeout)
+        worker = self._take(app, worker_id) if worker_id else await self._obtain(self._version(app), timeout, owner)
         process = worker.process
         process.session_id, process.epoch = session_id, epoch
         process.outlive = outlive + self._settings.orphan_grace if outlive else 0.0
         self._schedule()
         return worker
 
-    async def acquire_shared(self, app: AppVersion, *, timeout: float) -> Worker:
+    async def acquire_shared(self, app: AppVersion, *, owner: str = "", timeout: float) -> Worker:
         version = self._version(app)
-        caller: asyncio.Future[MemoryWorker] = asyncio.get_running_loop().create_future()
-        version.callers.append(caller)
+        place: asyncio.Future[MemoryWorker] = asyncio.get_running_loop().create_future()
+        caller = _Caller(owner, place)
+        version.callers.add(caller)
         self._serve_shared(version)
-        timer = self._clock.call_later(timeout, lambda: _refuse(caller, none_available(app)))
+        timer = self._clock.call_later(timeout, lambda: _refuse(place, none_available(app)))
         try:
-            return await caller
+            return await place
         except asyncio.CancelledError:
-            if caller.done() and not caller.cancelled() and caller.exception() is None:
-                self.release_shared(caller.result())
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.release_shared(place.result())
             raise
         finally:
             timer.cancel()
@@ -159,11 +176,11 @@ class MemoryPool(WorkerPool):
     def idle_workers(self, app: AppVersion) -> Sequence[str]:
         return [worker.id for worker in self._version(app).idle]
 
-    async def _obtain(self, version: _Version, timeout: float) -> MemoryWorker:
+    async def _obtain(self, version: _Version, timeout: float, owner: str = "") -> MemoryWorker:
         if self._closing:
             raise none_available(version.app)
-        waiter = _Waiter(version, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        waiter = _Waiter(owner, version, asyncio.get_running_loop().create_future())
+        self._waiters.add(waiter)
         self._schedule()
         timer = self._clock.call_later(timeout, lambda: _refuse(waiter.worker, none_available(version.app)))
         try:
@@ -197,7 +214,7 @@ class MemoryPool(WorkerPool):
             _refuse(waiter.worker, none_available(waiter.version.app))
         for version in self._versions.values():
             for caller in version.callers:
-                _refuse(caller, none_available(version.app))
+                _refuse(caller.place, none_available(version.app))
 
     def _version(self, app: AppVersion) -> _Version:
         return self._versions.setdefault(app.ref, _Version(app))
@@ -215,6 +232,7 @@ class MemoryPool(WorkerPool):
                 except Exception as error:  # noqa: BLE001  # an app raises what it likes
                     _refuse(waiter.worker, _start_failed(waiter.version.app, error))
                     continue
+            self._waiters.serve(waiter)
             waiter.worker.set_result(waiter.version.idle.popleft())
         for version in self._versions.values():
             minimum = self._settings.min_idle if version.app.min_idle is None else version.app.min_idle
@@ -246,14 +264,15 @@ class MemoryPool(WorkerPool):
         return False
 
     def _serve_shared(self, version: _Version) -> None:
-        for caller in [caller for caller in version.callers if not caller.done()]:
+        for caller in [caller for caller in version.callers if not caller.place.done()]:
             free = [w for w in version.shared if w.exit is None and w.shared_calls < version.app.concurrency]
             if not free:
                 break
             worker = min(free, key=lambda worker: worker.shared_calls)
             worker.shared_calls += 1
-            caller.set_result(worker)
-        waiting = [caller for caller in version.callers if not caller.done()]
+            version.callers.serve(caller)
+            caller.place.set_result(worker)
+        waiting = [caller for caller in version.callers if not caller.place.done()]
         room = self._settings.max_shared - len(version.shared) - len(version.obtaining)
         for _ in range(min(room, -(-len(waiting) // version.app.concurrency) - len(version.obtaining))):
             task = asyncio.get_running_loop().create_task(self._obtain_shared(version))
@@ -271,9 +290,9 @@ class MemoryPool(WorkerPool):
             # As long as it takes: each caller has a limit of its own.
             version.shared.append(await self._obtain(version, math.inf))
         except GatewayError as error:
-            waiting = [caller for caller in version.callers if not caller.done()]
+            waiting = [caller for caller in version.callers if not caller.place.done()]
             if waiting:
-                _refuse(waiting[0], error)
+                _refuse(waiting[0].place, error)
 
     def _gone(self, worker: MemoryWorker) -> None:
         self._workers.pop(worker.id, None)

@@ -93,6 +93,23 @@ class PoolSharing(PoolFixtures):
         async with asyncio.timeout(DEADLINE):
             assert (await (await patient).call())["calls"] == 1
 
+    async def test_owners_who_wait_for_a_place_take_turns(self, start_pool: StartPool, app: AppVersion) -> None:
+        pool = await start_pool(max_shared=1)
+        holding = await share(pool, app)
+        served: list[str] = []
+
+        async def wait(name: str) -> None:
+            worker = await pool.acquire_shared(app, owner=name[0], timeout=DEADLINE)
+            served.append(name)
+            pool.release_shared(worker)
+
+        waiting = [asyncio.create_task(wait(name)) for name in ("a1", "a2", "a3", "b1")]
+        await settle()
+        pool.release_shared(holding.worker)
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.gather(*waiting)
+        assert served == ["a1", "b1", "a2", "a3"]
+
     async def test_one_who_is_cancelled_while_waiting_for_a_place_takes_none(
         self, start_pool: StartPool, app: AppVersion
     ) -> None:

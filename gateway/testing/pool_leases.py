@@ -189,6 +189,23 @@ class PoolLeasing(PoolFixtures):
             await asyncio.gather(*waiting)
         assert served == [0, 1, 2, 3, 4]
 
+    async def test_owners_who_wait_take_turns(self, start_pool: StartPool, app: AppVersion) -> None:
+        pool = await start_pool(max_workers=1)
+        holding = await lease(pool, app)
+        served: list[str] = []
+
+        async def wait(name: str) -> None:
+            leased = await lease(pool, app, owner=name[0])
+            served.append(name)
+            pool.end(leased.worker)
+
+        waiting = [asyncio.create_task(wait(name)) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1")]
+        await settle()
+        pool.end(holding.worker)
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.gather(*waiting)
+        assert served == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+
     async def test_a_ready_worker_of_another_app_gives_way_to_one_who_waits(
         self, start_pool: StartPool, app: AppVersion, make_app: MakeApp
     ) -> None:

@@ -66,6 +66,28 @@ class StoreCreating:
         assert await walk(store, ANY, 10) == [other.id]
 
 
+class StoreCounting:
+    """How many sessions an owner has."""
+
+    async def test_the_active_sessions_of_an_owner_are_counted(self, store: SessionStore) -> None:
+        assert await store.count_active("a", 10) == 0
+        sessions = [await added(store, owner="a") for _ in range(3)]
+        await added(store, owner="b")
+        assert await store.count_active("a", 10) == 3
+        await store.end(sessions[0].id, EndReason.CALLER, at(1))
+        await store.expire_if_due(sessions[1].id, at(TIMEOUT + 1))
+        assert await store.count_active("a", 10) == 1
+
+    async def test_no_more_are_counted_than_was_asked_for(self, store: SessionStore) -> None:
+        for _ in range(3):
+            await added(store, owner="a")
+        assert await store.count_active("a", 2) == 2
+
+    async def test_a_session_that_is_due_counts_until_it_is_expired(self, store: SessionStore) -> None:
+        session = await added(store, owner="a")
+        assert (await store.due(at(TIMEOUT + 1), 10), await store.count_active("a", 10)) == ([session.id], 1)
+
+
 class StorePaging:
     """Pages, and walks over them."""
 

@@ -8,7 +8,7 @@ from gateway.testing.store_events import StoreForgetting, StoreTelling, StoreWat
 from gateway.testing.store_failures import StoreRecovering, StoreRestoring
 from gateway.testing.store_lives import StoreAdmitting, StoreAdopting, StoreEnding, StoreExpiring, StoreFinishing
 from gateway.testing.store_races import StoreRacing
-from gateway.testing.store_records import StoreCreating, StoreKeeping, StorePaging
+from gateway.testing.store_records import StoreCounting, StoreCreating, StoreKeeping, StorePaging
 
 
 class SessionStoreSuite(
@@ -17,6 +17,7 @@ class SessionStoreSuite(
     StoreFinishing,
     StoreExpiring,
     StoreEnding,
+    StoreCounting,
     StorePaging,
     StoreKeeping,
     StoreAdopting,

@@ -168,22 +168,32 @@ class WorkerPool(ABC):
 
     @abstractmethod
     async def lease(
-        self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
+        self,
+        app: AppVersion,
+        session_id: str,
+        epoch: int,
+        *,
+        outlive: int = 0,
+        worker_id: str = "",
+        owner: str = "",
+        timeout: float,
     ) -> Worker:
         """Lease a fresh worker, which has run no call of anyone, to a session.
 
         Without a gateway it lives on for `outlive` seconds and a grace, for another one to adopt; 0: not at all.
 
-        Those who wait are served in the order in which they came. One who is cancelled leaves nothing behind. With a
-        `worker_id` exactly that worker is taken, without waiting.
+        Those who wait take turns by `owner`, for whom the session is, and those of one owner are served in the order in
+        which they came. One who is cancelled leaves nothing behind. With a `worker_id` exactly that worker is taken,
+        without waiting.
 
         Raises NoWorkerAvailable after `timeout` seconds, AppStartFailed, WorkerNotFound (no such worker is ready) and
         WorkerLeased (a session has it).
         """
 
     @abstractmethod
-    async def acquire_shared(self, app: AppVersion, *, timeout: float) -> Worker:
-        """Return a worker for one plain call; it is the caller's until `release_shared`.
+    async def acquire_shared(self, app: AppVersion, *, owner: str = "", timeout: float) -> Worker:
+        """Return a worker for one plain call; it is the caller's until `release_shared`. Those who wait take turns by
+        `owner`, as with `lease`.
 
         Shared workers stay warm between calls. Each has as many calls at a time as the app's `concurrency` says.
         Raises NoWorkerAvailable after `timeout` seconds and AppStartFailed.

@@ -1,12 +1,12 @@
 """How a pool stands at one moment."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.workers.place import Place
 from gateway.workers.process import LocalWorker, WorkerState
-from gateway.workers.waiters import Waiter
+from gateway.workers.waiters import Waiters
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,9 @@ class PoolFigures:
     """Workers that are alive now and that nobody knows of."""
 
 
-async def figures_of(place: Place, workers: Mapping[str, LocalWorker], waiters: Iterable[Waiter]) -> PoolFigures:
+async def figures_of(place: Place, workers: Mapping[str, LocalWorker], waiters: Waiters) -> PoolFigures:
     """Return the figures of a pool that has these workers. Does nothing on the event loop that blocks."""
     orphans = await place.orphans(workers)
     states = Counter({state.value: 0 for state in WorkerState})
     states.update(worker.state.value for worker in workers.values())
-    waiting = sum(not waiter.worker.done() for waiter in waiters)
-    return PoolFigures(states, place.room.limit, waiting, place.strays, orphans)
+    return PoolFigures(states, place.room.limit, len(waiters.pending()), place.strays, orphans)

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.clock import Clock, Timer
 from gateway.config import WorkerSettings
-from gateway.errors import AppStartFailed, GatewayError, WorkerLeased, WorkerNotFound
+from gateway.errors import AppStartFailed, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
 from gateway.timing import START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
@@ -22,7 +21,7 @@ from gateway.workers.process import LocalWorker, WorkerState
 from gateway.workers.records import read_app
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.version import Version
-from gateway.workers.waiters import Waiter
+from gateway.workers.waiters import Waiter, Waiters
 from gateway.workers.watch import LimitWatch
 from gateway.workers.zygote import Zygote, ZygoteGone
 
@@ -47,7 +46,7 @@ class LocalPool(WorkerPool):
         self._clock = clock
         self._versions: dict[AppRef, Version] = {}
         self._workers: dict[str, LocalWorker] = {}
-        self._waiters: deque[Waiter] = deque()
+        self._waiters = Waiters()
         self._watch = LimitWatch(clock)
         self._leaving = EndingQueue(clock, lambda worker, reason: worker.end(settings.end_grace, reason))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,17 +113,25 @@ class LocalPool(WorkerPool):
         return functions
 
     async def lease(
-        self, app: AppVersion, session_id: str, epoch: int, *, outlive: int = 0, worker_id: str = "", timeout: float
+        self,
+        app: AppVersion,
+        session_id: str,
+        epoch: int,
+        *,
+        outlive: int = 0,
+        worker_id: str = "",
+        owner: str = "",
+        timeout: float,
     ) -> Worker:
-        worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout)
+        worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout, owner)
         worker.bind(session_id, epoch, outlive + self._settings.orphan_grace if outlive else 0)
         self._schedule()
         return worker
 
-    async def acquire_shared(self, app: AppVersion, *, timeout: float) -> Worker:
+    async def acquire_shared(self, app: AppVersion, *, owner: str = "", timeout: float) -> Worker:
         version = self._version(app)
         version.last_used = self._clock.now().monotonic
-        return await version.shared.acquire(timeout)
+        return await version.shared.acquire(timeout, owner)
 
     def release_shared(self, worker: Worker) -> None:
         assert isinstance(worker, LocalWorker)
@@ -145,14 +152,14 @@ class LocalPool(WorkerPool):
         version = self._versions.get(app.ref)
         return [worker.id for worker in version.idle] if version else []
 
-    async def obtain(self, app: AppVersion, timeout: float) -> LocalWorker:
+    async def obtain(self, app: AppVersion, timeout: float, owner: str = "") -> LocalWorker:
         """Return a fresh worker that is nobody's yet. Raises NoWorkerAvailable and AppStartFailed."""
         if self._closing:
             raise none_available(app)
         version = self._version(app)
         version.last_used = self._clock.now().monotonic
-        waiter = Waiter(version, asyncio.get_running_loop().create_future(), version.last_used)
-        self._waiters.append(waiter)
+        waiter = Waiter(owner, version, asyncio.get_running_loop().create_future(), version.last_used)
+        self._waiters.add(waiter)
         self._schedule()
         timer = self._clock.call_later(timeout, lambda: self._give_up(waiter))
         try:
@@ -223,28 +230,27 @@ class LocalPool(WorkerPool):
         self._schedule()
 
     def _schedule(self) -> None:
-        """Serve those who wait, in their order; then fill up what is to be kept ready."""
+        """Serve those who wait, in their turns; then fill up what is to be kept ready."""
         if self._closing:
             return
         self._serve_waiters()
         if self._place.share.count > 1:
-            waiting = sum(not waiter.worker.done() for waiter in self._waiters)
+            waiting = len(self._waiters.pending())
             if self._place.tell(len(self._workers), waiting, self._versions.values()):
                 self._make_way(None)
 
     def _serve_waiters(self) -> None:
-        # One who has been cancelled in this very moment is still in the queue.
-        for waiter in [waiter for waiter in self._waiters if not waiter.worker.done()]:
+        for waiter in self._waiters.pending():
             if waiter.version.idle:
-                self._waiters.remove(waiter)
+                self._waiters.serve(waiter)
                 waiter.worker.set_result(waiter.version.idle.popleft())
         wanted: dict[Version, int] = {}
-        for waiter in [waiter for waiter in self._waiters if not waiter.worker.done()]:
+        for waiter in self._waiters.pending():
             version = waiter.version
             wanted[version] = wanted.get(version, 0) + 1
             if version.starting < wanted[version]:
                 if not self._has_room(version):
-                    return  # whoever came first has the next room, whatever app the others want
+                    return  # whose turn it is has the next room, whatever app the others want
                 self._start_worker(version)
         for version in self._versions.values():
             if version.keep_ready and version.resting is None:
@@ -307,7 +313,7 @@ class LocalPool(WorkerPool):
             worker.kill()
             if version.backoff:
                 # The second time in a row: whoever waits is told, or this would go on without a pause.
-                self._fail_first(version, none_available(version.app))
+                self._waiters.fail_next(version, none_available(version.app))
             self._rest(version)
         else:
             version.starting -= 1
@@ -325,15 +331,8 @@ class LocalPool(WorkerPool):
     def _start_failed(self, version: Version, error: AppStartFailed) -> None:
         logger.warning("%s", error)
         self.meter.deaths[START] += 1
-        self._fail_first(version, error)
+        self._waiters.fail_next(version, error)
         self._rest(version)
-
-    def _fail_first(self, version: Version, error: GatewayError) -> None:
-        """Give whoever has waited longest for this version the error of a start that failed."""
-        waiter = next((w for w in self._waiters if w.version is version and not w.worker.done()), None)
-        if waiter is not None:
-            self._waiters.remove(waiter)
-            waiter.worker.set_exception(error)
 
     def _rest(self, version: Version) -> None:
         """Keep nothing ready of this version for a while. Whoever asks for it is still served at once."""

@@ -2,18 +2,25 @@
 
 import asyncio
 import itertools
-from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.model import AppVersion
 from gateway.timing import SHARED_REPLACEMENT
+from gateway.workers.fair_queue import FairQueue
 from gateway.workers.process import LocalWorker, WorkerState
 
 
+@dataclass(eq=False)
+class _Caller:
+    owner: str
+    place: asyncio.Future[LocalWorker]
+
+
 class SharedWorkers:
-    """Hands out free places, starts another worker when all are taken, and queues callers in order beyond that."""
+    """Hands out free places, starts another worker when all are taken, and queues callers in turns beyond that."""
 
     def __init__(
         self,
@@ -30,26 +37,27 @@ class SharedWorkers:
         self._obtain = obtain
         self._none_available = none_available
         self._workers: list[LocalWorker] = []
-        self._waiters: deque[asyncio.Future[LocalWorker]] = deque()
+        self._waiters: FairQueue[_Caller] = FairQueue()
         self._starting: set[asyncio.Task[None]] = set()
 
-    async def acquire(self, timeout: float) -> LocalWorker:
+    async def acquire(self, timeout: float, owner: str = "") -> LocalWorker:
         """Return a worker with one of its places taken. Raises what `obtain` raises, and the error of a vain wait."""
         worker = self._free()
         if worker is not None and not self._waiters:
             worker.calls += 1
             return worker
-        waiter: asyncio.Future[LocalWorker] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        place: asyncio.Future[LocalWorker] = asyncio.get_running_loop().create_future()
+        caller = _Caller(owner, place)
+        self._waiters.add(caller)
         self._start_more(timeout)
-        timer = self._clock.call_later(timeout, lambda: self._give_up(waiter))
+        timer = self._clock.call_later(timeout, lambda: self._give_up(caller))
         try:
-            return await waiter
+            return await place
         except asyncio.CancelledError:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-            elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.release(waiter.result())
+            if caller in self._waiters:
+                self._waiters.remove(caller)
+            elif place.done() and not place.cancelled() and place.exception() is None:
+                self.release(place.result())
             raise
         finally:
             timer.cancel()
@@ -91,11 +99,12 @@ class SharedWorkers:
             worker = self._free()
             if worker is None:
                 return
-            waiter = self._waiters.popleft()
+            caller = next(iter(self._waiters))
+            self._waiters.serve(caller)
             # One who has been cancelled in this very moment is still in the queue.
-            if not waiter.done():
+            if not caller.place.done():
                 worker.calls += 1
-                waiter.set_result(worker)
+                caller.place.set_result(worker)
 
     def _start_more(self, timeout: float) -> None:
         room = self._limit - len(self._workers) - len(self._starting)
@@ -117,11 +126,11 @@ class SharedWorkers:
         except GatewayError as error:
             if self._clock.now().monotonic >= until:
                 return  # the wait of the caller for whom it was; the others have limits of their own
-            # Whoever came first hears of it. The others get a start of their own, which may go better.
-            waiting = [waiter for waiter in self._waiters if not waiter.done()]
-            if waiting:
-                self._waiters.remove(waiting[0])
-                waiting[0].set_exception(error)
+            # Whoever is next hears of it. The others get a start of their own, which may go better.
+            caller = next((caller for caller in self._waiters if not caller.place.done()), None)
+            if caller is not None:
+                self._waiters.serve(caller)
+                caller.place.set_exception(error)
             return
         if worker.exit is not None:
             return  # died before it came here
@@ -130,7 +139,7 @@ class SharedWorkers:
         self._workers.append(worker)
         self._serve()
 
-    def _give_up(self, waiter: asyncio.Future[LocalWorker]) -> None:
-        if not waiter.done():
-            self._waiters.remove(waiter)
-            waiter.set_exception(self._none_available(self._app))
+    def _give_up(self, caller: _Caller) -> None:
+        if not caller.place.done():
+            self._waiters.remove(caller)
+            caller.place.set_exception(self._none_available(self._app))

@@ -44,6 +44,7 @@ PROMISES = {
     "CALL_INTERRUPTED": _promise(grpc.StatusCode.ABORTED, 500, "sessionId"),
     "CALL_TIMED_OUT": _promise(grpc.StatusCode.DEADLINE_EXCEEDED, 504, "app", "version", "function", "limit"),
     "SESSION_BUSY": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "sessionId"),
+    "QUOTA_EXCEEDED": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "quota", "limit"),
     "NO_WORKER_AVAILABLE": _promise(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, "app", "version"),
     "APP_ERROR": _promise(grpc.StatusCode.UNKNOWN, 500, "app", "version", "function", "exceptionType"),
     "APP_START_FAILED": _promise(grpc.StatusCode.FAILED_PRECONDITION, 500, "app", "version", "exceptionType"),
@@ -55,7 +56,7 @@ PROMISES = {
     "STORE_UNAVAILABLE": _promise(grpc.StatusCode.UNAVAILABLE, 503),
 }
 
-WITH_RETRY_INFO = {"SESSION_BUSY", "NO_WORKER_AVAILABLE", "GATEWAY_DRAINING", "STORE_UNAVAILABLE"}
+WITH_RETRY_INFO = {"SESSION_BUSY", "NO_WORKER_AVAILABLE", "QUOTA_EXCEEDED", "GATEWAY_DRAINING", "STORE_UNAVAILABLE"}
 WITH_BAD_REQUEST = {"INVALID_REQUEST", "INVALID_INPUT"}
 
 
@@ -71,7 +72,8 @@ def check(refusal: CallFailed, code: str, run_state: str) -> None:
     assert refusal.detail.http_status == promise.http
     assert refusal.details.code == promise.status.value[0]
     assert refusal.details.message == refusal.detail.message == refusal.message
-    assert (refusal.retry_delay is not None) is (code in WITH_RETRY_INFO)
+    waiting_helps = refusal.info.metadata.get("quota") != "input_bytes"
+    assert (refusal.retry_delay is not None) is (code in WITH_RETRY_INFO and waiting_helps)
     assert bool(refusal.bad_request) is (code in WITH_BAD_REQUEST)
     assert len(refusal.raw) <= MAX_STATUS_BYTES
 

@@ -56,10 +56,13 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(
     assert workers.end_grace == 5.0
 
 
+TABLES = {"apps", "quotas.principals"}
 ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca"}
 
 
-@pytest.mark.parametrize("path", [path for path in setting_paths() if path not in {"apps", "data_dir"} | ONLY_TOGETHER])
+@pytest.mark.parametrize(
+    "path", [path for path in setting_paths() if path not in TABLES | {"data_dir"} | ONLY_TOGETHER]
+)
 def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value_of = operator.attrgetter(path)
     default = value_of(Settings())
@@ -67,9 +70,14 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special |= {"server.transport": "grpcio", "server.auth": "keys"}
     special["metrics.address"] = "127.0.0.1:1"
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
-    text = str(value) if value is not None else str(default + 1)
+    text = str(value) if value is not None else str((default or 0) + 1)
     monkeypatch.setenv(environment_name(path), text)
     assert str(value_of(load())) == text
+
+
+def test_a_table_can_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SGW_QUOTAS_PRINCIPALS", '{"key:a": {"live_sessions": 3}}')
+    assert load().quotas.of("key:a").live_sessions == 3
 
 
 def test_settings_that_need_each_other_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
