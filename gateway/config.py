@@ -6,20 +6,19 @@ default. docs/configuration.md is generated from the descriptions below.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from gateway.sources.checking import Contradiction, checked
+from gateway.sources.file import from_file
+from gateway.sources.given import Given, Key, Known
+from gateway.sources.values import Value, values_of
+from gateway.sources.variables import from_environment, from_flags, variable
 
 ENVIRONMENT_PREFIX = "SGW_"
 
@@ -110,9 +109,10 @@ class ServerSettings(_Section):
     def _whole_pair(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_cert", "tls_key") if self.tls_key is None else ("tls_key", "tls_cert")
-            raise ValueError(f"{given} is given without {missing}: TLS needs both")
+            raise Contradiction(f"{given} is given without {missing}: TLS needs both", f"server.{given}")
         if self.client_ca is not None and self.tls_cert is None:
-            raise ValueError("client_ca is given without tls_cert and tls_key: certificates are part of TLS")
+            text = "client_ca is given without tls_cert and tls_key: certificates are part of TLS"
+            raise Contradiction(text, "server.client_ca")
         return self
 
 
@@ -240,16 +240,10 @@ def default_data_dir() -> Path:
     return Path(home) / "session-gateway"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENVIRONMENT_PREFIX,
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_dir: Path = Field(
         default_factory=default_data_dir,
@@ -276,44 +270,59 @@ class Settings(BaseSettings):
     def _a_worker_for_each_process(cls, value: WorkerSettings, info: ValidationInfo) -> WorkerSettings:
         processes = info.data.get("processes", 1)
         if value.max_workers < processes:
-            raise ValueError(f"max_workers must be at least {processes}: each of the gateway's processes has its part")
+            text = f"max_workers must be at least {processes}: each of the gateway's processes has its part"
+            raise Contradiction(text, "workers.max_workers", "processes")
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The sources are merged in `load`, which knows the file; nothing else may be read behind its back.
-        return (init_settings,)
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, where they come from, and what is wrong."""
+
+    settings: Settings
+    """Of what is right; the rest is as if it had not been given."""
+    given: Mapping[Key, Given]
+    """What was given and is right, by its path. What is not here is a default."""
+    problems: list[str]
 
 
-def load(flags: Mapping[str, Any] | None = None, config_file: Path | None = None) -> Settings:
+def load(
+    flags: Mapping[str, Any] | None = None,
+    config_file: Path | None = None,
+    flag_names: Mapping[str, str] | None = None,
+) -> Settings:
     """Return the settings from flags (a tree as in `Settings`), environment, file and defaults.
 
-    Raises ConfigError with every problem that there is.
+    `flag_names` has the flag of a setting's dotted path, for messages. Raises ConfigError with every problem that
+    there is.
     """
-    problems = _unknown_variables()
-    tree: dict[str, Any] = {}
-    if config_file is not None:
-        tree = _read_file(config_file, problems)
-    tree = _merged(_merged(tree, _read_environment(problems)), flags or {})
-    try:
-        settings = Settings(**tree)
-    except ValidationError as error:
-        problems += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-    if problems:
-        raise ConfigError(problems)
-    return settings
+    loaded = read(flags, config_file, flag_names)
+    if loaded.problems:
+        raise ConfigError(loaded.problems)
+    return loaded.settings
+
+
+def read(
+    flags: Mapping[str, Any] | None = None,
+    config_file: Path | None = None,
+    flag_names: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Return the same, whatever is wrong with it."""
+    known, problems = _known(), list[str]()
+    given = {} if config_file is None else from_file(config_file, known, problems)
+    given |= from_environment(os.environ, ENVIRONMENT_PREFIX, known, CLIENT_VARIABLES, problems)
+    given |= from_flags(flags or {}, flag_names or {}, known)
+    return Loaded(checked(Settings, given, problems), given, problems)
+
+
+def values(loaded: Loaded) -> list[Value]:
+    """Return every setting as it may be shown, and where it comes from."""
+    return list(values_of(loaded.settings, loaded.given))
 
 
 def environment_name(path: str) -> str:
     """Return the variable of a setting, such as SGW_WORKERS_MIN_IDLE for `workers.min_idle`."""
-    return ENVIRONMENT_PREFIX + path.replace(".", "_").upper()
+    return variable(ENVIRONMENT_PREFIX, tuple(path.split(".")))
 
 
 def setting_paths() -> list[str]:
@@ -328,39 +337,6 @@ def setting_paths() -> list[str]:
     return paths
 
 
-def _unknown_variables() -> list[str]:
-    known = CLIENT_VARIABLES | {environment_name(path) for path in setting_paths()}
-    return [
-        f"{name}: no setting has this name"
-        for name in sorted(os.environ)
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in known
-    ]
-
-
-def _read_environment(problems: list[str]) -> dict[str, Any]:
-    try:
-        return EnvSettingsSource(Settings)()
-    except SettingsError as error:
-        # A whole section, or `apps`, must be JSON.
-        problems.append(f"{ENVIRONMENT_PREFIX}...: {error}: {error.__cause__}")
-        return {}
-
-
-def _read_file(path: Path, problems: list[str]) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"{path}: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{path}: {error}")
-    return {}
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    tree = dict(below)
-    for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(tree.get(key), Mapping):
-            tree[key] = _merged(tree[key], value)
-        else:
-            tree[key] = value
-    return tree
+def _known() -> Known:
+    keys = [tuple(path.split(".")) for path in setting_paths()]
+    return {key: get_origin(Settings.model_fields[key[0]].annotation) is dict for key in keys}

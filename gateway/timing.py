@@ -188,3 +188,15 @@ ten seconds for all of it."""
 SCRAPE_PEER = 1.0
 """How long a scrape waits for the numbers of another gateway process, which is being started or very busy. The page is
 then without them."""
+
+DOCTOR_CONNECTION = 2.0
+"""For each step of a connection that is made to find out why there is none: whoever asks has waited already."""
+
+DOCTOR_REQUEST = 5.0
+"""For each question to a gateway that was reached: it answers at once, unless something is wrong with it."""
+
+DOCTOR_STORE = 10.0
+"""For looking through a store, which holds back the gateway's log of it meanwhile."""
+
+DOCTOR_APP_END = 2.0
+"""For the end of a process that has only imported an app."""

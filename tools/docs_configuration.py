@@ -4,7 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.cli.commands.serve import flag_names
 from gateway.config import Settings, environment_name, setting_paths
+from tools.docs_example import EXAMPLE
 
 # Defaults that are worked out where the gateway runs, in words; tests/repository compares them with the code.
 COMPUTED_DEFAULTS = {
@@ -13,21 +15,30 @@ COMPUTED_DEFAULTS = {
     "quotas.principals": "none",
 }
 
-_HEAD = """\
+_FLAGS = flag_names()
+
+_HEAD = f"""\
 <!-- Generated from gateway/config.py by `make docs`; edit the descriptions there. -->
 
 # Configuration
 
-`sgw serve` takes each setting from the first of these that has it: its own flags, the environment, the file named by
-`--config`, the default. The file is TOML: settings without a section stand at its top, each section is a table. All
-mistakes are reported together, and the gateway does not start with any.
+`sgw serve` takes each setting from the first of these that has it:
+
+1. its flag, such as `--max-workers 64`,
+2. the environment, such as `SGW_WORKERS_MAX_WORKERS=64`,
+3. the file named by `--config`,
+4. the default.
+
+The file is TOML: settings without a section stand at its top, each section is a table.
 
 ```toml
-data_dir = "/var/lib/session-gateway"
+{EXAMPLE}```
 
-[workers]
-max_workers = 64
-```
+`SGW_APPS` is a JSON object, such as `{{"kv": "/srv/apps/kv"}}`. Apps of all sources are put together; of an app that
+several name, the first source counts.
+
+`sgw config show` tells each value with its origin, `sgw config check` all mistakes at once, each with its place: path
+and line of the file, variable or flag. Both take the flags of `sgw serve`, which does not start with any mistake.
 
 Clients read `SGW_ADDRESS` (`HOST:PORT` of the gateway) and `SGW_API_KEY`; the Python client and `sgw` also read
 `SGW_TLS`, `SGW_TLS_CA`, `SGW_TLS_CERT` and `SGW_TLS_KEY` ([TLS](operations.md#tls)). The gateway reads none of them.
@@ -62,19 +73,20 @@ def _section(name: str, paths: list[str]) -> str:
     else:
         title, intro = "At the top", "Settings without a section."
     rows = "".join(_row(path, setting_schema(path)) for path in paths)
-    table = f"| Setting | Environment | Value | Default | Meaning |\n|---|---|---|---|---|\n{rows}"
+    table = f"| Setting | Environment | Flag | Value | Default | Meaning |\n|---|---|---|---|---|---|\n{rows}"
     return f"## {title}\n\n{intro.strip()}\n\n{table}"
 
 
 def _row(path: str, schema: dict[str, Any]) -> str:
     leaf = path.rpartition(".")[2]
     default = COMPUTED_DEFAULTS.get(path) or _default(schema["default"])
-    cells = [f"`{leaf}`", f"`{environment_name(path)}`", _value(schema), default, schema["description"]]
+    flag = f"`{_FLAGS[path]}`" if path in _FLAGS else ""
+    cells = [f"`{leaf}`", f"`{environment_name(path)}`", flag, _value(schema), default, schema["description"]]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _default(value: object) -> str:
-    return "none" if value is None else f"`{_literal(value)}`"
+    return "none" if value is None else f"`{_literal(value)}`" if value != "" else "empty"
 
 
 def _literal(value: object) -> str:

@@ -158,7 +158,8 @@ BY_CODE: dict[str, Advice] = {
     # From here on: not from a gateway, but from the way to it, or from this side.
     "UNAVAILABLE": Advice(
         "The gateway cannot be reached, or the connection broke.",
-        "Is it running (sgw serve), is this its address (--address, SGW_ADDRESS), and does it want TLS (--tls-ca)?",
+        "Is it running (sgw serve), and is this its address (--address, SGW_ADDRESS)? `sgw doctor` looks closer: "
+        "whether it wants TLS (--tls-ca), a certificate of the client (--tls-cert, --tls-key), or neither.",
         Exit.UNREACHABLE,
     ),
     "DEADLINE_EXCEEDED": Advice(

@@ -2,20 +2,25 @@
 
 import contextlib
 import functools
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
 import sessiongateway
+from gateway.cli import problems
 from gateway.cli.output import Output
+from gateway.cli.problems import CommandFailed, Problem
+from gateway.doctor.reach import Files, reach
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+DEFAULT_ADDRESS = "127.0.0.1:50151"
+"""Where the SDK connects to when it is told nothing."""
 
 REQUEST_TIMEOUT = 90.0
 """Seconds for requests that run no function, when --timeout is not given: a gateway may take a minute to import an
@@ -40,13 +45,26 @@ class Target:
         self, doing: str, *, default_timeout: float | None = REQUEST_TIMEOUT
     ) -> Iterator[sessiongateway.Inference]:
         """Connect; show that something is going on, and what, unless `doing` is empty."""
-        # gRPC writes its own lines about every lost connection, beside the error that the command shows.
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         with (
             make_client(self, self.timeout or default_timeout) as client,
             spinner(doing, shown=bool(doing) and not self.output.asked_for_json),
         ):
-            yield client
+            try:
+                yield client
+            except sessiongateway.UnavailableError as error:
+                raise CommandFailed(self._explained(error)) from error
+
+    def _explained(self, error: sessiongateway.UnavailableError) -> Problem:
+        """Return the failure with what a connection of its own shows to be the cause, if it shows any."""
+        problem = problems.of_gateway(error)
+        outcome = reach(self.address or DEFAULT_ADDRESS, _files(self.tls or sessiongateway.TLS.from_environment()))
+        if not outcome.do:
+            return problem
+        return replace(problem, meaning=f"{outcome.message[:1].upper()}{outcome.message[1:]}.", do=outcome.do)
+
+
+def _files(tls: "sessiongateway.TLS | None") -> Files | None:
+    return None if tls is None else Files(tls.ca, tls.cert, tls.key)
 
 
 def make_client(target: Target, timeout: float | None) -> sessiongateway.Inference:
@@ -95,7 +113,7 @@ _OPTIONS = (
         metavar="HOST:PORT",
         envvar="SGW_ADDRESS",
         show_envvar=True,
-        show_default="127.0.0.1:50151",
+        show_default=DEFAULT_ADDRESS,
         help="The gateway.",
     ),
     click.option("--api-key", metavar="KEY", envvar="SGW_API_KEY", show_envvar=True, help="Who is calling."),

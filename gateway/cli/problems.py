@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.advice import RUN_STATES, advice_for
+from gateway.cli.advice import RUN_STATES, Advice, advice_for
 from gateway.cli.exits import Exit
 from gateway.cli.output import write_json
 from gateway.cli.text import colour, visible
@@ -39,15 +39,24 @@ class Problem:
     """Type, message and traceback of what the app raised."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else a program may want: session_id, call_id, retry_after and the like. No empty values."""
+    meaning: str = ""
+    do: str = ""
+    """What is known better in this case than what the table says about the code."""
 
     @property
     def exit(self) -> Exit:
         """The exit code of a command that ends with it."""
         return advice_for(self.code).exit
 
+    @property
+    def advice(self) -> Advice:
+        """What it means and what to do about it."""
+        known = advice_for(self.code)
+        return Advice(self.meaning or known.meaning, self.do or known.do, known.exit)
+
     def document(self) -> dict[str, Any]:
         """Return it for programs, with the advice."""
-        advice = advice_for(self.code)
+        advice = self.advice
         told = {"code": self.code, "message": self.message, "meaning": advice.meaning, "do": advice.do}
         return {**told, **self.bare_document(), "exit_code": int(self.exit)}
 
@@ -91,7 +100,7 @@ def report(problem: Problem, *, as_json: bool) -> None:
 
 
 def _lines(problem: Problem) -> Iterator[str]:
-    advice = advice_for(problem.code)
+    advice = problem.advice
     yield f"{click.style('error:', fg='red', bold=True)} {click.style(problem.code, bold=True)}"
     for name, what in problem.fields:
         yield _indented(f"{name}: {what}")

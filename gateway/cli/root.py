@@ -1,5 +1,6 @@
 """The command tree, and the one place where what went wrong becomes a message and an exit code."""
 
+import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -32,6 +33,8 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         "session": ("gateway.cli.root:session", "Look at sessions, keep them alive, end them."),
         "health": (f"{_COMMANDS}.health:health", "Ask whether a gateway takes calls."),
         "key": ("gateway.cli.root:key", "Make API keys, and revoke them."),
+        "config": ("gateway.cli.root:config", "Show and check settings."),
+        "doctor": (f"{_COMMANDS}.doctor:doctor", "Check an installation, and say how to mend it."),
         "completion": (f"{_COMMANDS}.completion:completion", "Print the completion script of a shell."),
     },
     epilog=_EXITS,
@@ -92,12 +95,27 @@ def key() -> None:
     """Make API keys, and revoke them. They are in the data directory of the gateway, on this machine."""
 
 
+@click.group(
+    "config",
+    cls=LazyGroup,
+    lazy={
+        "show": (f"{_COMMANDS}.config:show", "Show every setting and where its value comes from."),
+        "check": (f"{_COMMANDS}.config:check", "Tell all that is wrong with the settings."),
+    },
+    **_HELP,
+)
+def config() -> None:
+    """Show and check settings, without starting a gateway."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Writes messages.
 
     Raises nothing but SystemExit, as click does without a word when whoever read the output went away.
     """
     as_json = "--json" in arguments
+    # gRPC reads it when it is loaded, and writes lines of its own about every lost connection otherwise.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code: Any = sgw.main(list(arguments), prog_name="sgw", standalone_mode=False)
     except click.Abort:

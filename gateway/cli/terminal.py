@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,6 +144,17 @@ class Terminal:
         for function in functions:
             grid.add_row(function["name"], visible(function["description"].partition("\n")[0]))
         self._console.print(grid)
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Draw a table of text."""
+        table = _table(*headings)
+        for row in rows:
+            table.add_row(*(Text(visible(cell)) for cell in row))
+        self._console.print(table)
+
+    def marked(self, mark: str, colour: str, text: str) -> None:
+        """Draw one line that begins with a coloured word, wrapped nowhere."""
+        self._console.print(Text(mark, style=colour).append(visible(text), style="default not bold"), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """Draw one line, wrapped nowhere."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
 from gateway.stores.sqlite_checkpoints import Checkpoints
 from gateway.stores.sqlite_errors import failure_of, is_busy, problem_of
-from gateway.stores.sqlite_files import DatabaseFiles
+from gateway.stores.sqlite_files import DatabaseFiles, make_private
 from gateway.stores.sqlite_recovery import damage_in, probe, rebuild, write_back
 from gateway.timing import STORE_CHECK, STORE_OPEN_PATIENCE, STORE_TURN
 
@@ -254,6 +254,7 @@ class Database:
 
 def connection(path: Path) -> sqlite3.Connection:
     """Return a connection on which each statement is a transaction of its own. Raises sqlite3.Error."""
+    make_private(path)
     return sqlite3.connect(
         path, isolation_level=None, timeout=STORE_OPEN_PATIENCE, cached_statements=64, check_same_thread=False
     )

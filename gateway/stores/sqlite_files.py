@@ -134,6 +134,15 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def make_private(path: Path) -> None:
+    """Make a database that is not there yet, so that nobody but its user can read it, whatever the umask. SQLite gives
+    the same mode to the log beside it. What is there stays as it is; what cannot be made is for SQLite to tell.
+    """
+    # O_EXCL: of a file that is there no descriptor may be opened and closed.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def free_name(path: Path) -> Path:
     """Return the path, or one with a number, at which there is nothing."""
     candidate, number = path, 1

@@ -26,7 +26,7 @@ def test_the_last_version_given_is_the_current_one(sgw: Sgw, tmp_path: Path) -> 
         (["--app", f"kv={KV}", "--app", f"kv={KV}"], "kv is given twice"),
         (["--app", "kv"], "'kv' is not NAME=PATH"),
         (["--app", f"={KV}"], "is not NAME=PATH"),
-        (["--listen", "nowhere"], "server.listen"),
+        (["--listen", "nowhere"], "--listen: must be HOST:PORT"),
         (["--config", "no/such.toml"], "No such file"),
     ],
 )
@@ -45,8 +45,9 @@ def test_all_settings_that_are_wrong_are_told_at_once(environment: None, tmp_pat
     flags = ("--max-workers", "many", "--log-level", "loud", "--drain-grace", "-1")
     result = completed("serve", "--config", str(file), *flags)
     assert result.returncode == 2
-    for setting in ("workers.min_idle", "workers.nonsense", "workers.max_workers", "log.level", "server.drain_grace"):
-        assert setting in result.stderr.decode()
+    told = [f"{file}:2: workers.min_idle: ", f"{file}:3: workers.nonsense: "]
+    for place in (*told, "--max-workers: ", "--log-level: ", "--drain-grace: "):
+        assert f"  {place}" in result.stderr.decode()
 
 
 def test_flags_win_over_the_file(sgw: Sgw, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.cli.conftest import Sgw, command, eventually
+from tests.cli.conftest import NOBODY_THERE, Sgw, command, eventually
 
 NewSession = Callable[[], str]
 NOT_THERE = "sess_" + "a" * 26
@@ -17,7 +17,8 @@ NOT_THERE = "sess_" + "a" * 26
 def test_get_shows_every_field_of_the_session(sgw: Sgw, new_session: NewSession) -> None:
     session_id = new_session()
     found = sgw("session", "get", session_id).json
-    assert found["session_id"] == found["id"] == session_id
+    assert found["session_id"] == session_id
+    assert "id" not in found
     assert found["status"] == "active"
     assert found["call_count"] == 1
     assert found["end_reason"] is None
@@ -112,3 +113,9 @@ def test_a_session_that_expires_is_told_so(sgw: Sgw) -> None:
     assert result.code == 3
     assert "SESSION_EXPIRED" in result.err
     assert "keepalive" in result.err
+
+
+def test_following_ends_at_once_where_no_gateway_is(sgw: Sgw) -> None:
+    result = sgw("session", "keepalive", "--follow", NOT_THERE, "--address", NOBODY_THERE)
+    assert (result.code, result.out) == (5, b"")
+    assert f"Nothing listens at {NOBODY_THERE}." in result.err

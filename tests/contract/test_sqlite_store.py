@@ -1,6 +1,7 @@
 """The SQLite store keeps the contract of stores, and what is its own: files, schemas, several processes."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -186,3 +187,16 @@ async def test_two_gateways_that_race_admission_and_expiry_agree_on_every_sessio
         final = await store.get(id)
         assert final is not None
         assert (final.status, final.call_count) == outcome
+
+
+async def test_nobody_but_its_user_can_read_a_new_store_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = SqliteStore(tmp_path / "sessions.db")
+        await store.open()
+        await added(store)
+        modes = {entry.name: entry.stat().st_mode & 0o777 for entry in os.scandir(tmp_path)}
+        await store.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("sessions.db", "sessions.db-wal", "sessions.db-shm"), 384)

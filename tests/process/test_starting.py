@@ -100,12 +100,12 @@ def test_every_wrong_setting_is_named_at_once_whatever_its_source(tmp_path: Path
     )
     assert wrong.returncode == USAGE
     named = [
-        "server.listen",
-        "server.drain_grace",
-        "sessions.retention",
-        "workers.max_workers",
-        "log.level",
-        "nobody",
+        "--listen",
+        f"{file}:2: server.drain_grace",
+        f"{file}:4: sessions.retention",
+        "SGW_WORKERS_MAX_WORKERS",
+        "--log-level",
+        f"{file}:5: nobody",
         "SGW_WORKERS_NOBODY",
     ]
     assert [name for name in named if f"  {name}: " not in wrong.stderr] == []

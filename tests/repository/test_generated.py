@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import default_data_dir, environment_name, setting_paths
+from gateway.cli.commands.serve import flag_names
+from gateway.config import default_data_dir, environment_name, read, setting_paths
 from tools import check_generate, docs
 from tools.descriptors import EnumValue
 from tools.docs_configuration import COMPUTED_DEFAULTS, setting_schema
@@ -62,6 +63,33 @@ def test_every_setting_has_a_description_and_a_row_in_the_docs() -> None:
         if not setting_schema(path).get("description") or f"| `{environment_name(path)}` |" not in page
     ]
     assert bare == []
+
+
+def test_the_example_of_a_file_is_one_that_a_gateway_takes_with_every_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in setting_paths():
+        monkeypatch.delenv(environment_name(path), raising=False)
+    shown = re.search(r"^```toml\n(.*?)^```$", docs.PAGES["docs/configuration.md"](), re.MULTILINE | re.DOTALL)
+    assert shown
+    file = tmp_path / "gateway.toml"
+    file.write_text(shown[1])
+    loaded = read({}, file)
+    assert loaded.problems == []
+    sections = {path.partition(".")[0] for path in setting_paths()} - {"processes"}
+    assert {key[0] for key in loaded.given} == sections
+    assert "0.0.0.0:50151" in str(loaded.settings)
+
+
+def test_no_cell_of_the_settings_is_an_empty_pair_of_backticks() -> None:
+    assert re.search(r"(?<!`)``(?!`)", docs.PAGES["docs/configuration.md"]()) is None
+
+
+def test_the_flag_of_a_setting_stands_in_its_row() -> None:
+    page = docs.PAGES["docs/configuration.md"]()
+    rows = [f"| `{environment_name(path)}` | `{flag}` |" for path, flag in flag_names().items()]
+    assert rows
+    assert [row for row in rows if row not in page] == []
 
 
 def test_the_documented_default_of_the_data_directory_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:

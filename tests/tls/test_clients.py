@@ -141,7 +141,7 @@ def test_a_command_takes_tls_from_the_environment(
     assert run(["session", "list", "--address", served.address]) == Exit.OK
     monkeypatch.setenv("SGW_TLS", "0")
     assert run(["session", "list", "--address", served.address]) == Exit.UNREACHABLE
-    assert "does it want TLS" in capfd.readouterr().err
+    assert "The gateway wants TLS." in capfd.readouterr().err
 
 
 def test_options_that_do_not_go_together_or_name_no_file_are_mistakes_of_usage(

@@ -86,6 +86,8 @@ class Transport:
         self._stubs: Stubs | None = None
         self._streams: weakref.WeakSet[grpc.aio.Call] = weakref.WeakSet()
         self._closed = False
+        self._connected = False
+        """Whether the channel has had a connection."""
 
     async def send(
         self,
@@ -93,12 +95,15 @@ class Transport:
         request: RequestT,
         deadline: Deadline,
     ) -> ResponseT:
-        """Send a request that is safe to repeat.
+        """Send a request that is safe to repeat. gRPC repeats it, once there has been a connection.
 
         Raises:
             SessionGatewayError: It failed.
         """
-        _, stubs = self._open()
+        channel, stubs = self._open()
+        if not self._connected:
+            # Repeating does not help against an address or certificate that is wrong, and hides why for a second.
+            await self._connect(channel, deadline, None)
         return await self._finish(method(stubs)(request, timeout=deadline.remaining(), metadata=self._metadata), None)
 
     async def run(self, request: sessions_pb2.RunRequest, deadline: Deadline) -> sessions_pb2.RunResponse:
@@ -165,6 +170,7 @@ class Transport:
             self._channel = None
         if self._channel is None or self._stubs is None:
             self._loop = loop
+            self._connected = False
             self._channel = _channel(self.address, self._credentials)
             self._stubs = Stubs(
                 sessions=sessions_pb2_grpc.SessionServiceStub(self._channel),
@@ -172,22 +178,25 @@ class Transport:
             )
         return self._channel, self._stubs
 
-    async def _connect(self, channel: grpc.aio.Channel, deadline: Deadline) -> None:
+    async def _connect(
+        self, channel: grpc.aio.Channel, deadline: Deadline, run_state: str | None = "not_started"
+    ) -> None:
         # A run that fails without a connection can be told from one that was cut off only before it is sent.
         try:
             async with asyncio.timeout(deadline.remaining()):
                 while (state := channel.get_state(try_to_connect=True)) is not ChannelConnectivity.READY:
                     if state is ChannelConnectivity.TRANSIENT_FAILURE:
                         message = f"no connection to {self.address}{await _why_not(channel)}"
-                        raise transport_error("UNAVAILABLE", message, run_state="not_started")
+                        raise transport_error("UNAVAILABLE", message, run_state=run_state)
                     if state is ChannelConnectivity.SHUTDOWN:
-                        raise self._closed_error("not_started")
+                        raise self._closed_error(run_state)
                     await channel.wait_for_state_change(state)
+            self._connected = True
         except TimeoutError:
             message = f"no connection to {self.address} in the time given"
-            raise transport_error("DEADLINE_EXCEEDED", message, run_state="not_started") from None
+            raise transport_error("DEADLINE_EXCEEDED", message, run_state=run_state) from None
         except grpc.aio.UsageError:
-            raise self._closed_error("not_started") from None
+            raise self._closed_error(run_state) from None
 
     async def _finish(self, call: Awaitable[ResponseT], run_state: str | None) -> ResponseT:
         try:

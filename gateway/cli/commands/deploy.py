@@ -43,7 +43,7 @@ def deploy(
     does it, to see that it can be.
     """
     output = Output(as_json=as_json)
-    settings = load_settings({"data_dir": data_dir} if data_dir else {}, config)
+    settings = load_settings({"data_dir": data_dir} if data_dir else {}, config, {"data_dir": "--data-dir"})
     app = load_app(directory, name)
     functions: Sequence[FunctionDescription] | None = None
     if not no_check:

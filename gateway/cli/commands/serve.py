@@ -9,6 +9,7 @@ import click
 from gateway import process_environment
 from gateway.cli.lazy import examples
 from gateway.cli.settings import load_settings
+from gateway.config import setting_paths
 from gateway.supervisor import supervise
 
 _SECTIONS = {
@@ -83,7 +84,7 @@ def serve(config: Path | None, **flags: Any) -> int:
     It prints `listening on HOST:PORT` when it is ready; its log goes to standard error. Every setting can also come
     from the environment (SGW_...) or the file of --config.
     """
-    settings = load_settings(_tree(flags), config)
+    settings = load_settings(settings_tree(flags), config, flag_names())
     process_environment.apply()
     if settings.processes > 1:
         return supervise(settings, lambda *member: int(_main().run_member(*member)))
@@ -95,7 +96,8 @@ def _main() -> Any:
     return importlib.import_module("gateway.main")
 
 
-def _tree(flags: dict[str, Any]) -> dict[str, Any]:
+def settings_tree(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that flags of the command set, without what was left out."""
     tree: dict[str, Any] = {}
     for name, value in flags.items():
         if value is None or value == {}:
@@ -106,3 +108,13 @@ def _tree(flags: dict[str, Any]) -> dict[str, Any]:
         else:
             tree.setdefault(section, {})[name.removeprefix(f"{section}_")] = value
     return tree
+
+
+def flag_names() -> dict[str, str]:
+    """Return the flag of each setting that has one, by the setting's dotted path."""
+    found = {}
+    for parameter in serve.params:
+        name = str(parameter.name)
+        section = _SECTIONS.get(name)
+        found[f"{section}.{name.removeprefix(f'{section}_')}" if section else name] = parameter.opts[0]
+    return {path: flag for path, flag in found.items() if path in setting_paths()}

@@ -27,7 +27,7 @@ def get(target: Target, session_id: str) -> None:
     """Show a session, also a finished one. This does not extend its life."""
     with target.client("asking for the session") as client:
         info = client.sessions.get(session_id)
-    target.output.show(_document(info), lambda terminal: terminal.session(info))
+    target.output.show(document_of(info), lambda terminal: terminal.session(info))
 
 
 @click.command(
@@ -52,7 +52,7 @@ def list_sessions(target: Target, status: str | None, app: str | None, limit: in
         found = list(itertools.islice(pages, wanted))
     more = wanted is not None and len(found) == wanted
     shown = found[:limit] if more else found
-    document = {"sessions": [_document(info) for info in shown], "more": more}
+    document = {"sessions": [document_of(info) for info in shown], "more": more}
     target.output.show(document, lambda terminal: terminal.session_table(shown, more=more))
 
 
@@ -93,7 +93,7 @@ def _each(
     if len(session_ids) == 1:
         with target.client(f"{doing} the session") as client:
             info = act(client, session_ids[0])
-        target.output.show(_document(info), lambda terminal: terminal.session(info))
+        target.output.show(document_of(info), lambda terminal: terminal.session(info))
         return Exit.OK
     infos: list[SessionInfo] = []
     failures: list[problems.Problem] = []
@@ -102,7 +102,7 @@ def _each(
         for session_id in session_ids:
             try:
                 infos.append(act(client, session_id))
-                documents.append(_document(infos[-1]))
+                documents.append(document_of(infos[-1]))
             except sessiongateway.SessionGatewayError as error:
                 failures.append(problems.of_gateway(error))
                 documents.append({"session_id": session_id, "error": failures[-1].bare_document()})
@@ -113,16 +113,28 @@ def _each(
 
 def _follow(target: Target, session_ids: Sequence[str]) -> int:
     failures = []
-    with target.client("") as client, client.stream_keepalive(session_ids) as events:
-        for event in events:
-            document: dict[str, Any] = {"session_id": event.session_id}
-            if event.error is not None:
-                failures.append(problems.of_gateway(event.error))
-                document["error"] = failures[-1].bare_document()
-            elif event.session is not None:
-                document |= event.session
-            _show_event(target, event, document)
+    with target.client("") as client:
+        _check_connection(client, session_ids[0])
+        with client.stream_keepalive(session_ids) as events:
+            for event in events:
+                document: dict[str, Any] = {"session_id": event.session_id}
+                if event.error is not None:
+                    failures.append(problems.of_gateway(event.error))
+                    document["error"] = failures[-1].bare_document()
+                elif event.session is not None:
+                    document = document_of(event.session)
+                _show_event(target, event, document)
     return _report(target, failures)
+
+
+def _check_connection(client: sessiongateway.Inference, session_id: str) -> None:
+    """Fail where there is no gateway: a stream would try again without end, and without a word."""
+    try:
+        client.sessions.get(session_id)
+    except sessiongateway.UnavailableError:
+        raise
+    except sessiongateway.SessionGatewayError:
+        pass  # a gateway has said so; what becomes of each session is told by the stream
 
 
 def _show_event(target: Target, event: KeepaliveEvent, document: Mapping[str, Any]) -> None:
@@ -136,5 +148,6 @@ def _report(target: Target, failures: Sequence[problems.Problem]) -> int:
     return failures[0].exit if failures else Exit.OK
 
 
-def _document(info: SessionInfo) -> dict[str, Any]:
-    return {"session_id": info.id, **info}
+def document_of(info: SessionInfo) -> dict[str, Any]:
+    """Return a session for programs: its fields, with the id under the name that `app run` gives it."""
+    return {"session_id": info.id, **{name: value for name, value in info.items() if name != "id"}}

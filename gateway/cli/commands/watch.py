@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.commands.sessions import document_of
 from gateway.cli.complete import app_names
 from gateway.cli.connection import Target, client_command
 from gateway.cli.exits import Exit
@@ -88,5 +89,5 @@ def _show_event(target: Target, event: WatchEvent) -> None:
 def _document(event: WatchEvent) -> dict[str, Any]:
     document: dict[str, Any] = {"event": event.event, "occurred_at": event.occurred_at}
     if event.session is not None:
-        document |= {"session_id": event.session.id, **event.session}
+        document |= document_of(event.session)
     return {**document, "resume_token": event.resume_token}

@@ -1,0 +1,31 @@
+"""The example file of docs/configuration.md, which tests read as the gateway would."""
+
+EXAMPLE = """\
+data_dir = "/var/lib/session-gateway"
+
+[apps]
+kv = "/srv/apps/kv"
+"acme/model@2" = "/srv/apps/model"
+
+[server]
+listen = "0.0.0.0:50151"
+tls_cert = "/etc/session-gateway/server.pem"
+tls_key = "/etc/session-gateway/server.key"
+client_ca = "/etc/session-gateway/clients.pem"
+drain_grace = 60
+
+[sessions]
+retention = 3600
+queue_size = 16
+
+[workers]
+max_workers = 64
+min_idle = 4
+queue_time = 10
+
+[metrics]
+address = ":9464"
+
+[log]
+format = "json"
+"""
