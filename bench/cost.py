@@ -26,6 +26,7 @@ from gateway.config import Settings
 from gateway.model import AppRef, AppVersion
 from gateway.rpc.callers import Callers
 from gateway.rpc.edge import generic_handler
+from gateway.rpc.raw import Failures
 from gateway.rpc.services import SessionService
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import CallMeter
@@ -134,7 +135,8 @@ async def running(directory: Path, metrics: bool, keys: bool) -> AsyncIterator[R
     await manager.start()
     keyring, context = _locked(directory) if keys else (None, Context(""))
     service = SessionService(manager, clock, settings.server.max_input_bytes)
-    handlers: Any = generic_handler(pb.DESCRIPTOR.services_by_name["SessionService"], service, Callers(clock, keyring))
+    descriptor, callers = pb.DESCRIPTOR.services_by_name["SessionService"], Callers(clock, keyring)
+    handlers: Any = generic_handler(descriptor, service, callers, Failures())
     handle = handlers.service(SimpleNamespace(method="/sessiongateway.v1.SessionService/Run")).unary_unary
 
     async def run(session: str) -> pb.RunResponse:

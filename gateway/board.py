@@ -6,6 +6,8 @@ nothing to lock. The memory is the supervisor's: what a process that died has le
 
 import enum
 import mmap
+import socket
+from collections.abc import Sequence
 
 _BYTES = 8
 
@@ -33,6 +35,12 @@ class Figure(enum.IntEnum):
     """Plain calls in flight."""
     WATCHES = 5
     """Watches that it serves."""
+    BEAT = 6
+    """When its event loop last ran, in milliseconds on the monotonic clock. 0 before it serves."""
+    HANGS = 7
+    """1 for one that does not answer. It is the supervisor who shows this."""
+    ENDED = 8
+    """1 once a process of this number has ended. It is the supervisor who shows this, too."""
 
 
 class Board:
@@ -76,6 +84,7 @@ class Board:
         for figure in Figure:
             if figure is not Figure.WORKERS:
                 self.show(index, figure, 0)
+        self.show(index, Figure.ENDED, 1)
 
     def _lent(self, lender: int, borrower: int) -> int:
         return self._cells[lender * self._width + len(Figure) + borrower]
@@ -84,9 +93,19 @@ class Board:
 class Member:
     """One process among several: its number, and what it shows and sees."""
 
-    def __init__(self, index: int, board: Board, generation: str) -> None:
+    def __init__(
+        self,
+        index: int,
+        board: Board,
+        generation: str,
+        sockets: Sequence[Sequence[socket.socket]] = (),
+        metrics: Sequence[socket.socket] = (),
+    ) -> None:
+        """`sockets` and `metrics` are those of `gateway.ports.Ports`, which the supervisor holds."""
         self.index = index
         self.board = board
+        self.sockets = sockets
+        self.metrics = metrics
         self.generation = generation
         """Names the supervisor that started the process."""
 
@@ -104,4 +123,8 @@ class Member:
 
     def serving(self, index: int) -> bool:
         """Whether a process answers."""
-        return self.board.shown(index, Figure.STANDING) != Standing.DOWN
+        return self.board.shown(index, Figure.STANDING) != Standing.DOWN and not self.hangs(index)
+
+    def hangs(self, index: int) -> bool:
+        """Whether a process is there and does not answer, as the supervisor judges."""
+        return self.board.shown(index, Figure.HANGS) != 0

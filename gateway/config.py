@@ -28,6 +28,7 @@ CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY", "SGW_TLS", "SGW_TLS_
 MAX_PORT = 65535
 
 MAX_PROCESSES = 64
+MIN_HANG_TIMEOUT = 3.0
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -99,11 +100,23 @@ class ServerSettings(_Section):
         "gateway on the data directory takes them over. `end`: they are ended.",
     )
     drain_grace: Seconds = Field(30.0, description="Seconds that calls in flight get to finish after SIGTERM.")
+    hang_timeout: Seconds = Field(
+        30.0,
+        description="With several processes: seconds after which one that does not answer is killed and started again; "
+        "its sessions live on. 0: never. At least 3 otherwise. After a third of it, or ten seconds, the log says so.",
+    )
 
     @field_validator("listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         return _checked_address(value)
+
+    @field_validator("hang_timeout")
+    @classmethod
+    def _longer_than_work(cls, value: float) -> float:
+        if 0 < value < MIN_HANG_TIMEOUT:
+            raise ValueError(f"must be 0 or at least {MIN_HANG_TIMEOUT:g}: a process that is busy is not to be killed")
+        return value
 
     @model_validator(mode="after")
     def _whole_pair(self) -> Self:

@@ -19,10 +19,12 @@ from gateway.board import Member
 from gateway.clock import Clock, SystemClock
 from gateway.company import Company
 from gateway.config import Settings
+from gateway.cover import Cover
 from gateway.data_directory import CannotStart, only_one
 from gateway.errors import AppNotFound, StoreUnavailable
 from gateway.exposition.exposition import CannotExpose, Exposition
 from gateway.exposition.snapshot import Sources
+from gateway.heartbeat import Heartbeat
 from gateway.log import configure
 from gateway.rpc.exposure import keyring_of
 from gateway.rpc.server import CannotListen, Server
@@ -82,12 +84,20 @@ class Gateway:
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
         self.company = None if member is None else Company(member, place, directory, settings, clock)
         exchange = None if self.company is None else self.company.exchange
+        sockets = member.sockets[member.index] if member is not None and member.sockets else ()
         try:
-            self.server = Server(settings.server, self.manager, catalog, clock, exchange, keyring=keyring_of(settings))
+            self.server = Server(
+                settings.server, self.manager, catalog, clock, exchange, keyring=keyring_of(settings), sockets=sockets
+            )
         except (CannotListen, KeysUnusable) as error:
             raise CannotStart(str(error)) from error
+        self.heartbeat = Heartbeat(member)
+        self._cover = None if member is None or not member.sockets else Cover(member, self.server)
         if self.company is not None:
             self.company.introduce(self.manager.news, pool)
+            self.heartbeat.on_beat.append(self.company.exchange.look)
+        if self._cover is not None:
+            self.heartbeat.on_beat.append(self._cover.look)
         sources = self._sources(calls, pool)
         self.exposition = None if sources is None else Exposition(settings.metrics.address, sources, directory, member)
         self.store.catch_up = self.manager.catch_up
@@ -105,6 +115,7 @@ class Gateway:
     async def running(self) -> AsyncIterator[str]:
         """Serve for as long as the context lasts, and drain at its end. Yields the address. Raises CannotStart."""
         async with AsyncExitStack() as stack:
+            stack.callback(self.heartbeat.stop)
             if self.company is None:
                 stack.enter_context(only_one(self._settings.data_dir))
             try:
@@ -131,6 +142,9 @@ class Gateway:
             for watch in (self._keep_current_ready(), self._inspect_store()):
                 stack.callback(asyncio.create_task(watch).cancel)
             await self._take_calls(True)
+            self.heartbeat.start()
+            if self._cover is not None:
+                stack.callback(self._cover.close)
             yield address
             await self._take_calls(False)
             await self._drain(self._settings.server.drain_grace)
@@ -139,8 +153,15 @@ class Gateway:
         """Return who knows the numbers for Prometheus, if anybody is to read them."""
         if calls is None or not isinstance(self.store, MeteredStore):
             return None
-        transport = self.server.transport
-        return Sources(self.manager, calls, pool, self.store, transport=transport, serving=lambda: self.serving)
+        return Sources(
+            self.manager,
+            calls,
+            pool,
+            self.store,
+            server=self.server,
+            heartbeat=self.heartbeat,
+            serving=lambda: self.serving,
+        )
 
     async def _expose(self, stack: AsyncExitStack) -> None:
         if self.exposition is not None:

@@ -11,7 +11,6 @@ import os
 import secrets
 import select
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +20,11 @@ from gateway.board import Board, Member
 from gateway.config import Settings
 from gateway.data_directory import CannotStart, only_one
 from gateway.log import configure
+from gateway.ports import Ports, reserved
 from gateway.service_manager import READY, STOPPING, tell_service_manager
-from gateway.timing import PROCESS_RESTART_FIRST, PROCESS_RESTART_MAX, PROCESS_STABLE
-from gateway.workers.runtime import runtime_directory
+from gateway.timing import HANG_LOOK, PROCESS_RESTART_FIRST, PROCESS_RESTART_MAX, PROCESS_STABLE
+from gateway.vigil import Vigil
+from gateway.workers.runtime import clear_peer_sockets, runtime_directory
 
 logger = logging.getLogger("gateway")
 
@@ -45,16 +46,17 @@ def supervise(settings: Settings, run_member: RunMember) -> int:
     """
     configure(settings.log)
     try:
-        with (
-            only_one(settings.data_dir),
-            _reserved(settings.server.listen, "listen") as address,
-            _reserved(settings.metrics.address, "metrics-address") as metrics_address,
-        ):
-            server = settings.server.model_copy(update={"listen": address})
-            metrics = settings.metrics.model_copy(update={"address": metrics_address})
-            code = Supervisor(settings.model_copy(update={"server": server, "metrics": metrics}), run_member).run()
+        with only_one(settings.data_dir), reserved(settings) as ports:
+            directory = runtime_directory(settings.data_dir)
+            # Whoever holds the data directory is alone: these are of processes that were killed.
+            clear_peer_sockets(directory)
+            server = settings.server.model_copy(update={"listen": ports.address})
+            metrics = settings.metrics.model_copy(update={"address": ports.metrics_address})
+            settings = settings.model_copy(update={"server": server, "metrics": metrics})
+            code = Supervisor(settings, ports, run_member).run()
+            clear_peer_sockets(directory)
             with contextlib.suppress(OSError):  # not empty: sessions live on
-                runtime_directory(settings.data_dir).rmdir()
+                directory.rmdir()
             return code
     except CannotStart as error:
         print(f"sgw serve: {error}", file=sys.stderr)  # for the person at the terminal, not the log
@@ -81,10 +83,12 @@ class _Process:
 class Supervisor:
     """Runs the processes, in one thread."""
 
-    def __init__(self, settings: Settings, run_member: RunMember) -> None:
+    def __init__(self, settings: Settings, ports: Ports, run_member: RunMember) -> None:
         self._settings = settings
+        self._ports = ports
         self._run_member = run_member
         self._board = Board(settings.processes)
+        self._vigil = Vigil(self._board, settings.server.hang_timeout, time.monotonic())
         self._generation = secrets.token_hex(8)
         self._processes = [_Process(index) for index in range(settings.processes)]
         self._told = False
@@ -105,11 +109,17 @@ class Supervisor:
                 while received:
                     self._pass_on(received.pop(0))
                     self._reap()
+                self._kill_who_hangs()
                 if self._board.stopping and not any(process.pid for process in self._processes):
                     break
         if self._problem:
             raise CannotStart(self._problem)
         return self._code
+
+    def _kill_who_hangs(self) -> None:
+        index = self._vigil.look(time.monotonic())
+        if index is not None and self._processes[index].pid:
+            os.kill(self._processes[index].pid, signal.SIGKILL)
 
     def _start_due(self) -> None:
         for process in self._processes:
@@ -154,18 +164,19 @@ class Supervisor:
         def tell(problem: str) -> None:
             os.write(report, problem.encode()[:_REPORT] or _SERVES)
 
-        return self._run_member(self._settings, Member(process.index, self._board, self._generation), tell)
+        member = Member(process.index, self._board, self._generation, self._ports.sockets, self._ports.metrics)
+        return self._run_member(self._settings, member, tell)
 
     def _wait(self, wakeup: int) -> None:
-        """Wait for a signal, for what a process reports, or for the time to start one."""
+        """Wait for a signal, for what a process reports, or for the time to start one or to look at them."""
         poll = select.poll()
         poll.register(wakeup, select.POLLIN)
         reporting = {process.report: process for process in self._processes if process.report >= 0}
         for report in reporting:
             poll.register(report, select.POLLIN)
         due = [process.start_at for process in self._processes if not process.pid and not self._board.stopping]
-        patience = max(0.0, min(due) - time.monotonic()) * 1000 if due else None
-        for descriptor, _ in poll.poll(patience):
+        patience = min([HANG_LOOK, *(at - time.monotonic() for at in due)])
+        for descriptor, _ in poll.poll(max(0.0, patience) * 1000):
             if descriptor == wakeup:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wakeup, 512)
@@ -229,6 +240,9 @@ class Supervisor:
         if process.report >= 0:
             os.close(process.report)
             process.report = -1
+        if self._board.stopping:  # else another one takes what comes, until it is there again
+            self._ports.refuse(process.index)
+        self._vigil.ended(process.index)
         self._board.died(process.index)
         if self._board.stopping:
             if code >= 0:
@@ -275,27 +289,3 @@ def _signals() -> Iterator[tuple[int, list[int]]]:
             signal.signal(number, handler)
         os.close(ours)
         os.close(theirs)
-
-
-@contextmanager
-def _reserved(listen: str, flag: str) -> Iterator[str]:
-    """Take an address for several processes of this gateway, and for no other. Yields it with its port; "" for none."""
-    if not listen:
-        yield ""
-        return
-    host, _, port = listen.rpartition(":")
-    with contextlib.ExitStack() as stack:
-        try:
-            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-            reserved = stack.enter_context(socket.socket(found[0], socket.SOCK_STREAM))
-            # Bound like any server, which fails beside another one's; only then open to those who share it.
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.bind(found[4])
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        except OSError:
-            raise CannotStart(
-                f"cannot listen on {listen}: the port is taken (by another gateway?), or the address is not one of "
-                f"this machine; --{flag} HOST:0 takes any free port"
-            ) from None
-        yield f"{host}:{reserved.getsockname()[1]}"

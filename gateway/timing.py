@@ -85,6 +85,24 @@ PROCESS_RESTART_MAX = 10.0
 PROCESS_STABLE = 30.0
 """How long a gateway process must have lived for the next pause to be the first again."""
 
+HEARTBEAT = 0.5
+"""How often the event loop of a process shows that it runs."""
+
+LOOP_STALL = 1.0
+"""By how much a heartbeat may be late before the log says so. Callers notice such a pause; a loop that does nothing
+wrong, on a machine with too little to give, has pauses of a few tenths."""
+
+HANG_COVER = 2.0
+"""After so long without a heartbeat the next process takes new connections of one that does not answer. It costs nobody
+anything when that was merely busy; well above LOOP_STALL and the pauses of a loaded machine."""
+
+HANG_LOOK = 0.5
+"""How often the supervisor looks at the heartbeats."""
+
+HANG_NOTICE = 10.0
+"""After so long without a heartbeat a process counts as one that hangs: callers of its sessions are told to come again
+rather than left waiting. Far beyond what a process ever does in one piece."""
+
 QUIET_POLL = 0.02
 """How often a process that drains looks whether the others have calls in flight, which it may have to answer."""
 
@@ -180,6 +198,13 @@ which half is new may be met once before it is complained of."""
 KEYS_POLL = 0.25
 """Between two looks at the file of API keys. A key that was revoked is good for nothing within a second, also when the
 first look at a file that is gone or damaged is forgiven."""
+
+TLS_REFUSALS_TOLD = 1.0
+"""Between two lines of the log on handshakes that were refused. Anybody who can connect can cause them."""
+
+CERTIFICATE_SETTLE = 5.0
+"""For how long a key and a certificate may not belong together before that is complained of: whoever renews them writes
+one file after the other."""
 
 SCRAPE_PATIENCE = 5.0
 """How long a client of the metrics may take to send its request, and again to take the page. Prometheus gives up after

@@ -1,6 +1,7 @@
 """One port for the numbers of all gateway processes.
 
-Every process listens on it. Whichever is asked asks the others, over a socket in the directory of the workers.
+All processes accept from it, so one that does not answer keeps no scrape waiting. Whichever is asked asks the others,
+over a socket in the directory of the workers.
 """
 
 import asyncio
@@ -43,7 +44,8 @@ class Exposition:
         page = importlib.import_module("gateway.exposition.page")
         self._render = page.render
         try:
-            address = await self._endpoint.start(self._address, page.CONTENT_TYPE, share_port=self._member is not None)
+            sockets = () if self._member is None else self._member.metrics
+            address = await self._endpoint.start(self._address, page.CONTENT_TYPE, sockets)
         except OSError as error:
             raise CannotExpose(f"cannot serve metrics on {self._address}: {error.strerror or error}") from None
         if self._member is not None:
@@ -63,7 +65,8 @@ class Exposition:
         own = await self._sources.snapshot()
         if self._member is None:
             return await self._render({"0": own}, 1)
-        others = self._member.others()
+        # Those that are known to hang are not even asked.
+        others = [other for other in self._member.others() if not self._member.hangs(other)]
         told = await asyncio.gather(*map(self._asked, others))
         found = {self._member.index: own} | {index: told for index, told in zip(others, told, strict=True) if told}
         return await self._render({str(index): found[index] for index in sorted(found)}, self._member.board.count)

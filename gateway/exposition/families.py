@@ -32,6 +32,24 @@ _TABLE = (
     Family("sgw_processes", "gauge", "Gateway processes that there are to be (`processes`).", of_process=False),
     Family("sgw_processes_up", "gauge", "Those of them whose numbers are on this page.", of_process=False),
     Family(
+        "sgw_process_up",
+        "gauge",
+        "By gateway process: 1 if its numbers are on this page; 0 if it does not answer, or is being started.",
+        ("process",),
+        of_process=False,
+    ),
+    Family(
+        "sgw_event_loop_stalls_total",
+        "counter",
+        "How often a gateway process was held up for more than a second, and answered nobody meanwhile.",
+    ),
+    Family(
+        "sgw_tls_handshakes_refused_total",
+        "counter",
+        "Connections that ended in the handshake of TLS, by reason. Through grpcio they are not counted.",
+        ("reason",),
+    ),
+    Family(
         "sgw_calls_total",
         "counter",
         "Calls that have been answered, by code (OK, a code of the contract, or CANCELLED: the caller left) and by the "

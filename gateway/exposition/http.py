@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.timing import SCRAPE_PATIENCE
 
@@ -29,21 +30,27 @@ class Endpoint:
         self._page = page
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
-    async def start(self, address: str, content_type: str, *, share_port: bool = False) -> str:
-        """Serve on HOST:PORT and return it with the port that it became. Raises OSError."""
+    async def start(self, address: str, content_type: str, sockets: Sequence[socket.socket] = ()) -> str:
+        """Serve on HOST:PORT and return it with the port that it became. Raises OSError.
+
+        `sockets` listen there already, and other processes accept from them too.
+        """
         self._content_type = content_type
+        if sockets:
+            for bound in sockets:
+                self._servers.append(await asyncio.start_server(self._serve, sock=bound.dup(), limit=_MAX_HEAD))
+            return address
         host, _, port = address.rpartition(":")
-        self._server = await asyncio.start_server(
-            self._serve, host.strip("[]"), int(port), limit=_MAX_HEAD, reuse_port=share_port or None
-        )
-        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(self._serve, host.strip("[]"), int(port), limit=_MAX_HEAD)
+        self._servers.append(server)
+        return f"{host}:{server.sockets[0].getsockname()[1]}"
 
     async def close(self) -> None:
         """Take no more requests, and cut off those that are being served."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -29,6 +29,7 @@ class Numbers(Collector):
         whole: Snapshot = {
             "sgw_processes": [([], processes)],
             "sgw_processes_up": [([], len(snapshots))],
+            "sgw_process_up": [([str(index)], int(str(index) in snapshots)) for index in range(processes)],
         }
         self._several = processes > 1
         # Each with the value of its label.

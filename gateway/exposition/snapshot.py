@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gateway.errors import GatewayError
+from gateway.heartbeat import Heartbeat
 from gateway.metrics import Histogram
 from gateway.rpc.error_table import row_of_class
-from gateway.rpc.raw import told
+from gateway.rpc.server import Server
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import CallMeter, Outcome
 from gateway.stores.metered import MeteredStore
@@ -54,15 +55,18 @@ class Sources:
         pool: LocalPool,
         store: MeteredStore,
         *,
-        transport: str,
+        server: Server,
+        heartbeat: Heartbeat,
         serving: Callable[[], bool],
     ) -> None:
         self._manager = manager
         self._calls = calls
         self._pool = pool
         self._store = store
+        self._server = server
+        self._heartbeat = heartbeat
         self._serving = serving
-        self._build = [version("session-gateway"), platform.python_version(), transport]
+        self._build = [version("session-gateway"), platform.python_version(), server.transport]
 
     async def snapshot(self) -> Snapshot:
         """Return the numbers as they are now."""
@@ -72,7 +76,9 @@ class Sources:
             "sgw_serving": _one(self._serving()),
             **_of_calls(self._calls),
             "sgw_calls_in_flight": _one(self._manager.calls_in_flight),
-            "sgw_rpc_errors_total": _each((_UNTOLD | told).items()),
+            "sgw_rpc_errors_total": _each((_UNTOLD | self._server.failures.told).items()),
+            "sgw_tls_handshakes_refused_total": _each_of(self._server.refusals.counts),
+            "sgw_event_loop_stalls_total": _one(self._heartbeat.stalls),
             **self._of_sessions(),
             **_of_workers(figures, self._pool.meter),
             "sgw_store_available": _one(self._store.available),

@@ -1,9 +1,12 @@
 """The certificate, key and client authority that the gateway serves with, read again when their files change."""
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import logging
 import os
+import re
 import ssl
 import stat
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway.config import ServerSettings
-from gateway.timing import CERTIFICATE_POLL
+from gateway.timing import CERTIFICATE_POLL, CERTIFICATE_SETTLE
 
 logger = logging.getLogger("gateway.rpc")
 
@@ -25,9 +28,26 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _MISMATCHES = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"})
 _OF_THE_CERTIFICATE = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "UNKNOWN_CERTIFICATE_TYPE"})
 
+_LOOKS = 2
+"""After so many looks a problem is told: at the first one a file may just be being written."""
+
+_LOOKS_AT_A_PAIR = int(CERTIFICATE_SETTLE / CERTIFICATE_POLL)
+"""The same, for files that do not fit together."""
+
+_PRIVATE_KEY = re.compile(rb"-----BEGIN PRIVATE KEY-----(.*?)-----END PRIVATE KEY-----", re.DOTALL)
+_UNCOMMON_KEYS = {b"\x06\x03\x2b\x65\x70": "Ed25519", b"\x06\x03\x2b\x65\x71": "Ed448"}
+"""By their identifiers (RFC 8410, section 3), as PKCS #8 has them."""
+
+_ALGORITHM = 16
+"""Bytes at the beginning of a key in PKCS #8, in which its algorithm is named."""
+
 
 class CertificateUnusable(Exception):
     """A file that TLS cannot be served with. The text names it and says why."""
+
+
+class PairMismatch(CertificateUnusable):
+    """The key is not that of the certificate, as for a moment when both are replaced."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +75,11 @@ class Certificates:
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         """Read the files. Raises CertificateUnusable."""
         self._certificate, self._key, self._client_ca = certificate, key, client_ca
-        self._failures = 0
-        self._told = ""
+        self._problem = ""
+        self._looks = 0
         pem = self._read()
         self._loaded = _Loaded(pem, self._context(pem))
+        self._warn_of_key(pem)
 
     @property
     def pem(self) -> Pem:
@@ -81,16 +102,42 @@ class Certificates:
         try:
             pem = self._read()
             if pem != self._loaded.pem:
-                self._loaded = _Loaded(pem, self._context(pem))
-                logger.info("new connections get the certificate that is now in %s", self._certificate)
+                before, self._loaded = self._loaded.pem, _Loaded(pem, self._context(pem))
+                self._tell_change(before, pem)
         except CertificateUnusable as error:
-            self._failures += 1
-            # Not at the first look: who replaces two files is seen between them now and then.
-            if self._failures > 1 and str(error) != self._told:
-                self._told = str(error)
-                logger.error("%s; new connections get the certificate from before", error)  # noqa: TRY400  # no fault of ours
+            self._tell_problem(error)
         else:
-            self._failures, self._told = 0, ""
+            self._problem, self._looks = "", 0
+
+    def _tell_change(self, before: Pem, pem: Pem) -> None:
+        if pem.certificate != before.certificate:
+            logger.info("new connections get the certificate that is now in %s", self._certificate)
+        elif pem.key != before.key:
+            logger.info("new connections use the key that is now in %s", self._key)
+        if pem.client_ca != before.client_ca:
+            logger.info("clients that connect from now on need a certificate of an authority in %s", self._client_ca)
+        if pem.key != before.key:
+            self._warn_of_key(pem)
+
+    def _tell_problem(self, error: CertificateUnusable) -> None:
+        if str(error) != self._problem:
+            self._problem, self._looks = str(error), 0
+        self._looks += 1
+        text = f"{error}; new connections are served as before"
+        if isinstance(error, PairMismatch):
+            if self._looks == _LOOKS_AT_A_PAIR:
+                logger.warning(text)
+        elif self._looks == _LOOKS:
+            logger.error(text)
+
+    def _warn_of_key(self, pem: Pem) -> None:
+        kind = uncommon_key(pem.key)
+        if kind is not None:
+            logger.warning(
+                "%s: many clients cannot use a key of type %s, gRPC's own among them; ECDSA P-256 is what all can",
+                self._key,
+                kind,
+            )
 
     def _read(self) -> Pem:
         client_ca = None if self._client_ca is None else _content(self._client_ca)
@@ -122,7 +169,8 @@ class Certificates:
                 reason = error.reason or ""
                 if reason in _MISMATCHES:
                     text = f"{self._key} is not the key of the certificate in {self._certificate}"
-                elif reason in _OF_THE_CERTIFICATE:
+                    raise PairMismatch(text) from None
+                if reason in _OF_THE_CERTIFICATE:
                     text = f"{self._certificate}: the certificate cannot be used ({reason})"
                 else:
                     text = f"{self._key}: no private key in PEM form that can be used"
@@ -130,6 +178,16 @@ class Certificates:
 
     def _encrypted(self) -> str:
         raise CertificateUnusable(f"{self._key}: the key is encrypted, and there is nobody to ask for its password")
+
+
+def uncommon_key(pem: bytes) -> str | None:
+    """Return the name of a private key's type, if it is one that few clients know."""
+    found = _PRIVATE_KEY.search(pem)
+    try:
+        head = base64.b64decode(found[1])[:_ALGORITHM] if found else b""
+    except binascii.Error:
+        return None
+    return next((name for mark, name in _UNCOMMON_KEYS.items() if mark in head), None)
 
 
 def certificates_of(settings: ServerSettings) -> Certificates | None:

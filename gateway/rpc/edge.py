@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from gateway.rpc.callers import Callers, Context
 from gateway.rpc.peers.exchange import Exchange
-from gateway.rpc.raw import decoder, failure_of
+from gateway.rpc.raw import Failures, decoder
 
 logger = logging.getLogger("gateway.rpc")
 
@@ -23,7 +23,11 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: object, callers: Callers, exchange: Exchange | None = None
+    service: ServiceDescriptor,
+    servicer: object,
+    callers: Callers,
+    failures: Failures,
+    exchange: Exchange | None = None,
 ) -> grpc.GenericRpcHandler:
     """Return the handler of a service: each method of its descriptor is the method of the same name of the servicer.
 
@@ -34,14 +38,16 @@ def generic_handler(
     handlers = {}
     for method in service.methods:
         if exchange is not None:
-            handlers[method.name] = _exchanged(method, exchange, callers)
+            handlers[method.name] = _exchanged(method, exchange, callers, failures)
             continue
         wrap = _unary if not method.server_streaming else _stream if method.client_streaming else _server_stream
-        handlers[method.name] = wrap(method, getattr(servicer, method.name), callers)
+        handlers[method.name] = wrap(method, getattr(servicer, method.name), callers, failures)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _unary(method: MethodDescriptor, handle: Callable[..., Any], callers: Callers) -> "grpc.RpcMethodHandler[Any, Any]":
+def _unary(
+    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers, failures: Failures
+) -> "grpc.RpcMethodHandler[Any, Any]":
     name, decode = method.name, decoder(method)
 
     async def call(data: bytes, context: Context) -> Message:
@@ -49,14 +55,14 @@ def _unary(method: MethodDescriptor, handle: Callable[..., Any], callers: Caller
             caller = callers.of(context, name)  # first: who may not call is told nothing of the request
             response: Message = await handle(decode(data), caller)
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
-            await _abort(method, context, error)
+            await _abort(method, context, error, failures)
         return response
 
     return grpc.unary_unary_rpc_method_handler(call, response_serializer=_encode)
 
 
 def _server_stream(
-    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers
+    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers, failures: Failures
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     name, decode = method.name, decoder(method)
 
@@ -70,7 +76,7 @@ def _server_stream(
                     if not await _written(context, response):
                         break
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
-            await _abort(method, context, error)
+            await _abort(method, context, error, failures)
 
     return grpc.unary_stream_rpc_method_handler(call, response_serializer=_encode)
 
@@ -86,7 +92,7 @@ async def _written(context: Context, response: Message | bytes) -> bool:
 
 
 def _stream(
-    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers
+    method: MethodDescriptor, handle: Callable[..., Any], callers: Callers, failures: Failures
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     name, decode = method.name, decoder(method)
 
@@ -102,12 +108,14 @@ def _stream(
                     if not await _written(context, response):
                         break
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
-            await _abort(method, context, error)
+            await _abort(method, context, error, failures)
 
     return grpc.stream_stream_rpc_method_handler(call, response_serializer=_encode)
 
 
-def _exchanged(method: MethodDescriptor, exchange: Exchange, callers: Callers) -> "grpc.RpcMethodHandler[Any, Any]":
+def _exchanged(
+    method: MethodDescriptor, exchange: Exchange, callers: Callers, failures: Failures
+) -> "grpc.RpcMethodHandler[Any, Any]":
     """Return the handler of a method that any process may answer: bytes in, bytes out."""
     name = method.name
 
@@ -115,7 +123,7 @@ def _exchanged(method: MethodDescriptor, exchange: Exchange, callers: Callers) -
         try:
             return await exchange.unary(name, data, callers.of(context, name))
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
-            await _abort(method, context, error)
+            await _abort(method, context, error, failures)
 
     async def stream(data: bytes | AsyncIterator[bytes], context: Context) -> None:
         try:
@@ -128,7 +136,7 @@ def _exchanged(method: MethodDescriptor, exchange: Exchange, callers: Callers) -
                     if not await _written(context, response):
                         break
         except Exception as error:  # noqa: BLE001  # the one place where any error becomes a status
-            await _abort(method, context, error)
+            await _abort(method, context, error, failures)
 
     if not method.server_streaming:
         return grpc.unary_unary_rpc_method_handler(unary, response_serializer=bytes)
@@ -141,8 +149,8 @@ def _encode(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-async def _abort(method: MethodDescriptor, context: Context, error: Exception) -> NoReturn:
+async def _abort(method: MethodDescriptor, context: Context, error: Exception, failures: Failures) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    failure = failure_of(method, error)
+    failure = failures.of(method, error)
     await context.abort(failure.status, failure.message, ((DETAILS_KEY, failure.details),))

@@ -38,10 +38,6 @@ _TOLD_ONCE = (GatewayDraining, StoreUnavailable)
 STATUSES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
 
 
-told: Counter[tuple[str, str]] = Counter()
-"""How often each method has answered with each code of the contract, since the process began."""
-
-
 class Failure(Exception):
     """What a caller is told instead of an answer, ready for the wire."""
 
@@ -53,11 +49,28 @@ class Failure(Exception):
         """A serialized google.rpc.Status."""
 
 
+class Failures:
+    """Makes what callers are told of errors, and counts it."""
+
+    def __init__(self) -> None:
+        self.told: Counter[tuple[str, str]] = Counter()
+        """How often each method has answered with each code of the contract."""
+
+    def of(self, method: MethodDescriptor, error: Exception) -> Failure:
+        """Return what is told of an error, and log it if it was our doing. A Failure is told as it is."""
+        if isinstance(error, Failure):
+            return error
+        code, failure = _failure_of(method, error)
+        self.told[method.name, code] += 1
+        return failure
+
+
 class Methods:
     """The methods of some services, by name. What they raise is a Failure."""
 
-    def __init__(self, services: Sequence[tuple[ServiceDescriptor, object]]) -> None:
+    def __init__(self, services: Sequence[tuple[ServiceDescriptor, object]], failures: Failures) -> None:
         """Each method of a descriptor is the method of the same name of the object beside it."""
+        self.failures = failures
         self.methods: dict[str, MethodDescriptor] = {}
         self._handlers: dict[str, tuple[Callable[..., Any], Callable[[bytes], Message]]] = {}
         for service, servicer in services:
@@ -72,7 +85,7 @@ class Methods:
             response: Message = await handle(decode(data), caller)
             return response.SerializeToString()
         except Exception as error:  # noqa: BLE001  # as at the edge: any error becomes a status
-            raise failure_of(self.methods[name], error) from None
+            raise self.failures.of(self.methods[name], error) from None
 
     async def stream(self, name: str, data: bytes, caller: Caller) -> AsyncGenerator[bytes, None]:
         """Answer a request with a stream. Raises Failure."""
@@ -82,7 +95,7 @@ class Methods:
                 async for response in responses:
                     yield response.SerializeToString()
         except Exception as error:  # noqa: BLE001  # as at the edge: any error becomes a status
-            raise failure_of(self.methods[name], error) from None
+            raise self.failures.of(self.methods[name], error) from None
 
     async def bidi(self, name: str, requests: AsyncIterator[bytes], caller: Caller) -> AsyncGenerator[bytes, None]:
         """Answer a stream of requests with a stream. Raises Failure."""
@@ -97,7 +110,7 @@ class Methods:
                 async for response in responses:
                     yield response.SerializeToString()
         except Exception as error:  # noqa: BLE001  # as at the edge: any error becomes a status
-            raise failure_of(self.methods[name], error) from None
+            raise self.failures.of(self.methods[name], error) from None
 
 
 def decoder(method: MethodDescriptor) -> Callable[[bytes], Message]:
@@ -115,10 +128,7 @@ def decoder(method: MethodDescriptor) -> Callable[[bytes], Message]:
     return decode
 
 
-def failure_of(method: MethodDescriptor, error: Exception) -> Failure:
-    """Return what is told of an error, and log it if it was our doing. A Failure is told as it is."""
-    if isinstance(error, Failure):
-        return error
+def _failure_of(method: MethodDescriptor, error: Exception) -> tuple[str, Failure]:
     if not isinstance(error, GatewayError):
         # A call may have run by then; whoever knows better says so in an error of its own.
         answer: GatewayError = InternalError(RunState.UNKNOWN if method.name in CALLS else None)
@@ -142,5 +152,4 @@ def failure_of(method: MethodDescriptor, error: Exception) -> Failure:
         answer = InternalError(answer.run_state)
         status = status_of(answer)
     row = row_of(answer)
-    told[method.name, row.code] += 1
-    return Failure(row.status, status.message, status.SerializeToString())
+    return row.code, Failure(row.status, status.message, status.SerializeToString())

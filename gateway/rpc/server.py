@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import socket
+from collections.abc import Sequence
 
 from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflection can describe error details
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -16,9 +18,10 @@ from gateway.rpc.certificates import CertificateUnusable, certificates_of
 from gateway.rpc.edge import generic_handler
 from gateway.rpc.exposure import objection
 from gateway.rpc.peers.exchange import Exchange
-from gateway.rpc.raw import Methods
+from gateway.rpc.raw import Failures, Methods
+from gateway.rpc.refusals import Refusals
 from gateway.rpc.services import AppService, SessionService
-from gateway.rpc.transports import MISSING, TransportMissing, choose, handshake_options, listen, make
+from gateway.rpc.transports import MISSING, TransportMissing, choose, handshake_options, listen, listen_too, make
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
 from gateway.timing import TLS_HANDSHAKE
@@ -52,27 +55,36 @@ class Server:
         exchange: Exchange | None = None,
         *,
         keyring: Keyring | None = None,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
-        Without a `keyring` nobody is asked for a key.
+        `sockets` are then those to listen on. Without a `keyring` nobody is asked for a key.
 
         Raises CannotListen when the transport of the settings is not installed, or a certificate cannot be used.
         """
         self._settings = settings
+        self._sockets = sockets
         self._health = health.aio.HealthServicer()
         try:
             self.transport = choose(settings.transport)
             self._certificates = certificates_of(settings)
         except (TransportMissing, CertificateUnusable) as error:
             raise CannotListen(str(error)) from None
+        self.failures = Failures()
+        """What callers have been told."""
+        self.refusals = Refusals()
+        """What handshakes have ended with, through nghttp2."""
         self._callers = Callers(clock, keyring)
         self._watching: list[asyncio.Task[None]] = []
-        self._server = make(self.transport, transport_options(settings, share_port=exchange is not None))
+        self._server = make(self.transport, transport_options(settings, share_port=exchange is not None), self.refusals)
         services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
         if exchange is not None:
-            exchange.serve(Methods(services))
+            exchange.serve(Methods(services, self.failures))
         self._server.add_generic_rpc_handlers(
-            tuple(generic_handler(service, servicer, self._callers, exchange) for service, servicer in services)
+            tuple(
+                generic_handler(service, servicer, self._callers, self.failures, exchange)
+                for service, servicer in services
+            )
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[arg-type]
         if settings.reflection:
@@ -86,7 +98,7 @@ class Server:
         if (why := objection(self._settings)) is not None:
             raise CannotListen(why)
         try:
-            bound = listen(self.transport, self._server, self._settings.listen, self._certificates)
+            bound = listen(self.transport, self._server, self._settings.listen, self._certificates, self._sockets)
         except RuntimeError:
             bound = 0
         if not bound:
@@ -109,6 +121,10 @@ class Server:
         self._watching = [asyncio.create_task(self._callers.watch())]
         if self._certificates is not None:
             self._watching.append(asyncio.create_task(self._certificates.watch()))
+
+    async def listen_too(self, sockets: Sequence[socket.socket]) -> list[asyncio.Server]:
+        """Take connections of other processes' sockets, until what is returned is closed. Through grpcio: of none."""
+        return await listen_too(self.transport, self._server, sockets)
 
     async def set_serving(self, serving: bool) -> None:
         """Say in health whether calls are taken."""

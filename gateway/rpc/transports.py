@@ -1,10 +1,14 @@
 """Which library speaks HTTP/2 for the gateway (docs/adr/0029-http2-by-nghttp2.md)."""
 
-from typing import Any, Literal, Protocol
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, cast
 
 import grpc
 
 from gateway.rpc.certificates import Certificates, Pem
+from gateway.rpc.refusals import Refusals
 
 try:
     from gateway.rpc.http2.server import Http2Server
@@ -48,24 +52,43 @@ def choose(wanted: Literal["auto", "nghttp2", "grpcio"], missing: str | None = M
     return _GRPCIO if wanted == _GRPCIO or missing is not None else _NATIVE
 
 
-def make(name: str, options: list[tuple[str, int]]) -> Transport:
-    """Return a server with nothing in it. `options` are grpc.aio's; the other one takes what applies to it."""
+def make(name: str, options: list[tuple[str, int]], refusals: Refusals | None = None) -> Transport:
+    """Return a server with nothing in it. `options` are grpc.aio's; the other one takes what applies to it, and tells
+    `refusals` of handshakes that fail.
+    """
     if name == _NATIVE:
         given = dict(options)
-        return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_REUSE_PORT)))
+        return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_REUSE_PORT)), refusals=refusals)
     return grpc.aio.server(options=options)
 
 
-def listen(name: str, server: Transport, address: str, certificates: Certificates | None) -> int:
+def listen(
+    name: str,
+    server: Transport,
+    address: str,
+    certificates: Certificates | None,
+    sockets: Sequence[socket.socket] = (),
+) -> int:
     """Have a server of `make` listen, encrypted with what is current in `certificates` when a connection is made.
 
+    `sockets` are bound to the address and shared with other processes; grpcio cannot use them and makes its own.
     Returns the port, 0 when that failed. Raises RuntimeError when it failed.
     """
+    if name == _NATIVE and sockets:
+        tls = None if certificates is None else lambda: certificates.context
+        return cast("Http2Server", server).share_sockets(sockets, tls)
     if certificates is None:
         return server.add_insecure_port(address)
     if name == _NATIVE:
         return server.add_secure_port(address, lambda: certificates.context)
     return server.add_secure_port(address, _grpc_credentials(certificates))
+
+
+async def listen_too(name: str, server: Transport, sockets: Sequence[socket.socket]) -> list[asyncio.Server]:
+    """Have a server that has been started take connections of other processes' sockets. grpcio takes none."""
+    if name != _NATIVE:
+        return []
+    return [await cast("Http2Server", server).listen_too(bound) for bound in sockets]
 
 
 def handshake_options(seconds: float) -> list[tuple[str, int]]:

@@ -47,6 +47,12 @@ def peer_socket(directory: Path, index: int) -> Path:
     return directory / f"{_PEER}{index}"
 
 
+def clear_peer_sockets(directory: Path) -> None:
+    """Remove the sockets of all gateway processes. Called when none of them runs."""
+    for path in directory.glob(f"{_PEER}*"):
+        path.unlink(missing_ok=True)
+
+
 def library(directory: Path, share: Share) -> Path:
     """Return where a process puts what interpreters of apps import of the gateway."""
     return directory / ("lib" if share.count == 1 else f"{_LIBRARY}{share.index}")
@@ -94,7 +100,10 @@ def clear_leftovers(directory: Path, keep: Collection[str] = (), part: Part | No
         _kill_group(WorkerDirectory(entry))
     end_families({mark_of(entry.name) for entry in left})
     for entry in left:
-        shutil.rmtree(entry, ignore_errors=True)
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)  # a socket
 
 
 def _kill_group(directory: WorkerDirectory) -> None:

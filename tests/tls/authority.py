@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -56,13 +57,18 @@ class Authority:
         begins: datetime.timedelta = -_DAY,
         ends: datetime.timedelta = 30 * _DAY,
         curve: ec.EllipticCurve = _USUAL,
+        key: Any = None,
     ) -> Pair:
-        """Return a certificate of `localhost` and 127.0.0.1, valid between two times from now."""
-        return self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH, begins, ends, curve)
+        """Return a certificate of `localhost` and 127.0.0.1, valid between two times from now.
+
+        `key` is its private key; without one, a new one on the curve.
+        """
+        key = key or ec.generate_private_key(curve)
+        return self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH, begins, ends, key)
 
     def client(self, begins: datetime.timedelta = -_DAY, ends: datetime.timedelta = 30 * _DAY) -> Pair:
         """Return a certificate of a client."""
-        return self._issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, _USUAL)
+        return self._issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, ec.generate_private_key(_USUAL))
 
     def in_file(self, folder: Path, name: str) -> Path:
         """Write NAME.pem and return its path."""
@@ -74,9 +80,8 @@ class Authority:
         usage: x509.ObjectIdentifier,
         begins: datetime.timedelta,
         ends: datetime.timedelta,
-        curve: ec.EllipticCurve,
+        key: Any,
     ) -> Pair:
-        key = ec.generate_private_key(curve)
         builder = _builder(_name(name), self._name, key.public_key(), begins, ends).add_extension(
             _NAMES, critical=False
         )
@@ -111,7 +116,7 @@ def _name(name: str) -> x509.Name:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
+    key: Any,
     begins: datetime.timedelta,
     ends: datetime.timedelta,
 ) -> x509.CertificateBuilder:

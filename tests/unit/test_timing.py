@@ -6,7 +6,7 @@ from types import UnionType
 
 import gateway
 from gateway import timing
-from gateway.config import Settings
+from gateway.config import MIN_HANG_TIMEOUT, Settings
 from gateway.model import DEFAULT_SESSION_TIMEOUT, MAX_SESSION_TIMEOUT, MIN_SESSION_TIMEOUT
 from sessiongateway import Pacing
 
@@ -126,6 +126,26 @@ def test_a_kept_answer_outlives_every_wait_of_the_call_that_it_is_of() -> None:
 def test_what_is_looked_for_now_and_then_is_looked_for_within_a_session() -> None:
     assert timing.DEPLOYMENT_POLL <= timing.EXPIRY_SWEEP < timing.PURGE_INTERVAL
     assert timing.EXPIRY_SWEEP < DEFAULT_SESSION_TIMEOUT
+
+
+def test_a_process_is_left_in_peace_for_longer_the_more_is_done_to_it() -> None:
+    """One late heartbeat is no stall, a stall is no hang, and a hang is told of before anybody is killed."""
+    assert 2 * timing.HEARTBEAT <= timing.LOOP_STALL < timing.HANG_COVER < MIN_HANG_TIMEOUT
+    assert timing.HANG_LOOK <= timing.HEARTBEAT
+    assert timing.HANG_COVER * 4 < timing.HANG_NOTICE <= Settings().server.hang_timeout / 3
+
+
+def test_work_that_holds_the_loop_up_and_is_known_is_no_hang() -> None:
+    assert timing.STORE_CHECK + timing.STORE_OPEN_PATIENCE < timing.HANG_NOTICE
+
+
+def test_a_process_is_killed_and_there_again_before_its_calls_lose_their_workers() -> None:
+    settings = Settings()
+    assert settings.server.hang_timeout <= MIN_SESSION_TIMEOUT + settings.workers.orphan_grace
+
+
+def test_files_of_a_pair_may_come_one_after_the_other_for_several_looks() -> None:
+    assert timing.CERTIFICATE_SETTLE >= 5 * timing.CERTIFICATE_POLL
 
 
 def test_a_certificate_that_was_replaced_is_in_use_within_a_second_also_when_half_of_a_pair_is_met_first() -> None:

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.rpc.http2._nghttp2 import Http2Error, Session
+from gateway.rpc.http2.addresses import peer_of
 from gateway.rpc.http2.call import Call
 from gateway.timing import HTTP2_GREETING
 
@@ -139,11 +140,7 @@ class Connection(asyncio.Protocol):
 
     def peer(self) -> str:
         """Return the address of the peer, in gRPC's notation."""
-        name = None if self._transport is None else self._transport.get_extra_info("peername")
-        if not isinstance(name, tuple):
-            return "unknown"
-        host, port = name[:2]
-        return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+        return peer_of(self._transport)
 
     def _flush(self) -> None:
         self._flushing = False

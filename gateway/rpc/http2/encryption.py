@@ -10,6 +10,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
+from gateway.rpc.http2.addresses import peer_of
+from gateway.rpc.refusals import Reason, Refusals, reason_of
 from gateway.timing import TLS_HANDSHAKE
 
 logger = logging.getLogger("gateway.rpc.http2")
@@ -21,9 +23,14 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
     """One encrypted connection. Whom it is for is made by `accept`, when the handshake is done and HTTP/2 agreed on."""
 
     def __init__(
-        self, accept: Callable[[], asyncio.Protocol], context: ssl.SSLContext, loop: asyncio.AbstractEventLoop
+        self,
+        accept: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext,
+        loop: asyncio.AbstractEventLoop,
+        refusals: Refusals,
     ) -> None:
         super().__init__()
+        self._refusals = refusals
         self._accept = accept
         self._inner: asyncio.Protocol | None = None
         """None until the handshake is done: many handshakes that never are must not take much."""
@@ -38,7 +45,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast(asyncio.Transport, transport)
-        self._patience = self._loop.call_later(TLS_HANDSHAKE, self._fail, "the handshake takes too long")
+        self._patience = self._loop.call_later(TLS_HANDSHAKE, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -140,16 +147,23 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
             self._send()
             return None
         except ssl.SSLError as error:
-            self._fail(error.reason or str(error))
+            self._refuse(reason_of(error.reason or ""), _said(error))
             return None
         self._stop_waiting()
         self._send()
         if self._tls.selected_alpn_protocol() != "h2":
-            self._fail("the peer does not offer h2 by ALPN")
+            self._refuse(Reason.NO_HTTP2, "the client does not offer h2 by ALPN")
             return None
         self._inner = self._accept()
         self._inner.connection_made(self)
         return self._inner
+
+    def _too_slow(self) -> None:
+        self._refuse(Reason.TOO_SLOW, "it takes too long")
+
+    def _refuse(self, reason: Reason, why: str) -> None:
+        self._refusals.add(reason, peer_of(self._raw), why)
+        self._fail(why)
 
     def _fail(self, reason: str) -> None:
         """Close for a fault of the peer, after the alert that tells it which."""
@@ -168,3 +182,9 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def _said(error: ssl.SSLError) -> str:
+    """Return what OpenSSL says, of a certificate also what is wrong with it."""
+    verified = getattr(error, "verify_message", "")
+    return f"{error.reason} ({verified})" if verified else error.reason or str(error)

@@ -10,9 +10,11 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from gateway.listening import stop_listening
 from gateway.rpc.http2.call import Call, Method
 from gateway.rpc.http2.connection import Connection
 from gateway.rpc.http2.encryption import Encrypted
+from gateway.rpc.refusals import Refusals
 from gateway.timing import HTTP2_GOODBYE
 
 _BACKLOG = 4096
@@ -36,7 +38,7 @@ class Http2Server:
     """A gRPC server on the running event loop.
 
     `max_message` is the limit of one request message in bytes. `reuse_port` lets other processes listen on the same
-    address.
+    address. `refusals` is told of handshakes of TLS that fail.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Http2Server:
         *,
         max_streams: int = MAX_STREAMS,
         reuse_port: bool = False,
+        refusals: Refusals | None = None,
     ) -> None:
+        self._refusals = refusals or Refusals()
         self.max_message = max_message
         self.max_streams = max_streams
         self.routes: dict[bytes, Method] = {}
@@ -55,6 +59,8 @@ class Http2Server:
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._sockets: list[tuple[socket.socket, ContextOf | None]] = []
         self._listeners: list[asyncio.Server] = []
+        self._shared: list[socket.socket] = []
+        self._tls: ContextOf | None = None
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Serve these, too. The first that knows a method has it."""
@@ -92,7 +98,21 @@ class Http2Server:
     def add_socket(self, bound: socket.socket, tls: ContextOf | None = None) -> None:
         """Take connections of a socket that is bound and listens. It is closed by `stop`."""
         bound.setblocking(False)
+        self._tls = tls
         self._sockets.append((bound, tls))
+
+    def share_sockets(self, bound: Sequence[socket.socket], tls: ContextOf | None = None) -> int:
+        """Listen on sockets that other processes have too, and return their port. `stop` has all of them stop."""
+        for each in bound:
+            each.listen(_BACKLOG)
+            self._shared.append(each)
+            self.add_socket(each.dup(), tls)
+        return int(bound[0].getsockname()[1])
+
+    async def listen_too(self, bound: socket.socket) -> asyncio.Server:
+        """Take connections of another process's socket, until the listener is closed. That one goes on having it."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._acceptor(loop, self._tls), sock=bound.dup(), backlog=_BACKLOG)
 
     def _add_port(self, address: str, tls: ContextOf | None) -> int:
         host, _, port = address.rpartition(":")
@@ -115,6 +135,9 @@ class Http2Server:
             listener.close()
         for bound, _ in self._sockets:
             bound.close()
+        for bound in self._shared:
+            # Closing would not do: others have it open, and what comes would wait for nobody.
+            stop_listening(bound)
         for connection in list(self.connections):
             connection.announce_shutdown()
         await _finished([call.task for call in self.calls], grace or 0.0)
@@ -133,7 +156,7 @@ class Http2Server:
         def accept() -> Connection:
             return Connection(self, loop)
 
-        return accept if tls is None else lambda: Encrypted(accept, tls(), loop)
+        return accept if tls is None else lambda: Encrypted(accept, tls(), loop, self._refusals)
 
     def _bind(self, addresses: set[tuple[socket.AddressFamily, Any]], tls: ContextOf | None) -> int:
         port = 0

@@ -16,7 +16,7 @@ from gateway.rpc.peers.keepalive import KeepaliveFan
 from gateway.rpc.peers.link import Link, PeerLost
 from gateway.rpc.peers.routes import Routes
 from gateway.rpc.peers.wire import CallFrame, Flag, Kind
-from gateway.rpc.raw import CALLS, Failure, Methods, failure_of
+from gateway.rpc.raw import CALLS, Failure, Methods
 from gateway.sessions.requests import Caller
 from gateway.timing import RETRY_HINT
 from gateway.workers.runtime import peer_socket
@@ -41,6 +41,7 @@ class Exchange:
         self._directory = directory
         self._clock = clock
         self._links: dict[int, Link] = {}
+        self._aside: dict[int, Link] = {}
         self._connecting: dict[int, asyncio.Task[Link]] = {}
         self._visitors: set[Visitor] = set()
         self._server: asyncio.Server | None = None
@@ -66,7 +67,7 @@ class Exchange:
         """Close all connections, after what was sent is written."""
         for task in (*self._connecting.values(), *self._hinting):
             task.cancel()
-        for connection in (*self._links.values(), *self._visitors):
+        for connection in (*self._links.values(), *self._aside.values(), *self._visitors):
             connection.close()
         if self._server is not None:
             self._server.close()
@@ -128,7 +129,7 @@ class Exchange:
                 async for answer in answers:
                     yield answer
         except GatewayError as error:
-            raise failure_of(self._local.methods[name], error) from None
+            raise self._local.failures.of(self._local.methods[name], error) from None
 
     async def answer(self, method: int, data: bytes, caller: Caller, flags: Flag) -> bytes:
         """Answer in this process. See `Host`."""
@@ -164,6 +165,19 @@ class Exchange:
             task = asyncio.get_running_loop().create_task(self._hint(other, kind, body))
             self._hinting.add(task)
             task.add_done_callback(self._hinting.discard)
+
+    def look(self) -> None:
+        """Look which processes do not answer. Called often, so that no call has to.
+
+        Requests for one of those are refused from then on. Those that it has already go on waiting: it may come back,
+        and closing the connection would cancel them.
+        """
+        for other in self._member.others():
+            if self._member.hangs(other):
+                if (link := self._links.pop(other, None)) is not None:
+                    self._aside[other] = link
+            elif (link := self._aside.pop(other, None)) is not None and link.is_open:
+                self._links.setdefault(other, link)
 
     def hinted(self, kind: int, body: bytes) -> None:
         """Take a hint. See `Host`."""
@@ -246,12 +260,12 @@ class Exchange:
             )
         else:
             error = GatewayDraining(
-                "the gateway process that this is for is being started again",
+                "the gateway process that this is for does not answer, or is being started again",
                 session_id=session_id,
                 run_state=RunState.NOT_STARTED,
                 retry_after=RETRY_HINT,
             )
-        return failure_of(self._local.methods[name], error)
+        return self._local.failures.of(self._local.methods[name], error)
 
 
 class _Link(Link):

@@ -1,0 +1,90 @@
+"""Connections that end in the handshake of TLS: counted, and told of in the log now and then."""
+
+import asyncio
+import enum
+import logging
+from collections import Counter
+
+from gateway.timing import TLS_REFUSALS_TOLD
+
+logger = logging.getLogger("gateway.rpc")
+
+
+class Reason(enum.StrEnum):
+    """Why. The values are those of a label of the metrics, so there are few."""
+
+    NO_CERTIFICATE = enum.auto()
+    """The client shows none, and one is required."""
+    BAD_CERTIFICATE = enum.auto()
+    """That of the client is of another authority, has expired, or is for another purpose."""
+    REFUSED_BY_CLIENT = enum.auto()
+    """The client says no, commonly because it does not trust the authority of the gateway's certificate."""
+    NOTHING_IN_COMMON = enum.auto()
+    """No version, cipher or kind of key that both sides know."""
+    NO_TLS = enum.auto()
+    """What came is no TLS: a client without it, or another protocol."""
+    NO_HTTP2 = enum.auto()
+    """The client does not offer `h2`, which gRPC needs."""
+    TOO_SLOW = enum.auto()
+    """The handshake was not finished in time."""
+    OTHER = enum.auto()
+
+
+_REASONS = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": Reason.NO_CERTIFICATE,
+    "CERTIFICATE_VERIFY_FAILED": Reason.BAD_CERTIFICATE,
+    "HTTP_REQUEST": Reason.NO_TLS,
+    "HTTPS_PROXY_REQUEST": Reason.NO_TLS,
+    "WRONG_VERSION_NUMBER": Reason.NO_TLS,
+    "PACKET_LENGTH_TOO_LONG": Reason.NO_TLS,
+    "RECORD_TOO_SMALL": Reason.NO_TLS,
+    "UNSUPPORTED_PROTOCOL": Reason.NOTHING_IN_COMMON,
+    "VERSION_TOO_LOW": Reason.NOTHING_IN_COMMON,
+    "UNKNOWN_PROTOCOL": Reason.NOTHING_IN_COMMON,
+    "NO_SHARED_CIPHER": Reason.NOTHING_IN_COMMON,
+    "NO_SUITABLE_SIGNATURE_ALGORITHM": Reason.NOTHING_IN_COMMON,
+    "NO_SUITABLE_KEY_SHARE": Reason.NOTHING_IN_COMMON,
+    "NO_SHARED_SIGNATURE_ALGORITHMS": Reason.NOTHING_IN_COMMON,
+    "NO_APPLICATION_PROTOCOL": Reason.NO_HTTP2,
+}
+"""By OpenSSL's names."""
+
+_ALERT = "_ALERT_"
+"""In OpenSSL's names of what the peer says before it closes."""
+
+
+def reason_of(openssl: str) -> Reason:
+    """Return the reason for an error of OpenSSL's, by its name (`SSLError.reason`)."""
+    return _REASONS.get(openssl) or (Reason.REFUSED_BY_CLIENT if _ALERT in openssl else Reason.OTHER)
+
+
+class Refusals:
+    """Those of one server. Used on its event loop."""
+
+    def __init__(self) -> None:
+        # Present from the start: Prometheus does not see a number rise that was not there before.
+        self.counts: Counter[str] = Counter({reason.value: 0 for reason in Reason})
+        self._pause: asyncio.TimerHandle | None = None
+        self._untold = 0
+        self._last = ("", "")
+
+    def add(self, reason: Reason, peer: str, why: str) -> None:
+        """Count one. `peer` is its address, `why` what the log says."""
+        self.counts[reason.value] += 1
+        if self._pause is None:
+            self._log(peer, why, 0)
+        else:
+            self._untold += 1
+            self._last = peer, why
+
+    def _log(self, peer: str, why: str, more: int) -> None:
+        # Not a warning: it is the peer's fault, and every scanner of ports would cause some.
+        others = f", and {more} more since the last such line" if more else ""
+        logger.info("refused a TLS handshake with %s: %s%s", peer, why, others)
+        self._pause = asyncio.get_running_loop().call_later(TLS_REFUSALS_TOLD, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        if self._untold:
+            more, self._untold = self._untold - 1, 0
+            self._log(*self._last, more)
