@@ -133,7 +133,7 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	@echo 'sessiongateway @ file:./clients/python' > build/overrides.txt
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
 	$(COMPILE) --group generate -o requirements/generate.lock
-	$(COMPILE) pyproject.toml --group dev --no-emit-package sessiongateway --override build/overrides.txt \
+	$(COMPILE) pyproject.toml --extra tracing --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
 	$(COMPILE) --group bench -o requirements/bench.lock
 	$(COMPILE) clients/python/pyproject.toml --resolution lowest-direct -o requirements/oldest.lock

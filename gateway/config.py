@@ -240,6 +240,31 @@ class MetricsSettings(_Section):
         return _checked_address(f"{host or '127.0.0.1'}:{port}")
 
 
+class TracingSettings(_Section):
+    """Spans of calls, for a collector of OpenTelemetry."""
+
+    endpoint: str = Field(
+        "",
+        description="Where spans are sent by OTLP: `grpc://HOST:PORT` (commonly 4317) or `http://HOST:PORT/v1/traces` "
+        "(4318), with TLS `grpcs://` or `https://`. Headers and certificates come from OpenTelemetry's own variables, "
+        "`OTEL_EXPORTER_OTLP_...`. Needs the extra `tracing`. Empty: nowhere, and calls are not traced.",
+    )
+    sample_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        1.0,
+        description="Which part of the calls is traced whose callers have not decided it in their `traceparent`, 0 to "
+        "1.",
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        scheme, _, rest = value.partition("://")
+        host = rest.partition("/")[0]
+        if value and (scheme not in ("grpc", "grpcs", "http", "https") or not host or "@" in host):
+            raise ValueError("must be grpc://HOST:PORT or http://HOST:PORT/v1/traces, such as grpc://127.0.0.1:4317")
+        return value
+
+
 class LogSettings(_Section):
     """The gateway's log, on standard error."""
 
@@ -276,6 +301,7 @@ class Settings(BaseModel):
     workers: WorkerSettings = WorkerSettings()
     quotas: QuotaSettings = QuotaSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("workers")
@@ -351,5 +377,11 @@ def setting_paths() -> list[str]:
 
 
 def _known() -> Known:
-    keys = [tuple(path.split(".")) for path in setting_paths()]
-    return {key: get_origin(Settings.model_fields[key[0]].annotation) is dict for key in keys}
+    return {tuple(path.split(".")): get_origin(_annotation(path)) is dict for path in setting_paths()}
+
+
+def _annotation(path: str) -> Any:
+    model: Any = Settings
+    for name in path.split("."):
+        model = model.model_fields[name].annotation
+    return model

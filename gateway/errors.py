@@ -68,8 +68,8 @@ class WorkerExit:
 class GatewayError(Exception):
     """An answer of the failure contract.
 
-    `run_state`, `session_id` and `call_id` may be filled in on the way up by whoever knows them; everything else is
-    set where the error is raised.
+    `run_state`, `session_id`, `call_id` and `trace_id` may be filled in on the way up by whoever knows them; everything
+    else is set where the error is raised.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class GatewayError(Exception):
         self.metadata = dict(metadata or {})
         self.session_id = session_id
         self.call_id = ""
+        self.trace_id = ""
         self.run_state = run_state
         self.retry_after = retry_after
         self.violations = tuple(violations)

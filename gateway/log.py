@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gateway.config import LogSettings
 
-_LABELS = ("app", "session_id", "worker_id", "call_id")
+_LABELS = ("app", "session_id", "worker_id", "call_id", "trace_id")
 """Fields that a record may carry beside its text."""
 
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {9: "\t", 10: "\\n", 13: "\\r"}
@@ -17,7 +17,7 @@ _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} |
 class TextFormatter(logging.Formatter):
     """Lines of the form `TIME LEVEL LOGGER TEXT key=value ...`."""
 
-    def __init__(self, process: str = "") -> None:
+    def __init__(self, process: int | None = None) -> None:
         """`process` is the number of the gateway process, where there are several."""
         super().__init__()
         self._process = process
@@ -33,7 +33,7 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One object with time, level, logger, message, and whatever labels there are."""
 
-    def __init__(self, process: str = "") -> None:
+    def __init__(self, process: int | None = None) -> None:
         """`process` is the number of the gateway process, where there are several."""
         super().__init__()
         self._process = process
@@ -51,17 +51,18 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-def configure(settings: LogSettings, process: str = "") -> None:
+def configure(settings: LogSettings, process: int | None = None) -> None:
     """Send the log of the whole process to standard error, with its number where there are several."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if settings.format == "json" else TextFormatter(process))
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
 
 
-def _labels(record: logging.LogRecord, process: str) -> dict[str, str]:
-    found = {label: getattr(record, label, "") for label in _LABELS}
-    found["process"] = process  # not the record's, which is the system's number
-    return {label: value for label, value in found.items() if value}
+def _labels(record: logging.LogRecord, process: int | None) -> dict[str, str | int]:
+    found: dict[str, str | int] = {label: value for label in _LABELS if (value := getattr(record, label, ""))}
+    if process is not None:
+        found["process"] = process  # not the record's, which is the system's number
+    return found
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -38,6 +38,7 @@ from gateway.stores.guarded import GuardedStore
 from gateway.stores.metered import MeteredStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
+from gateway.tracing.tracing import CannotTrace, Tracing
 from gateway.workers.base import WorkerPool
 from gateway.workers.local import LocalPool
 from gateway.workers.place import Place
@@ -83,13 +84,10 @@ class Gateway:
         self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share=share, meter=calls)
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
         self.company = None if member is None else Company(member, place, directory, settings, clock)
-        exchange = None if self.company is None else self.company.exchange
-        sockets = member.sockets[member.index] if member is not None and member.sockets else ()
         try:
-            self.server = Server(
-                settings.server, self.manager, catalog, clock, exchange, keyring=keyring_of(settings), sockets=sockets
-            )
-        except (CannotListen, KeysUnusable) as error:
+            self._tracing = Tracing(settings.tracing, str(share.index)) if settings.tracing.endpoint else None
+            self.server = self._server(settings, catalog, member)
+        except (CannotListen, KeysUnusable, CannotTrace) as error:
             raise CannotStart(str(error)) from error
         self.heartbeat = Heartbeat(member)
         self._cover = None if member is None or not member.sockets else Cover(member, self.server)
@@ -105,6 +103,18 @@ class Gateway:
         self._taking_calls = False
         self._health = asyncio.Lock()
         self._telling: set[asyncio.Task[None]] = set()
+
+    def _server(self, settings: Settings, catalog: AppCatalog, member: Member | None) -> Server:
+        return Server(
+            settings.server,
+            self.manager,
+            catalog,
+            self._clock,
+            None if self.company is None else self.company.exchange,
+            keyring=keyring_of(settings),
+            sockets=member.sockets[member.index] if member is not None and member.sockets else (),
+            tracer=None if self._tracing is None else self._tracing.tracer,
+        )
 
     @property
     def serving(self) -> bool:
@@ -124,6 +134,9 @@ class Gateway:
             except (CannotListen, StoreUnusable) as error:
                 raise CannotStart(str(error)) from error
             stack.push_async_callback(self.store.close)
+            if self._tracing is not None:
+                self._tracing.start()
+                stack.push_async_callback(self._tracing.close)  # after the server, whose last calls have spans too
             if self.company is not None:
                 stack.push_async_callback(self.company.leave)
             # The server stops when sessions and workers have ended: until then it tells their callers so.
@@ -227,7 +240,7 @@ def run(settings: Settings) -> int:
 
 def run_member(settings: Settings, member: Member, told: Callable[[str], object]) -> int:
     """Serve as one process of several. `told` gets "" when it serves, or why it cannot. Returns the exit code."""
-    configure(settings.log, str(member.index))
+    configure(settings.log, member.index)
     _raise_file_limit()
     try:
         uvloop.run(_serve(settings, member, lambda _: told("")))

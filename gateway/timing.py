@@ -206,6 +206,16 @@ CERTIFICATE_SETTLE = 5.0
 """For how long a key and a certificate may not belong together before that is complained of: whoever renews them writes
 one file after the other."""
 
+TRACE_DELAY = 1.0
+"""For how long finished spans wait for others to be sent with them. Who looks at a trace looks later than that."""
+
+TRACE_EXPORT = 2.0
+"""In which a collector must have taken a batch of spans, tries again included. Those that come meanwhile wait, and the
+queue has room for some seconds."""
+
+TRACE_FLUSH = 3.0
+"""How long the end of a gateway waits for a collector to take the last spans: longer than one batch is tried."""
+
 SCRAPE_PATIENCE = 5.0
 """How long a client of the metrics may take to send its request, and again to take the page. Prometheus gives up after
 ten seconds for all of it."""

@@ -23,8 +23,17 @@ max_workers = 64
 min_idle = 4
 queue_time = 10
 
+[quotas]
+live_sessions = 100
+calls_per_second = 200
+principals."key_0123456789abcdef" = { calls_per_second = 2000 }
+
 [metrics]
 address = ":9464"
+
+[tracing]
+endpoint = "grpc://127.0.0.1:4317"
+sample_ratio = 0.1
 
 [log]
 format = "json"

@@ -18,6 +18,7 @@ from gateway.rpc.permissions import EVERYTHING, NEEDS, methods_of
 from gateway.rpc.raw import CALLS
 from gateway.sessions.requests import Caller
 from gateway.timing import KEYS_POLL
+from gateway.trace import trace_of
 
 logger = logging.getLogger("gateway.rpc")
 
@@ -71,7 +72,7 @@ class Callers:
             )
         remaining: float | None = context.time_remaining()  # the stubs do not know that a caller may wait for ever
         deadline = None if remaining is None else self._clock.now().monotonic + remaining / _WIRE_ROUNDING
-        return Caller(identity.principal, deadline, identity.admin)
+        return Caller(identity.principal, deadline, identity.admin, trace_of(context.invocation_metadata()))
 
     def streaming(self, context: Context, method: str) -> AbstractAsyncContextManager[object]:
         """Return what has to be around a stream of answers: it ends the block, with Unauthenticated, when the caller

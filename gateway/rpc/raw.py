@@ -135,7 +135,7 @@ def _failure_of(method: MethodDescriptor, error: Exception) -> tuple[str, Failur
         answer.__cause__ = error
     else:
         answer = error
-    labels = {"call_id": answer.call_id, "session_id": answer.session_id}
+    labels = {"call_id": answer.call_id, "session_id": answer.session_id, "trace_id": answer.trace_id}
     if isinstance(answer, InternalError):
         logger.error("%s failed: %s", method.full_name, answer.error_id, exc_info=answer.__cause__, extra=labels)
     elif row_of(answer).http >= _OUR_SIDE and not isinstance(answer, _TOLD_ONCE):

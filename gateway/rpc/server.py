@@ -21,6 +21,7 @@ from gateway.rpc.peers.exchange import Exchange
 from gateway.rpc.raw import Failures, Methods
 from gateway.rpc.refusals import Refusals
 from gateway.rpc.services import AppService, SessionService
+from gateway.rpc.traced import TracedSessionService, Tracer
 from gateway.rpc.transports import MISSING, TransportMissing, choose, handshake_options, listen, listen_too, make
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
@@ -56,9 +57,11 @@ class Server:
         *,
         keyring: Keyring | None = None,
         sockets: Sequence[socket.socket] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
-        `sockets` are then those to listen on. Without a `keyring` nobody is asked for a key.
+        `sockets` are then those to listen on. Without a `keyring` nobody is asked for a key. With a `tracer` calls have
+        spans.
 
         Raises CannotListen when the transport of the settings is not installed, or a certificate cannot be used.
         """
@@ -77,7 +80,13 @@ class Server:
         self._callers = Callers(clock, keyring)
         self._watching: list[asyncio.Task[None]] = []
         self._server = make(self.transport, transport_options(settings, share_port=exchange is not None), self.refusals)
-        services = ((_SESSIONS, SessionService(manager, clock, settings.max_input_bytes)), (_APPS, AppService(catalog)))
+        limit = settings.max_input_bytes
+        sessions = (
+            SessionService(manager, clock, limit)
+            if tracer is None
+            else TracedSessionService(manager, clock, limit, tracer)
+        )
+        services = ((_SESSIONS, sessions), (_APPS, AppService(catalog)))
         if exchange is not None:
             exchange.serve(Methods(services, self.failures))
         self._server.add_generic_rpc_handlers(
@@ -88,9 +97,12 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[arg-type]
         if settings.reflection:
-            names = (_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            servicer = reflection.aio.ReflectionServicer(names)
-            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)  # type: ignore[no-untyped-call]
+            self._add_reflection()
+
+    def _add_reflection(self) -> None:
+        names = (_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        servicer = reflection.aio.ReflectionServicer(names)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)  # type: ignore[no-untyped-call]
 
     def bind(self) -> str:
         """Take the address and return it with the port that it became. Raises CannotListen."""

@@ -1,7 +1,7 @@
 """The two services. Each handler decodes, asks once, and encodes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, closing
 
 from gateway.clock import Clock
@@ -28,7 +28,7 @@ class SessionService:
         answer = await self._manager.run(asked, caller)
         return codec.run_response(answer, asked.as_struct, self._clock.now())
 
-    async def RunStream(self, request: pb.RunRequest, caller: Caller) -> AsyncIterator[pb.RunStreamResponse]:
+    async def RunStream(self, request: pb.RunRequest, caller: Caller) -> AsyncGenerator[pb.RunStreamResponse, None]:
         asked = validation.run_request(request, self._max_input_bytes)
         async with aclosing(self._manager.run_stream(asked, caller)) as parts:
             async for part in parts:

@@ -66,7 +66,8 @@ class Adoption:
             worker.when_standing(partial(self._answered, live, session))
         await self._lifecycle.settled()
         if sessions:
-            logger.info("%d sessions adopted, %d lost", len(taken), len(sessions) - len(taken))
+            noun = "session" if len(taken) == 1 else "sessions"
+            logger.info("%d %s adopted, %d lost", len(taken), noun, len(sessions) - len(taken))
 
     async def _active(self) -> AsyncIterator[Session]:
         cursor = ""

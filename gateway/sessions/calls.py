@@ -123,6 +123,7 @@ class PlainCall:
                 deadline=progress.deadline,
                 max_output=self._parts.settings.server.max_output_bytes,
                 partials=progress.partials,
+                trace=progress.trace and progress.trace.at_worker(worker.id, app.ref.version, progress.call_id),
             )
         )
         self._running[call] = worker
@@ -214,6 +215,7 @@ class SessionCall:
                 request.expected_call_count,
                 self._parts.settings.server.max_output_bytes,
                 progress.partials,
+                progress.trace and progress.trace.at_worker(live.worker.id, live.ref.version, progress.call_id),
             )
         )
         progress.started = True

@@ -151,7 +151,7 @@ class SessionManager:
         fingerprint = _fingerprint(request) if request_id else b""
         meter = self._meter
         new_progress = CallProgress if meter is None else TimedProgress
-        progress = new_progress(new_call_id(), caller.deadline, fingerprint, partials)
+        progress = new_progress(new_call_id(), caller.deadline, fingerprint, partials, caller.trace)
         try:
             if self._draining:
                 raise draining()
@@ -261,6 +261,8 @@ def _retrieve(answer: asyncio.Task[RunAnswer]) -> None:
 def _tell_progress(error: GatewayError, progress: CallProgress) -> None:
     error.call_id = error.call_id or progress.call_id
     error.run_state = error.run_state or RunState.NOT_STARTED
+    if progress.trace is not None:
+        error.trace_id = error.trace_id or progress.trace.trace_id
 
 
 def _fingerprint(request: RunRequest) -> bytes:

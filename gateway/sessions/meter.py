@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.metrics import CALL_BUCKETS, LATENESS_BUCKETS, Histogram
 from gateway.model import TRANSITIONS, Session, SessionStatus
 from gateway.sessions.requests import CallProgress
+from gateway.trace import TraceContext
 from gateway.workers.partials import Partials
 
 MAX_APPS = 100
@@ -28,13 +29,19 @@ class TimedProgress(CallProgress):
     __slots__ = ("began", "given")
 
     def __init__(
-        self, call_id: str, deadline: float | None, fingerprint: bytes = b"", partials: Partials | None = None
+        self,
+        call_id: str,
+        deadline: float | None,
+        fingerprint: bytes = b"",
+        partials: Partials | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
         # Without the base class's, which would set `started`: this is done for each call.
         self.call_id = call_id
         self.deadline = deadline
         self.fingerprint = fingerprint
         self.partials = partials
+        self.trace = trace
         self.began = _now()
         self.given = 0.0
         """0.0 before it was."""

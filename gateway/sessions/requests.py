@@ -7,6 +7,7 @@ from gateway.apps.names import AppQuery
 from gateway.clock import Instant
 from gateway.model import Session
 from gateway.timing import DEADLINE_MARGIN
+from gateway.trace import TraceContext
 from gateway.workers.partials import Partials
 
 NEW = "new"
@@ -22,6 +23,8 @@ class Caller:
     """On the monotonic clock; None when the caller waits for ever."""
     admin: bool = False
     """It sees and ends the sessions of everybody."""
+    trace: TraceContext | None = None
+    """What it sent of a trace that the request is part of."""
 
     @property
     def sees(self) -> str | None:
@@ -73,5 +76,7 @@ class CallProgress:
     """A digest of all that was asked for; with a request_id, what a repeat must have in common with the first."""
     partials: Partials | None = None
     """Where its partial outputs go; None when nobody asked for them."""
+    trace: TraceContext | None = None
+    """The trace that it is part of."""
     started: bool = field(default=False)
     """A worker has been given the call."""

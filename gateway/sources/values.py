@@ -43,6 +43,8 @@ def shown(value: object) -> Any:
     """Return a value as it may be shown: of a secret that there is one, of an address with a password the address."""
     if isinstance(value, SecretStr | SecretBytes):
         return HIDDEN if value.get_secret_value() else ""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
     if isinstance(value, Mapping):
         return {str(name): shown(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

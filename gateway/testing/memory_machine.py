@@ -15,7 +15,9 @@ from typing import Any, Protocol
 from gateway.clock import Clock, Timer
 from gateway.errors import WorkerExit
 from gateway.model import AppRef, AppVersion, new_worker_id
+from gateway.trace import TraceContext
 from gateway.workers.base import WorkerCall
+from sessiongateway.app import CallContext, _current
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 Outcome = bytes | pb.Failure
@@ -132,6 +134,7 @@ class MemoryProcess:
         function = getattr(self.instance, call.function, None)
         if function is None:
             return pb.Failure(kind=pb.FAILURE_KIND_NO_FUNCTION)
+        _current.set(_context_of(call))
         try:
             output = function(_input(call.payload))
             return json.dumps(await output if inspect.isawaitable(output) else output).encode()
@@ -185,6 +188,12 @@ class MemoryMachine:
         process = MemoryProcess(new_worker_id(), app, self.make(app.ref), self)
         self.processes[process.id] = process
         return process
+
+
+def _context_of(call: WorkerCall) -> CallContext:
+    trace = call.trace or TraceContext("")
+    texts = (trace.traceparent or None, trace.tracestate or None, trace.baggage or None)
+    return CallContext(call.call_id, call.session_id, call.deadline, *texts)
 
 
 def functions_of(instance: object) -> list[str]:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sessiongateway.app import BaseApp
+from sessiongateway.app import BaseApp, current_call
 
 
 def hold(gate, word):
@@ -36,6 +36,10 @@ class App(BaseApp):
         """Count the calls."""
         self.calls += 1
         return {"calls": self.calls, "pid": os.getpid()}
+
+    def told(self):
+        call = current_call()
+        return {"trace": [call.traceparent, call.tracestate, call.baggage]}
 
     def keep(self, input):
         self.state.update(input)

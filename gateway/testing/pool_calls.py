@@ -22,6 +22,7 @@ from gateway.model import AppVersion
 from gateway.testing.clock import FakeClock, settle
 from gateway.testing.gate import Gate
 from gateway.testing.pool_harness import (
+    EPOCH,
     MakeApp,
     PoolFixtures,
     StartPool,
@@ -30,6 +31,7 @@ from gateway.testing.pool_harness import (
     share,
 )
 from gateway.testing.waiting import DEADLINE, until
+from gateway.trace import TraceContext
 from gateway.workers.base import WorkerCall
 
 
@@ -198,6 +200,19 @@ class PoolCalling(PoolFixtures):
                 await answer(call)
             assert malformed.value.run_state is RunState.NOT_STARTED
         assert (await leased.call())["calls"] == 2
+
+    async def test_an_app_knows_the_trace_of_its_call_and_of_none_where_there_is_none(
+        self, start_pool: StartPool, app: AppVersion
+    ) -> None:
+        leased = await lease(await start_pool(), app)
+        parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        for context, told in (
+            (TraceContext(parent, "a=1", "b=2"), [parent, "a=1", "b=2"]),
+            (TraceContext("", baggage="b=2"), [None, None, "b=2"]),
+            (None, [None, None, None]),
+        ):
+            call = WorkerCall("told", b"{}", False, leased.session_id, EPOCH, trace=context)
+            assert json.loads(await answer(leased.worker.call(call))) == {"trace": told}
 
     async def test_an_output_that_nobody_would_pass_on_is_the_functions_error(
         self, start_pool: StartPool, app: AppVersion

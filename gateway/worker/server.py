@@ -193,7 +193,14 @@ class WorkerServer:
     async def _answer(self, call: pb.Call, payload: bytes, outlet: Outlet | None) -> Outcome:
         assert self._host is not None
         try:
-            context = CallContext(call.id, call.session_id, call.deadline or None)
+            context = CallContext(
+                call.id,
+                call.session_id,
+                call.deadline or None,
+                call.traceparent or None,
+                call.tracestate or None,
+                call.baggage or None,
+            )
             emit = None if outlet is None else outlet.emit
             return Outcome(
                 await self._host.call(

@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import new_loop
+from gateway.worker.printed import mark_output
 from gateway.worker.server import serve
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -33,6 +34,7 @@ def main(what: str, app_directory: Path, zygote: str = "0", limits: str = "{}") 
     if what == "describe":
         _describe(app_directory)
         return 0
+    mark_output()
     listener = socket.socket(fileno=int(what))
     listener.set_inheritable(False)
     return serve(listener, new_loop(), lambda: AppHost(import_app(app_directory)), int(zygote), ProcessLimits(limits))

@@ -25,6 +25,7 @@ from gateway.worker.family import adopt_orphans, end_families, orphaned_marks
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import WorkerLoop, new_loop
+from gateway.worker.printed import mark_output
 from gateway.worker.process import CANNOT_ENTER_EXIT, enter, socket_in
 from gateway.worker.server import START_FAILED_EXIT, serve
 from gateway.worker.warm import warm_up
@@ -178,6 +179,7 @@ def _dying_with_gateway(control: socket.socket) -> Iterator[None]:
 def _prepare_fork(
     app_directory: Path, control: socket.socket, limits: ProcessLimits
 ) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+    mark_output()
     with _dying_with_gateway(control):
         host = AppHost(import_app(app_directory))
     if threading.active_count() > 1:

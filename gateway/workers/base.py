@@ -13,6 +13,7 @@ from typing import NamedTuple
 from gateway.errors import GatewayError, NoWorkerAvailable, RunState, WorkerExit
 from gateway.model import AppRef, AppVersion, FunctionDescription
 from gateway.timing import RETRY_HINT
+from gateway.trace import TraceContext
 from gateway.workers.partials import Partials
 
 
@@ -43,6 +44,8 @@ class WorkerCall(NamedTuple):
     partials: Partials | None = None
     """Where the outputs of a generator go, all of them before the reply, and no faster than they are read: the function
     waits when too much is unread. It goes on without a reader. None: they are dropped. A repeat has none."""
+    trace: TraceContext | None = None
+    """For the app to know, as it is; None for none."""
 
 
 @dataclass(frozen=True, slots=True)

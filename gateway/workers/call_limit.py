@@ -18,15 +18,15 @@ from gateway.workers.replies import timed_out_error
 class CallLimit:
     """Bounds the calls of one worker."""
 
-    def __init__(self, app: AppVersion, limit: float, clock: Clock, on_overdue: Callable[[], object]) -> None:
-        """`limit` in seconds. `on_overdue` ends the worker."""
+    def __init__(self, app: AppVersion, limit: float, clock: Clock, on_overdue: Callable[[str], object]) -> None:
+        """`limit` in seconds. `on_overdue` ends the worker; it gets the call's id, empty for one that is not known."""
         self._app = app
         self._limit = limit
         self._clock = clock
         self._on_overdue = on_overdue
 
     @classmethod
-    def of(cls, app: AppVersion, clock: Clock, on_overdue: Callable[[], object]) -> Self | None:
+    def of(cls, app: AppVersion, clock: Clock, on_overdue: Callable[[str], object]) -> Self | None:
         """Return what bounds the calls of a worker of this app; None if nothing is to."""
         limit = app.limits.call
         return None if limit is None else cls(app, limit, clock, on_overdue)
@@ -36,12 +36,12 @@ class CallLimit:
 
         def overdue() -> None:
             call.overdue = timed_out_error(self._app.ref, call.call.function, f"{self._limit:g}")
-            self._on_overdue()
+            self._on_overdue(call.call.call_id)
 
         timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, overdue)
         call.when_done(timer.cancel)
 
     def bound_unheard(self, heard: asyncio.Future[None]) -> None:
         """The same for a worker that does not say which calls it runs: one of them blocks its loop."""
-        timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, self._on_overdue)
+        timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, lambda: self._on_overdue(""))
         heard.add_done_callback(lambda _: timer.cancel())

@@ -165,6 +165,8 @@ class WorkerConnection(asyncio.Protocol):
             max_output=call.max_output,
             window=PARTIALS_WINDOW if call.partials is not None and not call.partials.closed else 0,
         )
+        if (trace := call.trace) is not None:
+            frame.traceparent, frame.tracestate, frame.baggage = trace.traceparent, trace.tracestate, trace.baggage
         if len(call.payload) < LARGE:
             frame.payload = call.payload
             self.send(pb.ToWorker(call=frame))
@@ -174,7 +176,7 @@ class WorkerConnection(asyncio.Protocol):
 
     def resume(self, call_id: str) -> SentCall:
         """Wait for the end of a call that another gateway started."""
-        self._calls[call_id] = SentCall(self, call_id, WorkerCall("", b""))
+        self._calls[call_id] = SentCall(self, call_id, WorkerCall("", b"", call_id=call_id))
         return self._calls[call_id]
 
     def send(self, frame: pb.ToWorker) -> None:

@@ -4,6 +4,7 @@ Not gRPC: through the whole path gRPC over a Unix socket gave less than half the
 (docs/adr/0003-frames-to-the-worker.md).
 """
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -53,6 +54,22 @@ _PARTIAL_OVERHEAD = 64
 def partial_cost(output: bytes) -> int:
     """Return what a partial output takes of its call's window, in bytes: both sides must count alike."""
     return len(output) + _PARTIAL_OVERHEAD
+
+
+_MARK_BEGINS, _MARK_ENDS = "\x1e", "\x1f"
+_MARK = re.compile(rb"\x1e(call_[0-9a-z]{1,32})(?: ([0-9a-f]{32}))?\x1f")
+
+
+def mark_of_call(call_id: str, trace_id: str) -> str:
+    """Return what a worker writes before each line that a call prints; `trace_id` is empty for none."""
+    return f"{_MARK_BEGINS}{call_id} {trace_id}{_MARK_ENDS}" if trace_id else f"{_MARK_BEGINS}{call_id}{_MARK_ENDS}"
+
+
+def unmarked(line: bytes) -> tuple[bytes, str, str]:
+    """Return a line of output without marks, and the call and the trace of the first one, empty for none."""
+    if (found := _MARK.search(line)) is None:
+        return line, "", ""
+    return _MARK.sub(b"", line), found[1].decode(), (found[2] or b"").decode()
 
 
 class FrameError(Exception):

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from gateway.clock import Clock
+from gateway.workers.frames import unmarked
 
 logger = logging.getLogger("gateway.output")
 
@@ -32,6 +33,8 @@ class OutputReader:
         self._budget = rate
         self._dropped = 0
         self._partial = b""
+        self._long: dict[str, str] | None = None
+        """The labels of a line that is logged in pieces."""
         asyncio.get_running_loop().add_reader(fd, self._readable)
 
     def close(self) -> None:
@@ -66,7 +69,7 @@ class OutputReader:
         for line in lines:
             self._log(line)
         if len(self._partial) > MAX_LINE:
-            self._log(self._partial)
+            self._log(self._partial, ends=False)
             self._partial = b""
         return len(data)
 
@@ -80,9 +83,15 @@ class OutputReader:
         self._budget -= size
         return within
 
-    def _log(self, line: bytes) -> None:
-        for start in range(0, len(line), MAX_LINE):
-            logger.info("%s", line[start : start + MAX_LINE].decode(errors="backslashreplace"), extra=self.labels)
+    def _log(self, line: bytes, *, ends: bool = True) -> None:
+        text, call_id, trace_id = unmarked(line)
+        labels = self._long or self.labels
+        if call_id:
+            # The app's own word: it could write such a mark itself. Session and worker are not.
+            labels = {**self.labels, "call_id": call_id, "trace_id": trace_id}
+        self._long = None if ends else labels
+        for start in range(0, len(text), MAX_LINE):
+            logger.info("%s", text[start : start + MAX_LINE].decode(errors="backslashreplace"), extra=labels)
 
     def _report_dropped(self) -> None:
         if self._dropped:

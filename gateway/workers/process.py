@@ -66,7 +66,7 @@ class LocalWorker(Worker):
         """It ended although nobody had asked it to."""
         self.directory = directory
         self._limit = ""
-        self._call_limit = CallLimit.of(app, clock, lambda: self.exceed("call"))
+        self._call_limit = CallLimit.of(app, clock, lambda call_id: self.exceed("call", call_id))
         self._untold = False
         self._clock = clock
         self._on_gone = on_gone
@@ -201,14 +201,15 @@ class LocalWorker(Worker):
         if self._pidfd < 0 and self._exit is None:
             self._exited(WorkerExit())  # it never came to be, or cannot be told from others any more
 
-    def exceed(self, limit: str) -> None:
-        """Kill it and all that it has started, for its app has gone beyond that limit. What it would do within a grace
-        is more of the same.
+    def exceed(self, limit: str, call_id: str = "") -> None:
+        """Kill it and all that it has started, for its app, or that call, has gone beyond that limit. What it would do
+        within a grace is more of the same.
         """
         if self._exit is not None or self._limit or self.state is WorkerState.DETACHED:
             return
         self._limit = limit
-        logger.warning("worker %s exceeds limits.%s: SIGKILL", self.id, limit, extra={"session_id": self.session_id})
+        labels = {"session_id": self.session_id, "call_id": call_id}
+        logger.warning("worker %s exceeds limits.%s: SIGKILL", self.id, limit, extra=labels)
         self.kill()
         asyncio.get_running_loop().run_in_executor(None, end_families, {mark_of(self.id)})
 

@@ -24,6 +24,7 @@ from gateway.testing.pool_endings import PoolEnding
 from gateway.testing.pool_harness import Adopted, Leased, MakeApp, PoolFixtures, StartPool, lease
 from gateway.testing.pool_leases import PoolLeasing, PoolStarting
 from gateway.workers.base import WorkerLease, WorkerPool
+from sessiongateway.app import current_call
 
 _numbers = itertools.count(1)
 
@@ -40,6 +41,10 @@ class Obedient:
         """Count the calls."""
         self.calls += 1
         return {"calls": self.calls, "pid": self.number}
+
+    def told(self, input: dict[str, Any]) -> dict[str, Any]:
+        call = current_call()
+        return {"trace": [call.traceparent, call.tracestate, call.baggage]}
 
     def kept(self, input: dict[str, Any]) -> dict[str, Any]:
         return {"state": self.state}
@@ -157,6 +162,7 @@ class TestMemoryPool(PoolFixtures):
     test_place_at_once = PoolSharing.test_a_place_given_to_one_who_is_cancelled_at_that_moment_goes_to_the_next
     test_place_back = PoolSharing.test_a_place_that_is_given_back_when_one_has_just_been_cancelled_goes_to_the_next
     test_shared_lost = PoolSharing.test_a_shared_worker_that_dies_is_replaced_also_for_those_who_wait
+    test_traces = PoolCalling.test_an_app_knows_the_trace_of_its_call_and_of_none_where_there_is_none
     test_failures = PoolCalling.test_calls_fail_as_the_contract_says_and_the_worker_lives_on
     test_cancel = PoolCalling.test_a_coroutine_that_is_cancelled_sees_it_and_the_call_is_done
     test_abandon = PoolCalling.test_an_answer_that_is_there_is_not_replaced_by_abandoning

@@ -182,6 +182,8 @@ async def test_a_call_that_does_not_give_way_is_the_end_of_its_session(
         queued = asyncio.create_task(client.run("run", session=opened.id))
         error = await refused(running, "CALL_TIMED_OUT", "UNKNOWN")
         assert error.end_reason == "CALL_TIMED_OUT"
+        (line,) = [line for line in gateway.log.splitlines() if "exceeds limits.call" in line and opened.id in line]
+        assert f"call_id={error.detail.call_id}" in line
         for answer in (queued, client.run("run", session=opened.id)):
             assert (await refused(answer, "SESSION_ENDED", "NOT_STARTED")).end_reason == "CALL_TIMED_OUT"
         again = client.run(function, {"seconds": 600, "gate": gate.path}, session=opened.id, request_id="r")

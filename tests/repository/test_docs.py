@@ -32,6 +32,8 @@ ADRS = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
 FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS", "PR_SET_CHILD_SUBREAPER", "SO_REUSEPORT"} | {
     f"RLIMIT_{name}" for name in ("AS", "DATA", "FSIZE", "LOCKS", "NOFILE", "NPROC")
 }
+# OpenTelemetry's own.
+FOREIGN_NAMES |= {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"}
 # What libraries of TLS say of a handshake that failed.
 FOREIGN_NAMES |= {"CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT_CERTIFICATE_REQUIRED", "TSI_DATA_CORRUPTED"}
 FOREIGN_NAMES |= {"WRONG_VERSION_NUMBER"}
@@ -72,7 +74,9 @@ def test_a_page_names_only_codes_and_variables_that_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_names_only_settings_that_exist(page: str) -> None:
     named = {
-        name for name in quoted(PAGES[page]) if re.fullmatch(r"(server|sessions|workers|log)\.(?!py$|db$)\w+", name)
+        name
+        for name in quoted(PAGES[page])
+        if re.fullmatch(r"(server|sessions|workers|metrics|tracing|log)\.(?!py$|db$)\w+", name)
     }
     assert named - set(setting_paths()) == set()
 

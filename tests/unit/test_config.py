@@ -69,6 +69,7 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special = {"server.listen": "127.0.0.1:1", "log.level": "debug", "log.format": "json", "server.drain": "end"}
     special |= {"server.transport": "grpcio", "server.auth": "keys"}
     special["metrics.address"] = "127.0.0.1:1"
+    special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
     text = str(value) if value is not None else str((default or 0) + 1)
     monkeypatch.setenv(environment_name(path), text)
@@ -189,3 +190,16 @@ def test_every_setting_is_described() -> None:
         fields += list(getattr(field.annotation, "model_fields", {}).values()) or [field]
     assert all(field.description for field in fields)
     assert len(fields) == len(setting_paths())
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:4317", "udp://a:1", "grpc://", "http:///v1/traces", "http://user:key@a"]
+)
+def test_an_endpoint_for_traces_says_how_to_send_and_where(endpoint: str) -> None:
+    with pytest.raises(ConfigError, match=r"tracing\.endpoint: .*grpc://HOST:PORT"):
+        load({"tracing": {"endpoint": endpoint}})
+
+
+def test_a_part_of_the_calls_is_at_most_all_of_them() -> None:
+    with pytest.raises(ConfigError, match=r"tracing\.sample_ratio"):
+        load({"tracing": {"sample_ratio": 1.5}})

@@ -28,6 +28,13 @@ class CallContext:
     """The session that it belongs to; empty for a plain call."""
     deadline: float | None
     """When the caller stops waiting, in seconds of `time.clock_gettime(time.CLOCK_BOOTTIME)`; None for never."""
+    traceparent: str | None = None
+    """Where the call stands in a trace (W3C Trace Context): the gateway's own span if that traces calls, else what the
+    caller sent; None for no trace."""
+    tracestate: str | None = None
+    """What tracing systems have added to that; None for nothing."""
+    baggage: str | None = None
+    """What the caller sends along for whoever takes part in the call (W3C Baggage); None for nothing."""
 
     def time_left(self) -> float | None:
         """Return the seconds until the caller stops waiting, 0.0 when it has; None when it waits for ever."""

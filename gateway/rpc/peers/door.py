@@ -81,7 +81,7 @@ class Visitor(Connection):
         self._on_lost(self)
 
     def _call(self, number: int, call: CallFrame) -> None:
-        caller = Caller(call.principal, call.deadline, call.admin)
+        caller = Caller(call.principal, call.deadline, call.admin, call.trace)
         work: Coroutine[Any, Any, None]
         if self._host.bidirectional[call.method]:
             inputs = self._inputs[number] = asyncio.Queue()

@@ -90,7 +90,7 @@ class Exchange:
             link = self._links.get(owner) or await self._linked(owner)
             return await link.unary(self._frame(name, flags, caller, data))
         except PeerLost as lost:
-            raise self._away(name, lost, data) from None
+            raise self._away(name, lost, data, caller) from None
         finally:
             self.outgoing -= 1
 
@@ -111,7 +111,7 @@ class Exchange:
                 async for part in parts:
                     yield part
         except PeerLost as lost:
-            raise self._away(name, lost, data) from None
+            raise self._away(name, lost, data, caller) from None
         finally:
             self.outgoing -= 1
 
@@ -217,7 +217,8 @@ class Exchange:
             logger.debug("gateway process %d is not there to be told", other)
 
     def _frame(self, name: str, flags: Flag, caller: Caller, data: bytes) -> CallFrame:
-        return CallFrame(self._numbers[name], flags, caller.deadline, caller.principal, data, caller.admin)
+        number, deadline = self._numbers[name], caller.deadline
+        return CallFrame(number, flags, deadline, caller.principal, data, caller.admin, caller.trace)
 
     def _count_plain(self, change: int) -> None:
         self._member.show(Figure.PLAIN, self._member.shown(Figure.PLAIN) + change)
@@ -248,7 +249,7 @@ class Exchange:
         self._visitors.add(visitor)
         return visitor
 
-    def _away(self, name: str, lost: PeerLost, data: bytes) -> Failure:
+    def _away(self, name: str, lost: PeerLost, data: bytes, caller: Caller) -> Failure:
         """Return what a caller is told whose request was for a process that is not there."""
         session_id = self._routes.session_of(name, data)
         if lost.sent and name in CALLS:
@@ -265,6 +266,7 @@ class Exchange:
                 run_state=RunState.NOT_STARTED,
                 retry_after=RETRY_HINT,
             )
+        error.trace_id = "" if caller.trace is None else caller.trace.trace_id
         return self._local.failures.of(self._local.methods[name], error)
 
 

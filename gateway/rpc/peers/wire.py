@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 import grpc
 
 from gateway.rpc.raw import STATUSES, Failure
+from gateway.trace import TraceContext
 from gateway.workers.frames import FrameError, FrameReader
 
 PART_WINDOW = 256 * 1024
@@ -21,7 +22,7 @@ PART_WINDOW = 256 * 1024
 _HEAD = struct.Struct(">IBI")
 _AFTER_LENGTH = _HEAD.size - 4
 _KIND_AND_NUMBER = struct.Struct(">BI")
-_CALL = struct.Struct(">BBd?H")
+_CALL = struct.Struct(">BBd?HH")
 _FAILURE = struct.Struct(">BH")
 NEVER = -1.0
 
@@ -64,21 +65,26 @@ class CallFrame(NamedTuple):
     principal: str
     data: bytes
     admin: bool = False
+    trace: TraceContext | None = None
 
 
 def pack_call(call: CallFrame) -> bytes:
     """Return the body of CALL but for its data."""
     principal = call.principal.encode()
     deadline = NEVER if call.deadline is None else call.deadline
-    return _CALL.pack(call.method, call.flags, deadline, call.admin, len(principal)) + principal
+    trace = b"" if call.trace is None else call.trace.pack()
+    head = _CALL.pack(call.method, call.flags, deadline, call.admin, len(principal), len(trace))
+    return head + principal + trace
 
 
 def unpack_call(body: bytes) -> CallFrame:
     """Return what `pack_call` and the data behind it make."""
-    method, flags, deadline, admin, length = _CALL.unpack_from(body)
-    end = _CALL.size + length
-    principal = body[_CALL.size : end].decode()
-    return CallFrame(method, Flag(flags), None if deadline == NEVER else deadline, principal, body[end:], admin)
+    method, flags, deadline, admin, length, trace_length = _CALL.unpack_from(body)
+    middle = _CALL.size + length
+    end = middle + trace_length
+    principal, trace = body[_CALL.size : middle].decode(), TraceContext.unpack(body[middle:end])
+    until = None if deadline == NEVER else deadline
+    return CallFrame(method, Flag(flags), until, principal, body[end:], admin, trace)
 
 
 def pack_failure(failure: Failure) -> bytes:

@@ -417,6 +417,9 @@ class Call(google.protobuf.message.Message):
     EXPECTED_CALLS_FIELD_NUMBER: builtins.int
     WINDOW_FIELD_NUMBER: builtins.int
     MAX_OUTPUT_FIELD_NUMBER: builtins.int
+    TRACEPARENT_FIELD_NUMBER: builtins.int
+    TRACESTATE_FIELD_NUMBER: builtins.int
+    BAGGAGE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The call's id, unique for all time: another gateway may ask for its end."""
     session_id: builtins.str
@@ -441,6 +444,12 @@ class Call(google.protobuf.message.Message):
     """How many bytes of partial outputs may be on their way, not yet credited; one output always may. 0: none are wanted."""
     max_output: builtins.int
     """The largest output, partial ones included, in bytes: a larger one is a failure of the function. 0: any."""
+    traceparent: builtins.str
+    """W3C trace context of the span that the app's spans are children of; empty for none."""
+    tracestate: builtins.str
+    """What tracing systems have added to it, or empty."""
+    baggage: builtins.str
+    """W3C baggage of the caller, or empty."""
     def __init__(
         self,
         *,
@@ -456,9 +465,12 @@ class Call(google.protobuf.message.Message):
         expected_calls: builtins.int | None = ...,
         window: builtins.int = ...,
         max_output: builtins.int = ...,
+        traceparent: builtins.str = ...,
+        tracestate: builtins.str = ...,
+        baggage: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "expected_calls", b"expected_calls"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "max_output", b"max_output", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_expected_calls", b"_expected_calls", "baggage", b"baggage", "deadline", b"deadline", "epoch", b"epoch", "expected_calls", b"expected_calls", "fingerprint", b"fingerprint", "format", b"format", "function", b"function", "id", b"id", "max_output", b"max_output", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "traceparent", b"traceparent", "tracestate", b"tracestate", "window", b"window"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_expected_calls", b"_expected_calls"]) -> typing.Literal["expected_calls"] | None: ...
 
 Global___Call: typing_extensions.TypeAlias = Call
