@@ -80,12 +80,8 @@ class Server:
         self._callers = Callers(clock, keyring)
         self._watching: list[asyncio.Task[None]] = []
         self._server = make(self.transport, transport_options(settings, share_port=exchange is not None), self.refusals)
-        limit = settings.max_input_bytes
-        sessions = (
-            SessionService(manager, clock, limit)
-            if tracer is None
-            else TracedSessionService(manager, clock, limit, tracer)
-        )
+        limits = (clock, settings.max_input_bytes)
+        sessions = TracedSessionService(manager, *limits, tracer) if tracer else SessionService(manager, *limits)
         services = ((_SESSIONS, sessions), (_APPS, AppService(catalog)))
         if exchange is not None:
             exchange.serve(Methods(services, self.failures))
