@@ -34,7 +34,7 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos clients compare-clients conformance conformance-oldest bench bench-quick bench-test \
+.PHONY: help demo test serve chaos fuzz clients compare-clients conformance conformance-oldest bench bench-quick bench-test \
 	check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock build clean moved
 
@@ -66,6 +66,9 @@ compare-clients: $(INSTALLED) $(GENERATOR) ## stubs of other languages are what 
 
 chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (180), and check every answer
 	@$(BIN)/python -m tools.chaos
+
+fuzz: $(INSTALLED) ## feed every parser with FUZZ_INPUTS (100,000) inputs that are nearly right, and write build/fuzz.json (PARSER=)
+	@$(BIN)/python -m tools.fuzz $(PARSER)
 
 conformance: $(INSTALLED) ## play the scenarios with the client of every language (CLIENT=, SCENARIO=), and write docs/conformance.md
 	@$(BIN)/python -m tools.conformance $(addprefix --client ,$(CLIENT)) $(addprefix --scenario ,$(SCENARIO)) \

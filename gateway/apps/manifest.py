@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,11 +77,16 @@ def read_manifest(directory: Path) -> Manifest:
         return Manifest()
     try:
         return Manifest(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise AppDirectoryError(f"{path}: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise AppDirectoryError(f"{path}: {problems}") from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AppDirectoryError(f"{path}: {error}") from error
+    except ValueError:
+        digits = sys.get_int_max_str_digits()
+        raise AppDirectoryError(f"{path}: a whole number has more than {digits} digits") from None
+    except RecursionError:
+        raise AppDirectoryError(f"{path}: is nested too deeply") from None
 
 
 def app_version(name: str, version: str, directory: Path) -> AppVersion:

@@ -1,6 +1,7 @@
 """The TOML file of settings."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ def _read(path: Path, problems: list[str]) -> tuple[str, dict[str, Any]]:
         problems.append(f"{path}:{line}: this is not UTF-8 text")
     except tomllib.TOMLDecodeError as error:
         problems.append(_invalid(path, text, str(error)))
+    except ValueError:
+        problems.append(f"{path}: a whole number has more than {sys.get_int_max_str_digits()} digits")
     except RecursionError:
         problems.append(f"{path}: too deeply nested")
     return "", {}

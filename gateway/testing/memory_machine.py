@@ -2,12 +2,11 @@
 
 An app is a class. An instance of it is what a process has in memory, and its public methods are its functions: each
 takes the input, a dict, and returns the output, at once or as a coroutine. There is no code to import, no file, no
-signal and no grace; a function runs as a task of the event loop, and payloads are JSON whatever a call says.
+signal and no grace; a function runs as a task of the event loop.
 """
 
 import asyncio
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +15,8 @@ from gateway.clock import Clock, Timer
 from gateway.errors import WorkerExit
 from gateway.model import AppRef, AppVersion, new_worker_id
 from gateway.trace import TraceContext
+from gateway.worker import payload
+from gateway.worker.failures import CallRefused
 from gateway.workers.base import WorkerCall
 from sessiongateway.app import CallContext, _current
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -131,20 +132,21 @@ class MemoryProcess:
 
     async def _run(self, call: WorkerCall) -> Outcome:
         self.begun.add(call.call_id)
+        format = pb.PAYLOAD_FORMAT_STRUCT if call.as_struct else pb.PAYLOAD_FORMAT_JSON
         function = getattr(self.instance, call.function, None)
         if function is None:
             return pb.Failure(kind=pb.FAILURE_KIND_NO_FUNCTION)
         _current.set(_context_of(call))
         try:
-            output = function(_input(call.payload))
-            return json.dumps(await output if inspect.isawaitable(output) else output).encode()
+            output = function(payload.decode(call.payload, format, None))
+            return payload.encode(await output if inspect.isawaitable(output) else output, format)
         except Leaving as leaving:
             self.stop(leaving.exit)
             raise asyncio.CancelledError from leaving
         except Refused as refused:
             return pb.Failure(kind=pb.FAILURE_KIND_INVALID_INPUT, message=str(refused))
-        except _Malformed as malformed:
-            return pb.Failure(kind=pb.FAILURE_KIND_MALFORMED, message=str(malformed))
+        except CallRefused as refusal:
+            return refusal.failure
         except Exception as error:  # noqa: BLE001  # an app raises what it likes
             return pb.Failure(kind=pb.FAILURE_KIND_RAISED, type=type(error).__name__, message=str(error))
 
@@ -199,20 +201,6 @@ def _context_of(call: WorkerCall) -> CallContext:
 def functions_of(instance: object) -> list[str]:
     """Return the names of an app's functions, in order."""
     return sorted(name for name, _ in inspect.getmembers(instance, inspect.ismethod) if not name.startswith("_"))
-
-
-class _Malformed(Exception):
-    """A payload that is not a JSON object."""
-
-
-def _input(payload: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(payload or b"{}")
-    except ValueError as error:
-        raise _Malformed(str(error)) from error
-    if not isinstance(value, dict):
-        raise _Malformed("is not a JSON object")
-    return value
 
 
 def _outcome(task: asyncio.Task[Outcome]) -> Outcome:

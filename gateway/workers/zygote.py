@@ -11,13 +11,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
+
+from google.protobuf.message import DecodeError
 
 from gateway.clock import Clock
 from gateway.errors import WorkerExit
 from gateway.model import AppVersion, FunctionDescription
 from gateway.timing import ZYGOTE_STOP
 from gateway.worker.process import scrubbed_environment
-from gateway.workers.frames import FrameReader, encode
+from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.output import OutputReader
 from gateway.workers.replies import start_error, start_exit_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -164,7 +167,7 @@ class Zygote:
             if callback is not None:
                 killed = exited.signal > 0
                 callback(WorkerExit(signal=exited.signal) if killed else WorkerExit(exit_code=exited.exit_code))
-        elif kind == "loaded":
+        elif kind == "loaded" and not self._loaded.done():
             self.functions = [
                 FunctionDescription(f.name, f.description, f.input_schema, f.output_schema, f.streams, f.partial_schema)
                 for f in frame.loaded.functions
@@ -205,10 +208,20 @@ class _Control(asyncio.Protocol):
     def __init__(self, zygote: Zygote) -> None:
         self._zygote = zygote
         self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast: uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        for body in self._reader.feed(data):
-            self._zygote.received(pb.FromZygote.FromString(body))
+        try:
+            for body in self._reader.feed(data):
+                self._zygote.received(pb.FromZygote.FromString(body))
+        except (FrameError, DecodeError):
+            # An app's import wrote to the zygote's socket. What it is in the middle of can no longer be told.
+            if self._transport is not None:
+                self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._zygote.closed()

@@ -99,7 +99,7 @@ def test_everything_that_is_wrong_with_a_manifest_is_told_at_once(tmp_path: Path
         assert key in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"name = 1"])
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"name = 1", b"a=" + 5000 * b"9", b"a=" + 5000 * b"["])
 def test_a_manifest_that_cannot_be_read_is_told_with_its_path(tmp_path: Path, content: bytes) -> None:
     (source(tmp_path / "kv") / "app.toml").write_bytes(content)
     with pytest.raises(AppDirectoryError, match=r"app\.toml"):

@@ -66,6 +66,7 @@ def told(file: Path, text: str) -> list[str]:
         ("[log\n", "FILE:1:5: this is not TOML: expected ']' at the end of a table declaration"),
         ("a = [1,\n2", "FILE:2:2: this is not TOML: unclosed array"),
         ("a = " + "[" * 100_000, "FILE: too deeply nested"),
+        ("a = " + "9" * 5000, "FILE: a whole number has more than 4300 digits"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_file_is_told_with_its_line(file: Path, text: str, problem: str) -> None:

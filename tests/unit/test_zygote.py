@@ -1,0 +1,42 @@
+"""What a zygote says, as the gateway hears it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.model import AppRef, AppVersion
+from gateway.testing.clock import FakeClock
+from gateway.workers.frames import encode
+from gateway.workers.zygote import Zygote, _Control
+from sessiongateway.worker.v1 import worker_pb2 as pb
+
+
+class Wire(asyncio.Transport):
+    """The socket."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.fixture
+async def zygote() -> Zygote:
+    return Zygote(AppVersion(AppRef("app", "1"), Path("/nowhere")), Path("/nowhere"), FakeClock(), 1000)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\0\0\0\x01\xff"])
+async def test_what_is_no_frame_ends_the_connection_without_a_traceback(zygote: Zygote, garbage: bytes) -> None:
+    control, wire = _Control(zygote), Wire()
+    control.connection_made(wire)
+    control.data_received(garbage)
+    assert wire.aborted
+
+
+async def test_what_was_said_first_of_the_functions_counts(zygote: Zygote) -> None:
+    control = _Control(zygote)
+    for name in ("run", "forged"):
+        function = pb.FunctionDescription(name=name)
+        control.data_received(encode(pb.FromZygote(loaded=pb.Loaded(functions=[function]))))
+    assert [function.name for function in zygote.functions] == ["run"]
