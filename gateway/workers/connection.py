@@ -1,6 +1,8 @@
 """The gateway's end of a connection to one worker: frames out, replies in."""
 
 import asyncio
+import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -185,12 +187,21 @@ class WorkerConnection(asyncio.Protocol):
             self._transport.write(encode(frame))
 
     def worker_exited(self, exit_: WorkerExit) -> None:
-        """Answer every call in flight: the process is gone."""
+        """Take in what it said last, and answer every other call in flight: the process is gone."""
         self._exit = exit_
+        self._read_rest()
         self.abort()
         calls, self._calls = self._calls, {}
         for sent in calls.values():
             sent.finish(sent.overdue or lost_error(self._worker_id, exit_, RunState.UNKNOWN))
+
+    def _read_rest(self) -> None:
+        # The news of its end may come before what it wrote itself, an answer or why it cannot start.
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):  # nothing more; or it is closed already
+                while data := os.read(sock.fileno(), LARGE):
+                    self.data_received(data)
 
     def abort(self) -> None:
         """Close at once."""

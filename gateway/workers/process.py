@@ -302,11 +302,11 @@ class LocalWorker(Worker):
         exit_ = self._exit = replace(exit_, limit=self._limit)
         if self._timer is not None:
             self._timer.cancel()
+        self._connection.worker_exited(exit_)
         if exit_.exit_code == CANNOT_ENTER_EXIT:
             self._fail_start(OSError("the worker's process could not be set up"))
         else:
             self._fail_start(start_exit_error(self.app.ref, exit_, "the process ended before the app was set up"))
-        self._connection.worker_exited(exit_)
         self._close_descriptors()
         self.died = self.state in (WorkerState.IDLE, WorkerState.LEASED, WorkerState.SHARED)
         self.state = WorkerState.GONE

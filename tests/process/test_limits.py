@@ -1,6 +1,7 @@
 """What callers are told when an app goes beyond the limits of its `app.toml`, and that the neighbours do not notice."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,7 +183,9 @@ async def test_a_call_that_does_not_give_way_is_the_end_of_its_session(
         queued = asyncio.create_task(client.run("run", session=opened.id))
         error = await refused(running, "CALL_TIMED_OUT", "UNKNOWN")
         assert error.end_reason == "CALL_TIMED_OUT"
-        (line,) = [line for line in gateway.log.splitlines() if "exceeds limits.call" in line and opened.id in line]
+        told = re.compile(rf"^.*exceeds limits\.call.*{opened.id}.*$", re.MULTILINE)
+        await eventually("the log says so", lambda: told.search(gateway.log) is not None)
+        (line,) = told.findall(gateway.log)
         assert f"call_id={error.detail.call_id}" in line
         for answer in (queued, client.run("run", session=opened.id)):
             assert (await refused(answer, "SESSION_ENDED", "NOT_STARTED")).end_reason == "CALL_TIMED_OUT"
