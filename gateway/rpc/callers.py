@@ -97,7 +97,7 @@ class Callers:
         if self._keyring is None or not self._keyring.required:
             logger.info("callers need no API key")
         elif count := self._keyring.count(self._clock.now().wall):
-            logger.info("callers need an API key, of which %d are good", count)
+            logger.info("callers need an API key; good ones: %d", count)
         else:
             logger.warning("callers need an API key, and none is good: sgw key create NAME --data-dir DIR")
 
@@ -109,6 +109,7 @@ class Callers:
             await asyncio.sleep(KEYS_POLL)
             if await self._keyring.refresh():
                 self._known.clear()
+                self.announce()
             self._streams.look()
 
     def _identity(self, credential: object) -> Identity:
