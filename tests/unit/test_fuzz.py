@@ -29,7 +29,7 @@ def leak(value: int) -> None:
 
 def complain(value: int) -> None:
     if value > 100:
-        logging.getLogger("gateway").error("it went wrong")
+        logging.getLogger("a.parser").error("it went wrong")
 
 
 @pytest.mark.parametrize(
