@@ -63,7 +63,8 @@ class Callers:
 
     def of(self, context: Context, method: str) -> Caller:
         """Return the caller of a method. Raises Unauthenticated and PermissionDenied."""
-        identity = self._identity(_credential(context))
+        metadata = context.invocation_metadata()
+        identity = self._identity(_credential(metadata))
         if method not in identity.methods:
             permission = NEEDS[method][0].value
             raise PermissionDenied(
@@ -72,7 +73,7 @@ class Callers:
             )
         remaining: float | None = context.time_remaining()  # the stubs do not know that a caller may wait for ever
         deadline = None if remaining is None else self._clock.now().monotonic + remaining / _WIRE_ROUNDING
-        return Caller(identity.principal, deadline, identity.admin, trace_of(context.invocation_metadata()))
+        return Caller(identity.principal, deadline, identity.admin, trace_of(metadata))
 
     def streaming(self, context: Context, method: str) -> AbstractAsyncContextManager[object]:
         """Return what has to be around a stream of answers: it ends the block, with Unauthenticated, when the caller
@@ -80,7 +81,7 @@ class Callers:
         """
         if self._keyring is None:
             return nullcontext()
-        credential = _credential(context)
+        credential = _credential(context.invocation_metadata())
         identity = self._identity(credential)
 
         def is_good() -> bool:
@@ -143,9 +144,8 @@ class Callers:
         return Identity(key.id, methods_of(key.scopes), Scope.ADMIN in key.scopes, until)
 
 
-def _credential(context: Context) -> object:
+def _credential(metadata: Any) -> object:
     """Return the authorization that came with a request: None for none, a tuple of them if there are several."""
-    metadata = context.invocation_metadata()
     values = [value for key, value in metadata if key == "authorization"] if metadata else ()
     if not values:
         return None

@@ -6,13 +6,11 @@ import click
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.cli.connection import Target, client_command
+from gateway.cli.connection import DEFAULT_ADDRESS, Target, client_command
 from gateway.cli.exits import Exit
 from gateway.cli.lazy import examples
 from gateway.cli.problems import CommandFailed, Problem
 from sessiongateway import TLS
-
-_DEFAULT_ADDRESS = "127.0.0.1:50151"
 
 _TIMEOUT = 5.0
 """Seconds, when --timeout is not given: who asks is most often a program that asks again soon."""
@@ -38,7 +36,7 @@ def health(target: Target, service: str) -> int:
 
 
 def _status(target: Target, service: str) -> int:
-    address = target.address or _DEFAULT_ADDRESS
+    address = target.address or DEFAULT_ADDRESS
     try:
         tls = target.tls or TLS.from_environment()
         channel = grpc.secure_channel(address, tls.credentials()) if tls else grpc.insecure_channel(address)
