@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from gateway.errors import GatewayError, RunState, WorkerExit
+from gateway.errors import RunState, WorkerExit
 from gateway.model import new_call_id
 from gateway.testing.memory_machine import MemoryProcess, Outcome, functions_of
 from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall
@@ -15,44 +15,12 @@ class MemoryCall(PendingCall):
     """A call that a process of the machine was given."""
 
     def __init__(self, worker: "MemoryWorker", call: WorkerCall) -> None:
-        self.reply = asyncio.get_running_loop().create_future()
-        self.call = call
+        super().__init__(call)
         self._worker = worker
-        self._done = False
-        self._callbacks: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
-        if not self._done:
+        if not self.done:
             self._worker.send(self._worker.process.cancel, self.call.call_id)
-
-    def abandon(self, error: GatewayError) -> None:
-        self._fail(error)
-        self.cancel()
-
-    def leave(self, error: GatewayError) -> None:
-        self._fail(error)
-
-    def when_done(self, callback: Callable[[], object]) -> None:
-        if self._done:
-            callback()
-        else:
-            self._callbacks.append(callback)
-
-    def finish(self, outcome: bytes | GatewayError) -> None:
-        """The process is through with it."""
-        if isinstance(outcome, GatewayError):
-            self.ran = not self.repeated and outcome.run_state is not RunState.NOT_STARTED
-            self._fail(outcome)
-        elif not self.reply.done():
-            self.reply.set_result(outcome)
-        self._done = True
-        for callback in self._callbacks:
-            callback()
-
-    def _fail(self, error: GatewayError) -> None:
-        if not self.reply.done():
-            self.reply.set_exception(error)
-            self.reply.exception()  # nobody may be waiting any more
 
 
 class MemoryWorker(Worker):
@@ -122,12 +90,8 @@ class MemoryWorker(Worker):
         sent = self._calls.pop(call_id, None)
         if sent is None or self._deaf:
             return
-        if repeated:
-            sent.repeated, sent.ran = True, False
-        if isinstance(outcome, bytes):
-            sent.finish(outcome)
-        else:
-            sent.finish(call_error(self.app.ref, self.id, sent.call, outcome))
+        told = outcome if isinstance(outcome, bytes) else call_error(self.app.ref, self.id, sent.call, outcome)
+        sent.finish(told, repeated=repeated)
 
     def exited(self, exit_: WorkerExit) -> None:
         """The process is no more."""

@@ -74,21 +74,47 @@ class PendingCall(ABC):
     ran: bool = True
     """Whether its function was run, or may have been. Certain once the worker is through with it, not before."""
 
+    def __init__(self, call: WorkerCall) -> None:
+        self.call = call
+        self.reply = asyncio.get_running_loop().create_future()
+        self.done = False
+        """The worker is through with it."""
+        self._callbacks: list[Callable[[], object]] = []
+
     @abstractmethod
     def cancel(self) -> None:
         """Cancel the function. A coroutine sees CancelledError; a plain function runs to its end all the same."""
 
-    @abstractmethod
     def abandon(self, error: GatewayError) -> None:
         """Cancel the function, and answer with this error at once, unless there is an answer already."""
+        self.leave(error)
+        self.cancel()
 
-    @abstractmethod
     def leave(self, error: GatewayError) -> None:
         """Answer with this error at once, unless there is an answer already, and let the function go on."""
+        if not self.reply.done():
+            self.reply.set_exception(error)
+            self.reply.exception()  # nobody may be waiting any more, which is no cause for a warning
 
-    @abstractmethod
     def when_done(self, callback: Callable[[], object]) -> None:
         """Call back once when the worker is through with the call, whatever became of `reply`; at once if it is."""
+        if self.done:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def finish(self, outcome: bytes | GatewayError, *, repeated: bool = False) -> None:
+        """The worker is through with it. Called by the pool, once."""
+        if repeated:
+            self.repeated, self.ran = True, False
+        if isinstance(outcome, GatewayError):
+            self.ran = self.ran and outcome.run_state is not RunState.NOT_STARTED
+            self.leave(outcome)
+        elif not self.reply.done():
+            self.reply.set_result(outcome)
+        self.done = True
+        for callback in self._callbacks:
+            callback()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,33 +37,17 @@ class SentCall(PendingCall):
     """A call on its way."""
 
     def __init__(self, connection: "WorkerConnection", call_id: str, call: WorkerCall) -> None:
-        self.reply = asyncio.get_running_loop().create_future()
-        self.call = call
+        super().__init__(call)
         self.overdue: GatewayError | None = None
         """What to answer with when its worker is gone because of it."""
         self._connection = connection
         self._call_id = call_id
-        self._done = False
-        self._callbacks: list[Callable[[], object]] = []
         if call.partials is not None:
             call.partials.attach(self._passed_on, self._unread)
 
     def cancel(self) -> None:
-        if not self._done:
+        if not self.done:
             self._connection.send(pb.ToWorker(cancel=pb.Cancel(id=self._call_id)))
-
-    def abandon(self, error: GatewayError) -> None:
-        self._fail(error)
-        self.cancel()
-
-    def leave(self, error: GatewayError) -> None:
-        self._fail(error)
-
-    def when_done(self, callback: Callable[[], object]) -> None:
-        if self._done:
-            callback()
-        else:
-            self._callbacks.append(callback)
 
     def partial(self, output: bytes) -> None:
         """The function has yielded this."""
@@ -76,28 +60,12 @@ class SentCall(PendingCall):
             partials.put(output)
 
     def _passed_on(self, output: bytes) -> None:
-        if not self._done:
+        if not self.done:
             self._connection.send(pb.ToWorker(credit=pb.Credit(id=self._call_id, bytes=partial_cost(output))))
 
     def _unread(self) -> None:
-        if not self._done:
+        if not self.done:
             self._connection.send(pb.ToWorker(credit=pb.Credit(id=self._call_id, gone=True)))
-
-    def finish(self, outcome: bytes | GatewayError) -> None:
-        """The worker is through with it."""
-        if isinstance(outcome, GatewayError):
-            self.ran = not self.repeated and outcome.run_state is not RunState.NOT_STARTED
-            self._fail(outcome)
-        elif not self.reply.done():
-            self.reply.set_result(outcome)
-        self._done = True
-        for callback in self._callbacks:
-            callback()
-
-    def _fail(self, error: GatewayError) -> None:
-        if not self.reply.done():
-            self.reply.set_exception(error)
-            self.reply.exception()  # nobody may be waiting any more, which is no cause for a warning
 
 
 class WorkerConnection(asyncio.Protocol):
@@ -226,13 +194,12 @@ class WorkerConnection(asyncio.Protocol):
         sent = self._calls.pop(result.id, None)
         if sent is None:
             return
-        if result.repeated:
-            sent.repeated, sent.ran = True, False
+        repeated = result.repeated
         if payload is None and result.WhichOneof("outcome") == "failure":
-            sent.finish(call_error(self.app, self._worker_id, sent.call, result.failure))
+            sent.finish(call_error(self.app, self._worker_id, sent.call, result.failure), repeated=repeated)
             return
         output = result.output if payload is None else payload
         if 0 < sent.call.max_output < len(output):
-            sent.finish(oversize_error(self.app, sent.call, len(output)))
+            sent.finish(oversize_error(self.app, sent.call, len(output)), repeated=repeated)
         else:
-            sent.finish(output)
+            sent.finish(output, repeated=repeated)
