@@ -1,7 +1,9 @@
-"""One app in one process: import, construct, call, unload. Also what `sgw app test` uses, without a server."""
+"""One app in one process: import, construct, call, unload."""
 
+import asyncio
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -10,10 +12,11 @@ from types import CoroutineType
 from typing import Any
 
 from gateway.worker import payload
-from gateway.worker.failures import CallRefused, raised, refused
+from gateway.worker.failures import CallRefused, format_traceback, raised, refused
 from gateway.worker.functions import AppDefinitionError, Function, functions_of
+from gateway.worker.outcome import Outcome
 from gateway.worker.streaming import exhaust, is_stream
-from sessiongateway.app import BaseApp, CallContext, _current
+from sessiongateway.app import BaseApp, _current
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 MODULE_NAME = "app"
@@ -61,39 +64,43 @@ class AppHost:
         self._instance = self._class()
         await _maybe_await(self._instance.setup())
 
-    async def call(
-        self,
-        name: str,
-        data: bytes,
-        format: "pb.PayloadFormat.ValueType",
-        *,
-        context: CallContext | None = None,
-        emit: Callable[[bytes], Awaitable[object]] | None = None,
-        max_output: int = 0,
-    ) -> bytes:
-        """Run one function and return its output. `context` is what `current_call()` gives it.
+    async def answer(self, call: pb.Call, data: bytes, emit: Callable[[bytes], Awaitable[object]] | None) -> Outcome:
+        """Run the function of a call to its end. `data` is its payload, and the call what `current_call()` tells of.
 
-        A generator is run to its end; each output that it yields goes to `emit`, which may make it wait. No output may
-        have more than `max_output` bytes; 0: any.
-
-        Raises CallRefused when it was not run, `payload.NotJson` and `payload.TooLarge` when its answer cannot be
-        sent, and whatever the app's code raises, CancelledError included.
+        A generator is run to its end too; each output that it yields goes to `emit`, which may make it wait. No output
+        may have more than `call.max_output` bytes; 0: any. An app that exits, exits.
         """
-        function = self._functions.get(name)
-        if function is None:
-            raise refused(pb.FAILURE_KIND_NO_FUNCTION, f"the app has no function {name}")
-        if context is not None:
-            _current.set(context)
-        argument = _checked(function, data, format)
-        method = getattr(self._instance, name)
-        answer = method(argument) if function.takes_input else method()
-        if type(answer) is CoroutineType:
-            answer = await answer
-        elif type(answer) is not dict:
-            answer = await _maybe_await(answer)
-        if type(answer) is not dict and is_stream(answer):
-            answer = await exhaust(answer, partial(_encoded, format=format, max_output=max_output), emit)
-        return _encoded(answer, format, max_output)
+        # In one piece: whatever else is touched on the way, in many workers in turn, has gone from every cache.
+        begun = False
+        try:
+            function = self._functions.get(call.function)
+            if function is None:
+                raise refused(pb.FAILURE_KIND_NO_FUNCTION, f"the app has no function {call.function}")
+            _current.set(call)
+            format, max_output = call.format, call.max_output
+            argument = payload.decode(data, format, function.adapter)
+            begun = True
+            method = getattr(self._instance, function.name)
+            answer = method(argument) if function.takes_input else method()
+            if type(answer) is CoroutineType:
+                answer = await answer
+            elif type(answer) is not dict:
+                answer = await _maybe_await(answer)
+            if type(answer) is not dict and is_stream(answer):
+                answer = await exhaust(answer, partial(_encoded, format=format, max_output=max_output), emit)
+            output = payload.encode(answer, format)
+            return Outcome(payload.bounded(output, max_output) if max_output < len(output) else output)
+        except CallRefused as refusal:
+            return Outcome(failure=refusal.failure)
+        except SystemExit as leaving:
+            _leave(leaving)
+            raise
+        except BaseException as error:
+            if not begun:
+                return Outcome(failure=raised(error, pb.FAILURE_KIND_CHECK_RAISED))
+            if not isinstance(error, asyncio.CancelledError):
+                print("".join(format_traceback(error)), end="", file=sys.stderr)
+            return Outcome(failure=failure_of(error))
 
     async def stop(self, end_reason: str = "") -> None:
         """Run on_end(), if a session has ended, then unload(), if the instance was constructed.
@@ -107,18 +114,6 @@ class AppHost:
                 await _maybe_await(self._instance.on_end(end_reason))
         finally:
             await _maybe_await(self._instance.unload())
-
-
-def _checked(function: Function, data: bytes, format: "pb.PayloadFormat.ValueType") -> Any:
-    """Return the input of a function. Raises CallRefused, also when the app's own check of it raises: whatever that
-    was, the function has not begun.
-    """
-    try:
-        return payload.decode(data, format, function.adapter)
-    except (CallRefused, SystemExit):
-        raise
-    except BaseException as error:
-        raise CallRefused(raised(error, pb.FAILURE_KIND_CHECK_RAISED)) from error
 
 
 def _encoded(output: Any, format: "pb.PayloadFormat.ValueType", max_output: int) -> bytes:
@@ -157,3 +152,13 @@ async def _maybe_await(value: Any) -> Any:
     if value is not None and inspect.isawaitable(value):
         return await value
     return value
+
+
+def _leave(leaving: SystemExit) -> None:
+    """Exit at once with the app's own code, as sys.exit() in a program of its own would."""
+    code = leaving.code
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))

@@ -57,6 +57,11 @@ class ProcessLimits:
         if self._memory is not None:
             asyncio.get_running_loop().set_exception_handler(_leave_without_memory)
 
+    @property
+    def of_calls(self) -> bool:
+        """Whether there are any that each call is to be kept within."""
+        return self._memory is not None or self._call is not None
+
     def keep(self, answer: Coroutine[Any, Any, Outcome]) -> Coroutine[Any, Any, Outcome]:
         """Return the answer of a call within the limits."""
         if self._memory is not None:

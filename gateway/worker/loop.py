@@ -13,10 +13,11 @@ import selectors
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from contextvars import Context
-from typing import Any, TypeVar
+from contextvars import Context, copy_context
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _AT_ONCE = 16
 """Descriptors that one look may find ready. There are few: the gateways' sockets, and one for all others together."""
@@ -75,6 +76,9 @@ class WorkerLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._watched = _Selector()
+        self._beginning: Context | None = None
+        """That of a task that is being made."""
+        self._first_step: Callable[..., object] | None = None
         super().__init__(self._watched)
 
     def renew(self) -> None:
@@ -99,18 +103,29 @@ class WorkerLoop(asyncio.SelectorEventLoop):
         """Undo `watch()`, if it was called, before the descriptor is closed."""
         self._watched.unwatch(fd)
 
-    def begin(self, work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
-        """Return a task that has taken its first step. Not to be called inside of a task."""
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """See asyncio.loop.call_soon."""
+        if context is None or context is not self._beginning:
+            return super().call_soon(callback, *args, context=context)
+        self._first_step = callback  # without arguments, and nobody keeps the handle
+        return None  # type: ignore[return-value]
+
+    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Return a task that has taken its first step, in a context of its own. Not to be called inside of a task."""
+        context = copy_context()
         if sys.version_info >= (3, 12):
-            return asyncio.Task(work, loop=self, context=context, eager_start=True)
+            return asyncio.Task(work, loop=self, name=name, context=context, eager_start=True)
         # A task asks its loop for the first step while it is made.
-        steps: list[Callable[[], object]] = []
-        self.call_soon = lambda step, *_, **__: steps.append(step)  # type: ignore[method-assign, assignment]
+        self._beginning = context
         try:
-            task = asyncio.Task(work, loop=self, context=context)
+            task = asyncio.Task(work, loop=self, name=name, context=context)
         finally:
-            del self.call_soon
-        context.run(steps[0])
+            self._beginning = None
+        step, self._first_step = self._first_step, None
+        assert step is not None
+        context.run(step)
         return task
 
 

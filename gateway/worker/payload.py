@@ -8,6 +8,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -26,14 +27,12 @@ _LARGE_EXPONENT, _MANY_DIGITS = b"e000", b"0" * 309
 _LARGEST_WHOLE = 2.0**53
 """Up to here every whole number is a double."""
 
-_LONG = 16 * 1024
-"""From so many bytes or characters on it is worth a look whether the faster parser and writer of pydantic, which are
-less exact at the edges, come to the same. Below that nobody would notice."""
+_SIMPLE = frozenset((str, bool, type(None)))
+"""What pydantic's parser and writer, which are faster and less exact at the edges, treat as the others do."""
 
-_SIMPLE = frozenset((str, int, bool, type(None)))
-
-_FEW = 16
-"""Fields that are looked at for long texts."""
+_FEW, _FLAT = 16, 4
+"""How many fields an object may have, and how deep it may be, to be looked at before it is written: for more than that
+the look would take longer than it saves."""
 
 
 class NotJson(Exception):
@@ -79,11 +78,12 @@ def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAd
         payload = _json_of_struct(payload)
     elif not payload:
         payload = b"{}"
+    if adapter is None and (tree := _parse_quickly(payload)) is not None:
+        return tree
     if not _OBJECT.match(payload):
         raise _malformed("must be a JSON object")
     if adapter is None:
-        tree = _parse_texts(payload) if len(payload) >= _LONG else None
-        return _parse(payload) if tree is None else tree
+        return _parse(payload)
     tree = None
     if b"NaN" in payload or b"Infinity" in payload or _may_overflow(payload):
         tree = _parse(payload)
@@ -104,7 +104,7 @@ def encode(value: Any, format: "pb.PayloadFormat.ValueType") -> bytes:
             value = to_jsonable_python(value, by_alias=True)
         if not isinstance(value, dict):
             raise NotJson(f"a function returns an object (a dict, a model or None), not {type(value).__name__}")
-        if len(value) <= _FEW and format == pb.PAYLOAD_FORMAT_JSON and _is_long_texts(value):
+        if format == pb.PAYLOAD_FORMAT_JSON and _has_one_form(value, _FLAT):
             with contextlib.suppress(ValueError):  # a lone surrogate
                 return to_json(value)
         text = _TEXT.encode(value)
@@ -138,26 +138,52 @@ def _encode_struct(text: str) -> bytes:
     return message.SerializeToString()
 
 
-def _parse_texts(payload: bytes) -> Any:
-    """Return an object of long texts and small values, many times faster than `_parse()`. None for any other, and for
-    all that is wrong: then that decides.
+def _parse_quickly(payload: bytes) -> Any:
+    """Return an object as `_parse()` would, in a fraction of the time. None for what that may take in another way, and
+    for all that is wrong: then that decides.
     """
     try:
         tree = from_json(payload, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         return None
-    # A float may be an infinity that was not written as one.
-    return tree if type(tree) is dict and all(type(each) in _SIMPLE for each in tree.values()) else None
+    return tree if type(tree) is dict and _is_finite(tree.values()) else None
 
 
-def _is_long_texts(value: dict[Any, Any]) -> bool:
-    """Whether it is an object of long texts and small values, whose JSON has but one form."""
-    long = False
-    for key, each in value.items():
-        if type(key) is not str or type(each) not in _SIMPLE or (type(each) is int and abs(each) > _LARGEST_WHOLE):
+def _is_finite(values: Iterable[Any]) -> bool:
+    """Whether no number in parsed values is an infinity: one that was too large for a float."""
+    for each in values:
+        kind = type(each)
+        if kind in _SIMPLE or kind is int:
+            continue
+        if kind is float:
+            if math.isinf(each):
+                return False
+        elif not _is_finite(each if kind is list else each.values()):
             return False
-        long = long or (type(each) is str and len(each) >= _LONG)
-    return long
+    return True
+
+
+def _has_one_form(value: dict[Any, Any] | list[Any], depth: int) -> bool:
+    """Whether what is to be written is small, and has but one form in JSON."""
+    if len(value) > _FEW or not depth:
+        return False
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                return False
+        values: Iterable[Any] = value.values()
+    else:
+        values = value
+    for each in values:
+        kind = type(each)
+        if kind in _SIMPLE:
+            continue
+        if kind is int:
+            if not -_LARGEST_WHOLE <= each <= _LARGEST_WHOLE:
+                return False
+        elif not ((kind is dict or kind is list) and _has_one_form(each, depth - 1)):
+            return False
+    return True
 
 
 def _parse(payload: bytes) -> Any:

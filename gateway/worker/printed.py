@@ -9,7 +9,7 @@ import io
 import sys
 
 from gateway.workers.frames import mark_of_call
-from sessiongateway.app import _current
+from sessiongateway.app import _current, current_call
 
 
 class PrintedByCalls(io.TextIOWrapper):
@@ -22,8 +22,8 @@ class PrintedByCalls(io.TextIOWrapper):
         if not text:
             return 0
         written = text
-        context = _current.get(None)
-        if context is not None:
+        if _current.get(None) is not None:
+            context = current_call()
             mark = mark_of_call(context.call_id, (context.traceparent or "")[3:35])
             # What follows the last newline, if it is the last of all, is marked when it comes.
             written = text[:-1].replace("\n", f"\n{mark}") + text[-1]

@@ -7,13 +7,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 
 from gateway.timing import ACCEPT_PAUSE
 from gateway.worker.connection import Connection
-from gateway.worker.failures import CallRefused, format_traceback
+from gateway.worker.failures import format_traceback
 from gateway.worker.family import end_families, own_mark
 from gateway.worker.host import AppHost, failure_of
 from gateway.worker.journal import Journal
@@ -22,7 +21,6 @@ from gateway.worker.loop import WorkerLoop
 from gateway.worker.orphan import OrphanWatch
 from gateway.worker.outcome import Outcome
 from gateway.worker.streaming import Outlet
-from sessiongateway.app import CallContext
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 START_FAILED_EXIT = 70
@@ -47,7 +45,7 @@ class WorkerServer:
         self._limits = limits
         self._host: AppHost | None = None
         self._ready = False
-        self._lease = pb.Lease()
+        self._session_id, self._epoch = "", 0
         self._end_reason = "abandoned"
         self._started = 0
         self._last_end = 0.0
@@ -144,11 +142,11 @@ class WorkerServer:
         for call_id in cancelled & self._calls.keys():
             self._calls[call_id].task.cancel()
         for call, payload in calls:
-            self._start(connection, call, payload, call.id in cancelled)
+            self.called(connection, call, payload, cancelled=call.id in cancelled)
 
     def _manage(self, kind: str | None, frame: pb.ToWorker) -> None:
         if kind == "lease":
-            self._lease = frame.lease
+            self._session_id, self._epoch = frame.lease.session_id, frame.lease.epoch
             self._orphan.leased(frame.lease.outlive)
         elif kind == "credit":
             running = self._calls.get(frame.credit.id)
@@ -158,9 +156,9 @@ class WorkerServer:
             self._end_reason = frame.shutdown.reason
             self._ended.set()
 
-    def _start(self, connection: Connection, call: pb.Call, payload: bytes, cancelled: bool) -> None:
-        refusal = None
-        if call.session_id != self._lease.session_id or call.epoch != self._lease.epoch:
+    def called(self, connection: Connection, call: pb.Call, payload: bytes, *, cancelled: bool = False) -> None:
+        """Begin a call, or refuse it; `cancelled`: what asked for it has taken that back already."""
+        if call.session_id != self._session_id or call.epoch != self._epoch:
             refusal = pb.FAILURE_KIND_FENCED
         elif call.request_id and (first := self._journal.find(call.request_id)) is not None:
             if first.fingerprint == call.fingerprint:
@@ -171,52 +169,26 @@ class WorkerServer:
             refusal = pb.FAILURE_KIND_MOVED_ON
         elif cancelled:
             refusal = pb.FAILURE_KIND_NOT_BEGUN
-        if refusal is not None:
-            connection.send_result(call.id, Outcome(failure=pb.Failure(kind=refusal)))
         else:
             self._begin(connection, call, payload)
+            return
+        connection.send_result(call.id, Outcome(failure=pb.Failure(kind=refusal)))
 
     def _begin(self, connection: Connection, call: pb.Call, payload: bytes) -> None:
-        call_id = call.id
+        assert self._host is not None
         outlet = Outlet(call, connection.send_partial) if call.window else None
-        answer = self._limits.keep(self._answer(call, payload, outlet))
+        answer = self._host.answer(call, payload, None if outlet is None else outlet.emit)
+        if self._limits.of_calls:
+            answer = self._limits.keep(answer)
         self._started += 1
-        task = self._loop.begin(answer, copy_context())
+        task = self._loop.begin(answer, call.function)
         if call.request_id:
             self._journal.record(call.request_id, call.fingerprint, task)
         if task.done():
-            self._tell(connection, call_id, task)
+            self._tell(connection, call.id, task)
         else:
-            self._calls[call_id] = _Running(task, connection, outlet)
-            task.add_done_callback(partial(self._finished, call_id))
-
-    async def _answer(self, call: pb.Call, payload: bytes, outlet: Outlet | None) -> Outcome:
-        assert self._host is not None
-        try:
-            context = CallContext(
-                call.id,
-                call.session_id,
-                call.deadline or None,
-                call.traceparent or None,
-                call.tracestate or None,
-                call.baggage or None,
-            )
-            emit = None if outlet is None else outlet.emit
-            return Outcome(
-                await self._host.call(
-                    call.function, payload, call.format, context=context, emit=emit, max_output=call.max_output
-                )
-            )
-        except CallRefused as refusal:
-            return Outcome(failure=refusal.failure)
-        except SystemExit as leaving:
-            _leave(leaving)
-            raise
-        except asyncio.CancelledError as cancelled:
-            return Outcome(failure=failure_of(cancelled))
-        except BaseException as error:
-            print("".join(format_traceback(error)), end="", file=sys.stderr)
-            return Outcome(failure=failure_of(error))
+            self._calls[call.id] = _Running(task, connection, outlet)
+            task.add_done_callback(partial(self._finished, call.id))
 
     def _finished(self, call_id: str, task: asyncio.Task[Outcome]) -> None:
         connection = self._calls.pop(call_id).connection
@@ -227,7 +199,8 @@ class WorkerServer:
     def _tell(self, connection: Connection, call_id: str, task: asyncio.Task[Outcome]) -> None:
         self._last_end = time.clock_gettime(time.CLOCK_BOOTTIME)
         outcome = _outcome_of(task)
-        self._started -= 0 if outcome.started else 1
+        if outcome.failure is not None and not outcome.started:
+            self._started -= 1
         connection.send_result(call_id, outcome)
 
     def _repeat(self, connection: Connection, call_id: str, first: asyncio.Task[Outcome]) -> None:
@@ -235,8 +208,8 @@ class WorkerServer:
 
     def _standing(self) -> pb.FromWorker:
         ready = pb.Ready(
-            session_id=self._lease.session_id,
-            epoch=self._lease.epoch,
+            session_id=self._session_id,
+            epoch=self._epoch,
             running=list(self._calls),
             started=self._started,
             last_end=self._last_end,
@@ -253,23 +226,16 @@ class WorkerServer:
             running.task.cancel()
         assert self._host is not None
         try:
-            await self._host.stop(self._end_reason if self._lease.session_id else "")
+            await self._host.stop(self._end_reason if self._session_id else "")
         except Exception as error:
             print("".join(format_traceback(error)), end="", file=sys.stderr)
 
 
 def _outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
-    return Outcome(failure=failure_of(asyncio.CancelledError())) if task.cancelled() else task.result()
-
-
-def _leave(leaving: SystemExit) -> None:
-    """Exit at once with the app's own code, as sys.exit() in a program of its own would."""
-    code = leaving.code
-    if isinstance(code, str):
-        print(code, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
+    try:
+        return task.result()
+    except asyncio.CancelledError as cancelled:
+        return Outcome(failure=failure_of(cancelled))
 
 
 def serve(

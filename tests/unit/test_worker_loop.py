@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 
 import pytest
 
@@ -43,7 +43,7 @@ def begun(loop: WorkerLoop, pair: tuple[socket.socket, socket.socket], work: "as
 
     def readable() -> None:
         ours.recv(16)
-        task = loop.begin(step(), copy_context())
+        task = loop.begin(step(), "run")
         seen.extend((task, task.done(), mark.get()))
         task.add_done_callback(lambda done: seen.append(done.result()))
         task.add_done_callback(lambda _: loop.stop())
@@ -75,7 +75,7 @@ def test_a_task_that_never_waits_is_done_when_it_is_begun(
 
     def readable() -> None:
         ours.recv(16)
-        found.append(loop.begin(at_once(), copy_context()))
+        found.append(loop.begin(at_once(), "run"))
         loop.stop()
 
     ours, theirs = pair

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -43,7 +43,24 @@ class CallContext:
         return max(0.0, self.deadline - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-_current: ContextVar[CallContext] = ContextVar("sessiongateway_call")
+class _Asked(Protocol):
+    """A call as a worker was asked for it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def deadline(self) -> float: ...
+    @property
+    def traceparent(self) -> str: ...
+    @property
+    def tracestate(self) -> str: ...
+    @property
+    def baggage(self) -> str: ...
+
+
+_current: ContextVar[CallContext | _Asked] = ContextVar("sessiongateway_call")
 
 
 def current_call() -> CallContext:
@@ -52,7 +69,20 @@ def current_call() -> CallContext:
     Raises:
         LookupError: No call is running: in the constructor, in setup(), on_end() and unload().
     """
-    return _current.get()
+    call = _current.get()
+    if isinstance(call, CallContext):
+        return call
+    # Made only now: few functions ask.
+    context = CallContext(
+        call.id,
+        call.session_id,
+        call.deadline or None,
+        call.traceparent or None,
+        call.tracestate or None,
+        call.baggage or None,
+    )
+    _current.set(context)
+    return context
 
 
 OutputT = TypeVar("OutputT")
