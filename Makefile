@@ -19,6 +19,7 @@ INSTALLED := .venv/.installed
 GENERATOR := .venv/generate/.installed
 OLDEST := .venv/oldest/.installed
 YARDSTICKS := .venv/bench/.installed
+SUPPLY := .venv/supply/.installed
 NATIVE := hatch_build.py $(wildcard gateway/rpc/http2/*.py[x] gateway/rpc/http2/*.px[di])
 
 # Service accounts and some containers have no home to write to, where uv and buf would keep their caches.
@@ -36,7 +37,7 @@ endif
 
 .PHONY: help demo test serve chaos fuzz clients compare-clients conformance conformance-oldest bench bench-quick bench-test \
 	check check-format check-code check-types check-layers check-protos check-generate check-docs \
-	format generate docs baseline lock build clean moved
+	format generate docs baseline lock lock-java audit sbom build clean moved
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -139,7 +140,17 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	$(COMPILE) pyproject.toml --extra tracing --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
 	$(COMPILE) --group bench -o requirements/bench.lock
+	$(COMPILE) --group supply -o requirements/supply.lock
 	$(COMPILE) clients/python/pyproject.toml --resolution lowest-direct -o requirements/oldest.lock
+
+lock-java: $(INSTALLED) ## write clients/java/dependencies.lock from what Maven resolves
+	@$(BIN)/python -m tools.supply lock-java
+
+audit: $(INSTALLED) $(SUPPLY) ## pins, hashes, licences and known vulnerabilities of all dependencies (AUDIT_ALL=1: unasked is a failure)
+	@.venv/supply/bin/python -m tools.supply audit
+
+sbom: $(INSTALLED) $(SUPPLY) ## write and validate build/sbom/*.cdx.json, the CycloneDX bills of materials
+	@.venv/supply/bin/python -m tools.supply sbom
 
 build: $(INSTALLED) ## build the wheels of server and SDK into dist/
 	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist clients/python
@@ -181,6 +192,13 @@ $(OLDEST): requirements/oldest.lock $(INSTALLED)
 	@$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --require-hashes -r $<
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .venv/oldest clients/python
 	@$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --no-deps .venv/oldest/sessiongateway-*.whl
+	@touch $@
+
+# It sees the installed packages of .venv besides, for what they say of their licences.
+$(SUPPLY): requirements/supply.lock $(INSTALLED)
+	@echo 'making .venv/supply for audits and bills of materials'
+	@$(BIN)/python -m venv --without-pip .venv/supply
+	@$(BIN)/uv pip sync --quiet --python .venv/supply/bin/python --require-hashes requirements/supply.lock
 	@touch $@
 
 # Ray, in versions that need not agree with the server's.

@@ -31,6 +31,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         "serve": (f"{_COMMANDS}.serve:serve", "Run a gateway."),
         "app": ("gateway.cli.root:app", "Call, deploy and try out apps."),
         "session": ("gateway.cli.root:session", "Look at sessions, keep them alive, end them."),
+        "top": (f"{_COMMANDS}.top:top", "Show live what a gateway does."),
         "health": (f"{_COMMANDS}.health:health", "Ask whether a gateway takes calls."),
         "key": ("gateway.cli.root:key", "Make API keys, and revoke them."),
         "config": ("gateway.cli.root:config", "Show and check settings."),

@@ -2,12 +2,12 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.highlighter import JSONHighlighter
 from rich.padding import Padding
 from rich.table import Table
@@ -65,13 +65,7 @@ class Terminal:
         if not infos:
             self._console.print(Text("no sessions", style="dim"))
             return
-        table = _table("session", "app", "status", "left", "calls")
-        table.columns[0].no_wrap = True
-        table.columns[4].justify = "right"
-        for info in infos:
-            left = _duration(info.expires_in) if info.status == "active" else (info.end_reason or "").replace("_", " ")
-            table.add_row(info.id, f"{info.app}@{info.version}", _status(info), left, str(info.call_count))
-        self._console.print(table)
+        self._console.print(sessions_table(infos))
         if more:
             self._console.print(Text("there are more: --all, or a larger --limit", style="dim"))
 
@@ -87,16 +81,11 @@ class Terminal:
 
     def watch_event(self, event: WatchEvent) -> None:
         """Draw one line about what happened to a session, or that the watch stands."""
-        line = Text(f"{event.occurred_at.astimezone():%H:%M:%S}  ")
-        if event.session is None:
-            line.append("watching; Ctrl-C ends it", style="dim")
-        else:
-            word = event.event.replace("_", " ")
-            line.append(f"{word:<11}", style=_EVENT_COLOURS.get(event.event, ""))
-            line.append(f"  {event.session.id}  {event.session.app}@{event.session.version}")
-            if event.session.end_reason:
-                line.append(f"  {event.session.end_reason.replace('_', ' ')}{_exit_of(event.session)}", style="dim")
-        self._console.print(line, soft_wrap=True)
+        self._console.print(watch_line(event), soft_wrap=True)
+
+    def session_line(self, info: SessionInfo) -> None:
+        """Draw one session in one line."""
+        self._console.print(_one_line(info), soft_wrap=True)
 
     def app_table(self, apps: Sequence[AppInfo]) -> None:
         """Draw a table of apps."""
@@ -156,6 +145,10 @@ class Terminal:
         """Draw one line that begins with a coloured word, wrapped nowhere."""
         self._console.print(Text(mark, style=colour).append(visible(text), style="default not bold"), soft_wrap=True)
 
+    def fitting(self, draw: Callable[[int], RenderableType]) -> None:
+        """Draw what is made for a width, which is that of the terminal."""
+        self._console.print(draw(self._console.width))
+
     def line(self, text: str) -> None:
         """Draw one line, wrapped nowhere."""
         self._console.print(Text(visible(text)), soft_wrap=True)
@@ -175,6 +168,34 @@ class Terminal:
             _add_schema(grid, "yields", function.partial_schema)
         _add_schema(grid, "returns", function.output_schema)
         self._console.print(Padding(grid, (0, 2)))
+
+
+def sessions_table(infos: Sequence[SessionInfo], *, wrap: bool = True) -> Table:
+    """Return a table of sessions; without `wrap` each has one line, whatever the width."""
+    table = _table("session", "app", "status", "left", "calls")
+    table.columns[0].no_wrap = True
+    table.columns[4].justify = "right"
+    if not wrap:
+        for column in table.columns[1:]:
+            column.no_wrap, column.overflow = True, "ellipsis"
+    for info in infos:
+        left = _duration(info.expires_in) if info.status == "active" else (info.end_reason or "").replace("_", " ")
+        table.add_row(info.id, f"{info.app}@{info.version}", _status(info), left, str(info.call_count))
+    return table
+
+
+def watch_line(event: WatchEvent) -> Text:
+    """Return what happened to a session, or that the watch stands, in one line."""
+    line = Text(f"{event.occurred_at.astimezone():%H:%M:%S}  ")
+    if event.session is None:
+        line.append("watching; Ctrl-C ends it", style="dim")
+        return line
+    word = event.event.replace("_", " ")
+    line.append(f"{word:<11}", style=_EVENT_COLOURS.get(event.event, ""))
+    line.append(f"  {event.session.id}  {event.session.app}@{event.session.version}")
+    if event.session.end_reason:
+        line.append(f"  {event.session.end_reason.replace('_', ' ')}{_exit_of(event.session)}", style="dim")
+    return line
 
 
 def _add_schema(grid: Table, heading: str, schema: Mapping[str, Any]) -> None:

@@ -76,6 +76,12 @@ _TABLE = (
         "Active sessions: `busy` while a call runs or waits, else `idle`. Their sum is how many are alive.",
         ("state",),
     ),
+    Family(
+        "sgw_app_sessions",
+        "gauge",
+        "Active sessions by app; `state` as in `sgw_sessions`. Apps that have none are not there.",
+        ("app", "state"),
+    ),
     Family("sgw_sessions_started_total", "counter", "Sessions that were opened."),
     Family("sgw_sessions_adopted_total", "counter", "Sessions taken over from an earlier gateway, with their workers."),
     Family(
@@ -97,8 +103,20 @@ _TABLE = (
         "Worker processes by state; `leased` are those of sessions.",
         ("state",),
     ),
+    Family(
+        "sgw_app_workers",
+        "gauge",
+        "Worker processes by app; `state` as in `sgw_workers`. States that an app has none in are not there.",
+        ("app", "state"),
+    ),
     Family("sgw_workers_limit", "gauge", "Worker processes that there may be at a time."),
     Family("sgw_worker_waiters", "gauge", "Calls that wait for a fresh worker now."),
+    Family(
+        "sgw_app_worker_waiters",
+        "gauge",
+        "Calls that wait for a fresh worker now, by app. Apps for which none waits are not there.",
+        ("app",),
+    ),
     Family(
         "sgw_worker_wait_seconds",
         "histogram",

@@ -4,6 +4,7 @@ import os
 import platform
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from gateway.metrics import Histogram
 from gateway.rpc.error_table import row_of_class
 from gateway.rpc.server import Server
 from gateway.sessions.manager import SessionManager
-from gateway.sessions.meter import CallMeter, Outcome
+from gateway.sessions.meter import MAX_APPS, OTHER, CallMeter, Outcome
 from gateway.stores.metered import MeteredStore
 from gateway.workers.figures import PoolFigures
 from gateway.workers.local import LocalPool
@@ -81,6 +82,7 @@ class Sources:
             "sgw_event_loop_stalls_total": _one(self._heartbeat.stalls),
             **self._of_sessions(),
             **_of_workers(figures, self._pool.meter),
+            **_by_app(figures, self._manager.live_by_app()),
             "sgw_store_available": _one(self._store.available),
             "sgw_store_failures_total": _each_of(self._store.failures),
             "sgw_store_operation_seconds": [
@@ -134,6 +136,26 @@ def _of_workers(figures: PoolFigures, meter: PoolMeter) -> Snapshot:
         "sgw_orphan_workers": _one(figures.orphans),
         "sgw_stray_workers_total": _one(figures.strays),
     }
+
+
+def _by_app(figures: PoolFigures, live: Mapping[tuple[str, bool], int]) -> Snapshot:
+    sessions = {(app, "busy" if busy else "idle"): count for (app, busy), count in live.items()}
+    waiting = {(app,): count for app, count in figures.waiting_by_app.items()}
+    return {
+        "sgw_app_sessions": _each(of_few_apps(sessions.items()).items()),
+        "sgw_app_workers": _each(of_few_apps(figures.by_app.items()).items()),
+        "sgw_app_worker_waiters": _each(of_few_apps(waiting.items()).items()),
+    }
+
+
+def of_few_apps(counts: Iterable[tuple[tuple[str, ...], int]]) -> dict[tuple[str, ...], int]:
+    """Return numbers whose first label is an app with that of all apps beyond MAX_APPS, in order of name, as OTHER."""
+    each = list(counts)
+    known = frozenset(sorted({app for (app, *_), _ in each})[:MAX_APPS])
+    few: Counter[tuple[str, ...]] = Counter()
+    for (app, *rest), count in each:
+        few[app if app in known else OTHER, *rest] += count
+    return few
 
 
 def _of_process() -> Snapshot:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator
 from weakref import WeakSet
 
@@ -86,6 +87,10 @@ class SessionManager:
         """Return how many active sessions are idle, and how many have a call that runs or waits."""
         busy = sum(live.in_flight > 0 for live in self._lifecycle.live.values())
         return len(self._lifecycle.live) - busy, busy
+
+    def live_by_app(self) -> Counter[tuple[str, bool]]:
+        """Return how many active sessions there are, by app and whether a call of them runs or waits."""
+        return Counter((live.ref.name, live.in_flight > 0) for live in self._lifecycle.live.values())
 
     async def start(self) -> None:
         """Start the pool, and take up what the store remembers."""

@@ -23,6 +23,10 @@ class PoolFigures:
     """Workers that were found at the start, that no session needed, and that were ended."""
     orphans: int
     """Workers that are alive now and that nobody knows of."""
+    by_app: Mapping[tuple[str, str], int]
+    """Worker processes by app and state."""
+    waiting_by_app: Mapping[str, int]
+    """Those who wait for a fresh worker, by the app that they want."""
 
 
 async def figures_of(place: Place, workers: Mapping[str, LocalWorker], waiters: Waiters) -> PoolFigures:
@@ -30,4 +34,7 @@ async def figures_of(place: Place, workers: Mapping[str, LocalWorker], waiters: 
     orphans = await place.orphans(workers)
     states = Counter({state.value: 0 for state in WorkerState})
     states.update(worker.state.value for worker in workers.values())
-    return PoolFigures(states, place.room.limit, len(waiters.pending()), place.strays, orphans)
+    by_app = Counter((worker.app.ref.name, worker.state.value) for worker in workers.values())
+    waiting = Counter(waiter.version.app.ref.name for waiter in waiters.pending())
+    limit = place.room.limit
+    return PoolFigures(states, limit, waiting.total(), place.strays, orphans, by_app, waiting)

@@ -81,12 +81,19 @@ async def test_calls_and_sessions_of_this_moment_are_there(gateway: GatewayProce
         assert page.total("sgw_calls_in_flight") == 1
         assert (page.total("sgw_sessions", state="busy"), page.total("sgw_sessions", state="idle")) == (1, 1)
         assert page.total("sgw_workers", state="leased") == 2
+        assert (
+            page.total("sgw_app_sessions", app="probe", state="busy")
+            == page.total("sgw_app_sessions", state="idle")
+            == 1
+        )
+        assert page.total("sgw_app_workers", app="probe", state="leased") == 2
         assert page.total("sgw_worker_wait_seconds_count") == 2
         call.cancel()
         page = await scraped_when(gateway, lambda page: page.total("sgw_calls_total", code="CANCELLED"))
         assert page.total("sgw_calls_total", app="probe", code="CANCELLED", phase="worker") == 1
         await client.end(opened.id)
     page = await scraped_when(gateway, lambda page: page.total("sgw_workers", state="leased") == 1)
+    assert [page.total("sgw_app_sessions", app="probe", state=state) for state in ("busy", "idle")] == [0, 1]
     assert page.total("sgw_sessions_started_total") == 2
     assert page.total("sgw_sessions_finished_total", status="ended", reason="caller") == 1
     assert page.total("sgw_sessions_finished_total") == 1
@@ -124,6 +131,7 @@ async def test_who_waits_for_a_worker_in_vain_is_seen_waiting_and_counted_as_ref
             waits = asyncio.create_task(refused(client.new(deadline=3.0), "NO_WORKER_AVAILABLE", "NOT_STARTED"))
             page = await scraped_when(gateway, lambda page: page.total("sgw_worker_waiters"))
             assert page.total("sgw_worker_waiters") == page.total("sgw_workers_limit") == 1
+            assert page.total("sgw_app_worker_waiters", app="probe") == 1
             await waits
         page = await scraped(gateway)
         assert page.total("sgw_worker_waiters") == 0

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.errors import AppNotFound, WorkerExit, WorkerLost
 from gateway.exposition.families import FAMILIES
 from gateway.exposition.page import Numbers, render
-from gateway.exposition.snapshot import Snapshot, code_of
+from gateway.exposition.snapshot import Snapshot, code_of, of_few_apps
 from gateway.metrics import CALL_BUCKETS, LATENESS_BUCKETS, STORE_BUCKETS, WAIT_BUCKETS, Histogram
 from gateway.sessions.meter import MAX_APPS, OTHER, CallMeter, TimedProgress
 from gateway.stores.metered import OPERATIONS
@@ -49,6 +49,14 @@ def test_only_so_many_apps_and_only_deployed_ones_are_told_apart() -> None:
         meter.over(f"made up {number}", TimedProgress("call_1", None), AppNotFound)
     assert len(meter.apps) == MAX_APPS + 1
     assert meter.apps[OTHER].ended == {(None, False): 10, (AppNotFound, False): MAX_APPS + 10}
+
+
+def test_apps_beyond_so_many_share_a_name_and_nothing_is_lost() -> None:
+    counts = {(f"app{number:03}", state): 1 for number in range(MAX_APPS + 10) for state in ("idle", "leased")}
+    few = of_few_apps(counts.items())
+    assert len({app for app, _ in few}) == MAX_APPS + 1
+    assert few[OTHER, "idle"] == few[OTHER, "leased"] == 10
+    assert sum(few.values()) == sum(counts.values())
 
 
 def test_outcomes_have_the_codes_of_the_contract() -> None:

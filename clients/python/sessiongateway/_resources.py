@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from sessiongateway._convert import app_info, session_info, session_status
+from sessiongateway._exceptions import SessionGatewayError
 from sessiongateway._pacing import Deadline, Pacing
 from sessiongateway._transport import Transport
 from sessiongateway._types import AppInfo, SessionInfo
@@ -108,7 +109,12 @@ class AsyncSessions:
         return AsyncPages(fetch)
 
     def watch(
-        self, resume_token: str | None = None, app: str | None = None, *, show_watching: bool = False
+        self,
+        resume_token: str | None = None,
+        app: str | None = None,
+        *,
+        show_watching: bool = False,
+        on_interruption: Callable[[SessionGatewayError], object] | None = None,
     ) -> AsyncWatchStream:
         """Return an iterator over what happens to the caller's sessions: each that begins, ends, expires or is lost.
 
@@ -120,6 +126,8 @@ class AsyncSessions:
             app: Only sessions of this app, "name" or "name@version". A token is good for the same app only.
             show_watching: Yield the events "watching", too, which come at the beginning, after a reconnection, and
                 after quiet times. They are always taken note of in the stream's `resume_token`.
+            on_interruption: Called with the reason each time that the stream is lost, or not found again, and before
+                it is tried anew. Not for errors that end a step of the iteration.
         """
         stream = AsyncWatchStream(
             self._transport,
@@ -127,6 +135,7 @@ class AsyncSessions:
             resume_token or "",
             app or "",
             show_watching=show_watching,
+            on_interruption=on_interruption,
             on_close=self._open_streams.discard,
         )
         self._open_streams.add(stream)

@@ -328,12 +328,17 @@ class Sessions:
         return Walk(self._sessions.list(status, app, page_size, timeout=timeout), self._portal)
 
     def watch(
-        self, resume_token: str | None = None, app: str | None = None, *, show_watching: bool = False
+        self,
+        resume_token: str | None = None,
+        app: str | None = None,
+        *,
+        show_watching: bool = False,
+        on_interruption: Callable[[SessionGatewayError], object] | None = None,
     ) -> WatchStream:
-        """See `AsyncSessions.watch`. Use it with `with`."""
+        """See `AsyncSessions.watch`. Use it with `with`. `on_interruption` is called on a thread of the client's."""
 
         async def start() -> AsyncWatchStream:
-            return self._sessions.watch(resume_token, app, show_watching=show_watching)
+            return self._sessions.watch(resume_token, app, show_watching=show_watching, on_interruption=on_interruption)
 
         return WatchStream(self._portal.wait(start()), self._portal)
 

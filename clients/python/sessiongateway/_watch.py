@@ -43,6 +43,7 @@ class AsyncWatchStream(AsyncIterator[WatchEvent]):
         app: str,
         *,
         show_watching: bool,
+        on_interruption: Callable[[SessionGatewayError], object] | None,
         on_close: Callable[["AsyncWatchStream"], object],
     ) -> None:
         """Made by `client.sessions.watch`."""
@@ -51,6 +52,7 @@ class AsyncWatchStream(AsyncIterator[WatchEvent]):
         self._token = resume_token
         self._app = app
         self._show_watching = show_watching
+        self._on_interruption = on_interruption
         self._on_close = on_close
         self._call: WatchCall | None = None
         self._step: asyncio.Task[WatchEvent] | None = None
@@ -161,6 +163,8 @@ class AsyncWatchStream(AsyncIterator[WatchEvent]):
             self._attempt = 0
             raise failure from None
         _log.debug("watch: %s", failure)
+        if self._standing.is_set() and self._on_interruption is not None:
+            self._on_interruption(failure)
         pause = self._pacing.reconnect.delay(self._attempt, self._pacing.random())
         self._attempt += 1
         await self._pacing.clock.sleep(max(pause, failure.retry_after or 0.0))

@@ -129,6 +129,26 @@ async def test_a_watch_that_breaks_goes_on_behind_the_last_event_that_was_read(
     assert [asked(script), asked(script)] == [("", "kv"), ("t1", "kv")]
 
 
+async def test_each_interruption_is_told_before_the_stream_is_opened_again(
+    gateway: ScriptedGateway, async_client: AsyncInference, clock: FakeClock
+) -> None:
+    script = WatchScript(
+        gateway,
+        [message("WATCHING", "t0"), STOPPING],
+        [BROKEN],
+        [message("WATCHING", "t0"), message("ENDED", "t1", "a")],
+    )
+    told: list[str] = []
+    async with async_client.sessions.watch(on_interruption=lambda error: told.append(error.code)) as stream:
+        following = asyncio.create_task(next_of(stream))
+        await sleep_through(clock, 1)
+        assert told == ["GATEWAY_DRAINING"]
+        await sleep_through(clock, 2 * FIRST_PAUSE)
+        assert (await following).event == "ended"
+    assert told == ["GATEWAY_DRAINING", "UNAVAILABLE"]
+    assert [asked(script) for _ in range(3)] == [("", ""), ("t0", ""), ("t0", "")]
+
+
 async def test_pauses_grow_while_nothing_comes_and_begin_anew_after_a_message(
     gateway: ScriptedGateway, async_client: AsyncInference, clock: FakeClock
 ) -> None:

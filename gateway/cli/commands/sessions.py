@@ -8,8 +8,10 @@ import click
 
 import sessiongateway
 from gateway.cli import problems
+from gateway.cli.commands.list_watch import Listing, follow_list
 from gateway.cli.complete import app_names, session_ids
 from gateway.cli.connection import Target, client_command
+from gateway.cli.documents import document_of
 from gateway.cli.exits import Exit
 from gateway.cli.lazy import examples
 from sessiongateway import KeepaliveEvent, SessionInfo
@@ -34,6 +36,7 @@ def get(target: Target, session_id: str) -> None:
     "list",
     epilog=examples(
         "sgw session list --status active",
+        "sgw session list --watch --app kv",
         "sgw session list --app kv --all --json | jq -r '.sessions[].session_id'",
     ),
 )
@@ -43,9 +46,18 @@ def get(target: Target, session_id: str) -> None:
 )
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
 @click.option("--all", "all_of_them", is_flag=True, help="However many there are.")
+@click.option("--watch", is_flag=True, help="Keep the list up to date, until Ctrl-C.")
 @client_command
-def list_sessions(target: Target, status: str | None, app: str | None, limit: int, all_of_them: bool) -> None:
-    """List your sessions, the newest first."""
+def list_sessions(
+    target: Target, *, status: str | None, app: str | None, limit: int, all_of_them: bool, watch: bool
+) -> int:
+    """List your sessions, the newest first.
+
+    With --watch a terminal shows as many as there is room for, as they are at each moment; into a pipe, or with --json,
+    each is a line, and each change after that. A gateway that is restarted is found again.
+    """
+    if watch:
+        return follow_list(target, Listing(status, app, None if all_of_them else limit))
     wanted = None if all_of_them else limit + 1
     with target.client("asking for the sessions") as client:
         pages = client.sessions.list(status, app, page_size=min(wanted or _LARGEST_PAGE, _LARGEST_PAGE))
@@ -54,6 +66,7 @@ def list_sessions(target: Target, status: str | None, app: str | None, limit: in
     shown = found[:limit] if more else found
     document = {"sessions": [document_of(info) for info in shown], "more": more}
     target.output.show(document, lambda terminal: terminal.session_table(shown, more=more))
+    return Exit.OK
 
 
 @click.command(
@@ -146,8 +159,3 @@ def _report(target: Target, failures: Sequence[problems.Problem]) -> int:
         for problem in failures:
             problems.report(problem, as_json=False)
     return failures[0].exit if failures else Exit.OK
-
-
-def document_of(info: SessionInfo) -> dict[str, Any]:
-    """Return a session for programs: its fields, with the id under the name that `app run` gives it."""
-    return {"session_id": info.id, **{name: value for name, value in info.items() if name != "id"}}

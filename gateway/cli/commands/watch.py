@@ -5,13 +5,12 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Any
 
 import click
 
-from gateway.cli.commands.sessions import document_of
 from gateway.cli.complete import app_names
 from gateway.cli.connection import Target, client_command
+from gateway.cli.documents import document_of_event
 from gateway.cli.exits import Exit
 from gateway.cli.lazy import examples
 from sessiongateway import WatchEvent, WatchStream
@@ -43,7 +42,7 @@ def watch(target: Target, app: str | None, resume_token: str | None) -> int:
         with (
             target.client("") as client,
             client.sessions.watch(resume_token, app, show_watching=True) as events,
-            _ended_by_interrupt(events),
+            ended_by_interrupt(events),
         ):
             _show(target, events)
     except KeyboardInterrupt:
@@ -53,7 +52,7 @@ def watch(target: Target, app: str | None, resume_token: str | None) -> int:
 
 
 @contextlib.contextmanager
-def _ended_by_interrupt(events: WatchStream) -> Iterator[None]:
+def ended_by_interrupt(events: WatchStream) -> Iterator[None]:
     """Have Ctrl-C close the watch rather than break off whatever runs at that moment, such as the writing of a line."""
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -83,11 +82,4 @@ def _show(target: Target, events: Iterable[WatchEvent]) -> None:
 
 
 def _show_event(target: Target, event: WatchEvent) -> None:
-    target.output.show_event(_document(event), lambda terminal: terminal.watch_event(event))
-
-
-def _document(event: WatchEvent) -> dict[str, Any]:
-    document: dict[str, Any] = {"event": event.event, "occurred_at": event.occurred_at}
-    if event.session is not None:
-        document |= document_of(event.session)
-    return {**document, "resume_token": event.resume_token}
+    target.output.show_event(document_of_event(event), lambda terminal: terminal.watch_event(event))

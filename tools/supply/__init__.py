@@ -1,0 +1,1 @@
+"""What the project is made of beside its own code: `make audit` looks for faults of it, `make sbom` lists it."""
