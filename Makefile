@@ -137,7 +137,7 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	@echo 'sessiongateway @ file:./clients/python' > build/overrides.txt
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
 	$(COMPILE) --group generate -o requirements/generate.lock
-	$(COMPILE) pyproject.toml --extra tracing --group dev --no-emit-package sessiongateway --override build/overrides.txt \
+	$(COMPILE) pyproject.toml --extra tracing --extra jwt --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
 	$(COMPILE) --group bench -o requirements/bench.lock
 	$(COMPILE) --group supply -o requirements/supply.lock

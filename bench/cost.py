@@ -19,6 +19,7 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 from gateway.apps.registry import AppRegistry
+from gateway.auth.credentials import Credentials
 from gateway.auth.keyfile import KeyFile
 from gateway.auth.keyring import Demand, Keyring
 from gateway.auth.keys import Scope, new_key
@@ -133,9 +134,12 @@ async def running(directory: Path, metrics: bool, keys: bool) -> AsyncIterator[R
     manager = SessionManager(store, pool, registry, clock, settings, meter=meter)
     await store.open()
     await manager.start()
-    keyring, context = _locked(directory) if keys else (None, Context(""))
+    credentials, context = _locked(directory) if keys else (None, Context(""))
     service = SessionService(manager, clock, settings.server.max_input_bytes)
-    descriptor, callers = pb.DESCRIPTOR.services_by_name["SessionService"], Callers(clock, keyring)
+    descriptor, callers = (
+        pb.DESCRIPTOR.services_by_name["SessionService"],
+        Callers(clock, credentials),
+    )
     handlers: Any = generic_handler(descriptor, service, callers, Failures())
     handle = handlers.service(SimpleNamespace(method="/sessiongateway.v1.SessionService/Run")).unary_unary
 
@@ -152,13 +156,13 @@ async def running(directory: Path, metrics: bool, keys: bool) -> AsyncIterator[R
         await store.close()
 
 
-def _locked(directory: Path) -> tuple[Keyring, Context]:
+def _locked(directory: Path) -> tuple[Credentials, Context]:
     """Return what turns everybody away, and the one who has a key."""
     key, shown = new_key("bench", [Scope.EXECUTE], datetime.now(UTC), None)
     file = KeyFile(directory)
     with file.changing() as keys:
         keys[key.id] = key
-    return Keyring(file, Demand.ALWAYS), Context(shown)
+    return Credentials(Keyring(file, Demand.ALWAYS)), Context(shown)
 
 
 async def cost(directory: Path, metrics: bool, keys: bool) -> float:

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from gateway.auth_settings import AuthSettings
 from gateway.sources.checking import Contradiction, checked
 from gateway.sources.file import from_file
 from gateway.sources.given import Given, Key, Known
+from gateway.sources.section import Section as _Section
 from gateway.sources.values import Value, values_of
 from gateway.sources.variables import from_environment, from_flags, variable
 
@@ -41,10 +43,6 @@ class ConfigError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _checked_address(value: str) -> str:
@@ -78,7 +76,7 @@ class ServerSettings(_Section):
         "auto",
         description="Whether callers need an API key of `sgw key create`. `keys`: always. `open`: never. `auto`: from "
         "the first key on that is created in the data directory; and always on an address that is not loopback, "
-        "unless `client_ca` or `insecure` says that others are kept out.",
+        "unless `client_ca` or `insecure` says that others are kept out. See `[auth]` for tokens and certificates.",
     )
     transport: Literal["auto", "nghttp2", "grpcio"] = Field(
         "auto",
@@ -297,6 +295,7 @@ class Settings(BaseModel):
         "More than one is worth it when one core does not suffice.",
     )
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
     sessions: SessionSettings = SessionSettings()
     workers: WorkerSettings = WorkerSettings()
     quotas: QuotaSettings = QuotaSettings()
@@ -311,6 +310,17 @@ class Settings(BaseModel):
         if value.max_workers < processes:
             text = f"max_workers must be at least {processes}: each of the gateway's processes has its part"
             raise Contradiction(text, "workers.max_workers", "processes")
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _asked_for(cls, value: AuthSettings, info: ValidationInfo) -> AuthSettings:
+        server = info.data.get("server", ServerSettings())
+        if value.certificates_file is not None and server.client_ca is None:
+            text = "certificates_file is given without server.client_ca: nobody would be asked for a certificate"
+            raise Contradiction(text, "auth.certificates_file")
+        if value.given and server.auth == "open":
+            raise Contradiction(f'{value.given} is given, and server.auth is "open"', f"auth.{value.given}")
         return value
 
 

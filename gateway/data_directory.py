@@ -1,10 +1,15 @@
 """The data directory belongs to one gateway at a time, of however many processes."""
 
+import contextlib
 import fcntl
 import os
+import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TOKEN_KEY = "tokens.key"
 
 
 class CannotStart(Exception):
@@ -31,3 +36,34 @@ def only_one(data_dir: Path) -> Iterator[None]:
         ) from None
     finally:
         os.close(lock)
+
+
+def token_key(data_dir: Path, size: int) -> bytes:
+    """Return the key of the tokens of pages and watches, of `size` bytes: all processes have it, before and after a
+    restart. It is drawn when there is none. Raises CannotStart.
+    """
+    path = data_dir / _TOKEN_KEY
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_once(path, secrets.token_bytes(size))
+        key = path.read_bytes()
+    except OSError as error:
+        raise CannotStart(f"cannot use the data directory {data_dir}: {error.strerror}: {path.name}") from error
+    if len(key) != size:
+        raise CannotStart(f"{path} is damaged: remove it; tokens of pages and watches that were given are void then")
+    return key
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Make a file, whole from the start, unless somebody else has made it meanwhile."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)  # noqa: PTH108  # of a name, which mkstemp gives

@@ -14,24 +14,27 @@ import uvloop
 from gateway.apps.manifest import AppDirectoryError
 from gateway.apps.names import AppQuery
 from gateway.apps.registry import AppRegistry
+from gateway.auth.credentials import TokensUnusable
 from gateway.auth.keyfile import KeysUnusable
+from gateway.auth.watched import Unusable
 from gateway.board import Member
 from gateway.clock import Clock, SystemClock
 from gateway.company import Company
 from gateway.config import Settings
 from gateway.cover import Cover
-from gateway.data_directory import CannotStart, only_one
+from gateway.data_directory import CannotStart, only_one, token_key
 from gateway.errors import AppNotFound, StoreUnavailable
 from gateway.exposition.exposition import CannotExpose, Exposition
 from gateway.exposition.snapshot import Sources
 from gateway.heartbeat import Heartbeat
 from gateway.log import configure
-from gateway.rpc.exposure import keyring_of
+from gateway.rpc.exposure import credentials_of
 from gateway.rpc.server import CannotListen, Server
 from gateway.service_manager import READY, STOPPING, tell_service_manager
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import CallMeter
+from gateway.sessions.pages import KEY_BYTES, Tokens
 from gateway.share import WHOLE, Share
 from gateway.stores.base import StoreUnusable
 from gateway.stores.guarded import GuardedStore
@@ -81,13 +84,16 @@ class Gateway:
         pool = LocalPool(settings.workers, directory, clock, place)
         self.pool: WorkerPool = pool
         calls = CallMeter(self._is_deployed) if exposed else None
-        self.manager = SessionManager(self.store, self.pool, self.registry, clock, settings, share=share, meter=calls)
-        catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout)
+        tokens = Tokens(token_key(settings.data_dir, KEY_BYTES))
+        self.manager = SessionManager(
+            self.store, self.pool, self.registry, clock, settings, share=share, meter=calls, tokens=tokens
+        )
+        catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout, tokens)
         self.company = None if member is None else Company(member, place, directory, settings, clock)
         try:
             self._tracing = Tracing(settings.tracing, str(share.index)) if settings.tracing.endpoint else None
             self.server = self._server(settings, catalog, member)
-        except (CannotListen, KeysUnusable, CannotTrace) as error:
+        except (CannotListen, KeysUnusable, Unusable, TokensUnusable, CannotTrace) as error:
             raise CannotStart(str(error)) from error
         self.heartbeat = Heartbeat(member)
         self._cover = None if member is None or not member.sockets else Cover(member, self.server)
@@ -111,7 +117,7 @@ class Gateway:
             catalog,
             self._clock,
             None if self.company is None else self.company.exchange,
-            keyring=keyring_of(settings),
+            credentials=credentials_of(settings),
             sockets=member.sockets[member.index] if member is not None and member.sockets else (),
             tracer=None if self._tracing is None else self._tracing.tracer,
         )

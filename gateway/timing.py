@@ -199,6 +199,10 @@ KEYS_POLL = 0.25
 """Between two looks at the file of API keys. A key that was revoked is good for nothing within a second, also when the
 first look at a file that is gone or damaged is forgiven."""
 
+JWT_LEEWAY = 10.0
+"""By how much the clock of an issuer of tokens may differ from ours. Machines whose clocks are kept differ by less than
+a second; a token that has expired is good for so much longer."""
+
 TLS_REFUSALS_TOLD = 1.0
 """Between two lines of the log on handshakes that were refused. Anybody who can connect can cause them."""
 

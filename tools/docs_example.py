@@ -14,6 +14,12 @@ tls_key = "/etc/session-gateway/server.key"
 client_ca = "/etc/session-gateway/clients.pem"
 drain_grace = 60
 
+[auth]
+certificates_file = "/etc/session-gateway/certificates.toml"
+jwt_issuer = "https://login.example.org/"
+jwt_audience = "session-gateway"
+jwt_jwks_file = "/etc/session-gateway/jwks.json"
+
 [sessions]
 retention = 3600
 queue_size = 16

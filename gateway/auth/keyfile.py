@@ -6,7 +6,6 @@ It is replaced as a whole, so a reader finds what was there before or what is th
 import contextlib
 import fcntl
 import os
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.auth.keys import Key
+from gateway.auth.trusted import NotTrusted, Stamp, content_of, stamp_of
 
 NAME = "keys.json"
 FORMAT: Literal[1] = 1
@@ -24,12 +24,7 @@ FORMAT: Literal[1] = 1
 REMEMBERED = timedelta(days=30)
 """For how long `sgw key list` shows keys that are good no more. After that a change of the file drops them."""
 
-_MAX_BYTES = 16 * 1024 * 1024
 _LOCK = "keys.lock"
-_OTHERS_WRITE = 0o022
-
-Stamp = tuple[int, ...]
-"""What of a file changes when it is replaced or written to."""
 
 
 class KeysUnusable(Exception):
@@ -63,28 +58,16 @@ class KeyFile:
     def stamp(self) -> Stamp | None:
         """Return what tells whether the file is still the one that was read. None when there is none."""
         try:
-            found = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._unreadable(error) from None
-        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            return stamp_of(self.path)
+        except NotTrusted as error:
+            raise self._unusable(str(error)) from None
 
     def read(self) -> Mapping[str, Key]:
         """Return all keys by their ids, also those that are good no more. Raises KeysUnusable, also for no file."""
         try:
-            with open(self.path, "rb", opener=_at_once) as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
-                    raise self._unusable("not a regular file")
-                if found.st_mode & _OTHERS_WRITE or found.st_uid not in (0, os.geteuid()):
-                    raise self._unusable("others can write to it: make it yours, with mode 0600")
-                content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise self._unreadable(error) from None
-        if len(content) > _MAX_BYTES:
-            raise self._unusable(f"more than {_MAX_BYTES} bytes")
-        return self._parsed(content)
+            return self._parsed(content_of(self.path))
+        except NotTrusted as error:
+            raise self._unusable(str(error)) from None
 
     @contextmanager
     def changing(self) -> Iterator[dict[str, Key]]:
@@ -144,9 +127,6 @@ class KeyFile:
             owner = self.path.parent.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
-    def _unreadable(self, error: OSError) -> KeysUnusable:
-        return self._unusable(error.strerror or "cannot be read")
-
     def _unusable(self, why: str) -> KeysUnusable:
         return KeysUnusable(
             f"the file of API keys, {self.path}: {why}; mend it or put a backup back. Without the file no key is known"
@@ -156,8 +136,3 @@ class KeyFile:
 def without_old(keys: Mapping[str, Key], now: datetime) -> dict[str, Key]:
     """Return the keys without those that have long been good no more."""
     return {id_: key for id_, key in keys.items() if (over := key.over_since(now)) is None or now - over < REMEMBERED}
-
-
-def _at_once(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for somebody to write to it.
-    return os.open(path, flags | os.O_NONBLOCK)

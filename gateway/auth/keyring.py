@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from gateway.auth import keys
-from gateway.auth.keyfile import KeyFile, Stamp
+from gateway.auth.keyfile import KeyFile
 from gateway.auth.keys import Key
+from gateway.auth.trusted import Stamp
 
 logger = logging.getLogger("gateway.auth")
 

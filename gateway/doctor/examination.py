@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.config import Loaded
-from gateway.doctor import directory, machine, software, tls
+from gateway.doctor import callers, directory, machine, software, tls
 from gateway.doctor.apps import apps
 from gateway.doctor.finding import Finding, failed, ok
 from gateway.doctor.live import Caller, live
@@ -56,6 +56,8 @@ def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     yield "processors", lambda: machine.processors(settings.processes)
     yield "address", lambda: tls.listening(settings.server)
     yield "certificate", lambda: tls.certificates(settings.server)
+    yield "client certificates", lambda: callers.client_certificates(settings.auth)
+    yield "tokens", lambda: callers.tokens(settings.auth)
     yield "data directory", lambda: directory.present(data_dir)
     yield "permissions", lambda: directory.permissions(data_dir)
     yield "file system", lambda: directory.file_system(data_dir)

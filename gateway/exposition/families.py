@@ -50,6 +50,12 @@ _TABLE = (
         ("reason",),
     ),
     Family(
+        "sgw_callers_refused_total",
+        "counter",
+        "Calls that were UNAUTHENTICATED when they came, by reason.",
+        ("reason",),
+    ),
+    Family(
         "sgw_calls_total",
         "counter",
         "Calls that have been answered, by code (OK, a code of the contract, or CANCELLED: the caller left) and by the "

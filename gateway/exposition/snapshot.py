@@ -79,6 +79,7 @@ class Sources:
             "sgw_calls_in_flight": _one(self._manager.calls_in_flight),
             "sgw_rpc_errors_total": _each((_UNTOLD | self._server.failures.told).items()),
             "sgw_tls_handshakes_refused_total": _each_of(self._server.refusals.counts),
+            "sgw_callers_refused_total": _each_of(self._server.turned_away.counts),
             "sgw_event_loop_stalls_total": _one(self._heartbeat.stalls),
             **self._of_sessions(),
             **_of_workers(figures, self._pool.meter),

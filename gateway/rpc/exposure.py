@@ -4,6 +4,7 @@ asked for.
 
 import ipaddress
 
+from gateway.auth.credentials import Credentials
 from gateway.auth.keyfile import KeyFile
 from gateway.auth.keyring import Demand, Keyring
 from gateway.config import ServerSettings, Settings
@@ -27,17 +28,17 @@ def objection(settings: ServerSettings) -> str | None:
     return None
 
 
-def keyring_of(settings: Settings) -> Keyring | None:
-    """Return the API keys that callers need, or will need once there are any; None if they never do.
+def credentials_of(settings: Settings) -> Credentials | None:
+    """Return what callers need, or will need once there are API keys; None if they never do.
 
-    Raises KeysUnusable.
+    Raises KeysUnusable, Unusable and TokensUnusable.
     """
     server = settings.server
     if server.auth == "open":
         return None
     guarded = server.insecure or server.client_ca is not None or not _is_reachable(server)
     demand = Demand.ALWAYS if server.auth == "keys" or not guarded else Demand.ONCE_THERE_ARE_KEYS
-    return Keyring(KeyFile(settings.data_dir), demand)
+    return Credentials(Keyring(KeyFile(settings.data_dir), demand), settings.auth)
 
 
 def _is_reachable(settings: ServerSettings) -> bool:

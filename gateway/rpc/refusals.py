@@ -1,4 +1,4 @@
-"""Connections that end in the handshake of TLS: counted, and told of in the log now and then."""
+"""Handshakes of TLS and calls that are refused: counted, and told of in the log now and then."""
 
 import asyncio
 import enum
@@ -61,14 +61,16 @@ def reason_of(openssl: str) -> Reason:
 class Refusals:
     """Those of one server. Used on its event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, reasons: type[enum.StrEnum] = Reason, what: str = "a TLS handshake with") -> None:
+        """`what` is refused to a peer, as the log has it."""
+        self._what = what
         # Present from the start: Prometheus does not see a number rise that was not there before.
-        self.counts: Counter[str] = Counter({reason.value: 0 for reason in Reason})
+        self.counts: Counter[str] = Counter({reason.value: 0 for reason in reasons})
         self._pause: asyncio.TimerHandle | None = None
         self._untold = 0
         self._last = ("", "")
 
-    def add(self, reason: Reason, peer: str, why: str) -> None:
+    def add(self, reason: enum.StrEnum, peer: str, why: str) -> None:
         """Count one. `peer` is its address, `why` what the log says."""
         self.counts[reason.value] += 1
         if self._pause is None:
@@ -80,7 +82,7 @@ class Refusals:
     def _log(self, peer: str, why: str, more: int) -> None:
         # Not a warning: it is the peer's fault, and every scanner of ports would cause some.
         others = f", and {more} more since the last such line" if more else ""
-        logger.info("refused a TLS handshake with %s: %s%s", peer, why, others)
+        logger.info("refused %s %s: %s%s", self._what, peer, why, others)
         self._pause = asyncio.get_running_loop().call_later(TLS_REFUSALS_TOLD, self._go_on)
 
     def _go_on(self) -> None:

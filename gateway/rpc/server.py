@@ -10,7 +10,8 @@ from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from gateway.auth.keyring import Keyring
+from gateway.auth.credentials import Credentials
+from gateway.auth.holders import Reason as CallerReason
 from gateway.clock import Clock
 from gateway.config import ServerSettings
 from gateway.rpc.callers import Callers
@@ -55,12 +56,12 @@ class Server:
         clock: Clock,
         exchange: Exchange | None = None,
         *,
-        keyring: Keyring | None = None,
+        credentials: Credentials | None = None,
         sockets: Sequence[socket.socket] = (),
         tracer: Tracer | None = None,
     ) -> None:
         """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
-        `sockets` are then those to listen on. Without a `keyring` nobody is asked for a key. With a `tracer` calls have
+        `sockets` are then those to listen on. Without `credentials` nobody is asked for any. With a `tracer` calls have
         spans.
 
         Raises CannotListen when the transport of the settings is not installed, or a certificate cannot be used.
@@ -77,7 +78,9 @@ class Server:
         """What callers have been told."""
         self.refusals = Refusals()
         """What handshakes have ended with, through nghttp2."""
-        self._callers = Callers(clock, keyring)
+        self.turned_away = Refusals(CallerReason, "a call of")
+        """Why callers were not let in."""
+        self._callers = Callers(clock, credentials, self.turned_away)
         self._watching: list[asyncio.Task[None]] = []
         self._server = make(self.transport, transport_options(settings, share_port=exchange is not None), self.refusals)
         limits = (clock, settings.max_input_bytes)

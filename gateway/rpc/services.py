@@ -38,7 +38,7 @@ class SessionService:
         self, request: pb.WatchSessionsRequest, caller: Caller
     ) -> AsyncIterator[pb.WatchSessionsResponse]:
         filter = validation.watch_filter(request, caller.sees)
-        with closing(await self._manager.watch(filter, request.resume_token)) as watch:
+        with closing(await self._manager.watch(filter, request.resume_token, caller)) as watch:
             async for event in watch:
                 yield codec.watch_response(event)
 
@@ -48,7 +48,7 @@ class SessionService:
 
     async def ListSessions(self, request: pb.ListSessionsRequest, caller: Caller) -> pb.ListSessionsResponse:
         filter, size = validation.session_filter(request, caller.sees)
-        page = await self._manager.list(filter, size, request.page_token)
+        page = await self._manager.list(filter, size, request.page_token, caller)
         now = self._clock.now()
         sessions = [codec.session_message(session, now) for session in page.sessions]
         return pb.ListSessionsResponse(sessions=sessions, next_page_token=page.next_cursor)
@@ -94,7 +94,7 @@ class AppService:
         self._catalog = catalog
 
     async def ListApps(self, request: apps_pb2.ListAppsRequest, caller: Caller) -> apps_pb2.ListAppsResponse:
-        apps, token = self._catalog.list(validation.page_size(request.page_size), request.page_token)
+        apps, token = self._catalog.list(validation.page_size(request.page_size), request.page_token, caller)
         return apps_pb2.ListAppsResponse(apps=map(codec.app_message, apps), next_page_token=token)
 
     async def GetApp(self, request: apps_pb2.GetAppRequest, caller: Caller) -> apps_pb2.GetAppResponse:

@@ -1,7 +1,5 @@
 """What is deployed, as callers ask for it."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +8,7 @@ from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock
 from gateway.model import AppVersion, FunctionDescription
 from gateway.sessions.calls import DEFAULT_FUNCTION
-from gateway.sessions.pages import invalid_token
+from gateway.sessions.pages import Tokens, query
 from gateway.sessions.requests import Caller
 from gateway.workers.base import WorkerPool
 
@@ -35,23 +33,34 @@ class AppSummary:
 class AppCatalog:
     """Lists and describes apps."""
 
-    def __init__(self, registry: AppRegistry, pool: WorkerPool, clock: Clock, import_timeout: float) -> None:
-        """`import_timeout` is for how many seconds a caller waits at most for an app's import."""
+    def __init__(
+        self,
+        registry: AppRegistry,
+        pool: WorkerPool,
+        clock: Clock,
+        import_timeout: float,
+        tokens: Tokens | None = None,
+    ) -> None:
+        """`import_timeout` is for how many seconds a caller waits at most for an app's import. Without `tokens` those
+        of pages are good for as long as this object lives.
+        """
         self._registry = registry
         self._pool = pool
         self._clock = clock
         self._import_timeout = import_timeout
+        self._tokens = tokens or Tokens()
 
-    def list(self, page_size: int, token: str) -> tuple[Sequence[AppSummary], str]:
+    def list(self, page_size: int, token: str, caller: Caller) -> tuple[Sequence[AppSummary], str]:
         """Return a page of apps by name, in their current versions, and the next page's token ("" when there is none).
 
         Raises InvalidRequest (the token).
         """
-        after = _name_in(token)
+        walk = query("ListApps", caller.principal)
+        after = self._tokens.cursor(token, walk)
         apps = [app for app in self._registry.current_versions() if app.ref.name > after]
         page = apps[:page_size]
         more = len(apps) > page_size
-        next_token = base64.urlsafe_b64encode(page[-1].ref.name.encode()).decode() if more else ""
+        next_token = self._tokens.token(walk, page[-1].ref.name) if more else ""
         return [AppSummary(app, self._registry.versions(app.ref.name)) for app in page], next_token
 
     async def get(self, query: AppQuery, caller: Caller) -> AppSummary:
@@ -63,10 +72,3 @@ class AppCatalog:
         patience = caller.patience(self._clock.now(), self._import_timeout)
         functions = await self._pool.describe(app, timeout=patience)
         return AppSummary(app, self._registry.versions(app.ref.name), functions, self._pool.idle_workers(app))
-
-
-def _name_in(token: str) -> str:
-    try:
-        return base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        raise invalid_token("is not a token that this gateway gave") from None

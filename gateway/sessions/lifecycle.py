@@ -15,7 +15,7 @@ from gateway.errors import SessionNotFound, StoreUnavailable, WorkerExit
 from gateway.model import LIMIT_REASONS, AppVersion, EndReason, Session, SessionStatus
 from gateway.sessions.expiry import Expiry
 from gateway.sessions.finished import finished_error
-from gateway.sessions.live import LiveSession, belongs_to
+from gateway.sessions.live import LiveSession
 from gateway.sessions.meter import LifeMeter
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
@@ -144,9 +144,9 @@ class Lifecycle:
         live = self.live.get(session_id)
         if live is not None and live.owner == principal:
             return live
-        # The record is read for a foreign session too: an unknown one takes as long.
-        session = await self._store.get(session_id)
-        if session is None or not belongs_to(session, principal):
+        # The store says whose it is: a foreign id takes the same way as one that never was (contract, rule 8).
+        session = await self._store.get(session_id, principal)
+        if session is None:
             raise SessionNotFound.of(session_id)
         if session.status is SessionStatus.ACTIVE:
             # On record, but no worker of this gateway has it: its worker is going, or was never ours.
@@ -182,8 +182,8 @@ class Lifecycle:
 
     async def get(self, session_id: str, principal: str | None) -> Session:
         """Return a session of this caller's, or anybody's. Raises SessionNotFound."""
-        session = await self._store.get(session_id)
-        if session is None or not belongs_to(session, principal):
+        session = await self._store.get(session_id, principal)
+        if session is None:
             raise SessionNotFound.of(session_id)
         if session.status is SessionStatus.ACTIVE and session.deadline <= self._clock.now().monotonic:
             session = await self._expire(session_id) or session
@@ -191,8 +191,8 @@ class Lifecycle:
 
     async def keepalive(self, session_id: str, principal: str) -> Session:
         """Slide the window. Raises SessionNotFound, SessionExpired, SessionEnded."""
-        session = await self._store.get(session_id)
-        if session is None or not belongs_to(session, principal):
+        session = await self._store.get(session_id, principal)
+        if session is None:
             raise SessionNotFound.of(session_id)
         session = await self._store.renew(session_id, self._clock.now()) or session
         live = self.live.get(session_id)

@@ -95,11 +95,3 @@ def draining(session_id: str = "") -> GatewayDraining:
     return GatewayDraining(
         "the gateway is shutting down and takes no new calls", session_id=session_id, retry_after=RETRY_HINT
     )
-
-
-def belongs_to(session: Session | None, owner: str | None) -> bool:
-    """Whether there is such a session and it is this caller's: only the owner sees a session (contract, rule 8).
-
-    `owner` is None for a caller who sees all.
-    """
-    return session is not None and owner in (None, session.owner)

@@ -20,11 +20,11 @@ from gateway.sessions.keepalive import KeepaliveStream
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import draining
 from gateway.sessions.meter import CallMeter, LifeMeter, TimedProgress
-from gateway.sessions.pages import cursor_of, invalid_token, page_token
+from gateway.sessions.pages import Tokens, invalid_token
 from gateway.sessions.quotas import Quotas
 from gateway.sessions.renewals import Renewals
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
-from gateway.sessions.watch import News, SessionWatch
+from gateway.sessions.watch import News, SessionWatch, query_of
 from gateway.share import WHOLE, Share
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
 from gateway.workers.base import WorkerPool
@@ -46,8 +46,11 @@ class SessionManager:
         *,
         share: Share = WHOLE,
         meter: CallMeter | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        """With a `share` other processes have the other sessions of the same store. A `meter` counts the calls."""
+        """With a `share` other processes have the other sessions of the same store. A `meter` counts the calls. Without
+        `tokens` those that are given to callers are good for as long as this object lives.
+        """
         self._store = store
         self._clock = clock
         self._lifecycle = Lifecycle(store, pool, clock, settings, share)
@@ -62,6 +65,7 @@ class SessionManager:
         self._renewals = Renewals(store, self._lifecycle, clock)
         self._settings = settings
         self._meter = meter
+        self._tokens = tokens or Tokens()
         self._calls = 0
         self._streams: WeakSet[KeepaliveStream | SessionWatch] = WeakSet()
         self._draining = False
@@ -212,14 +216,16 @@ class SessionManager:
         """End a session; a finished one is returned as it is. Raises SessionNotFound."""
         return await self._lifecycle.end(session_id, caller.sees)
 
-    async def list(self, filter: SessionFilter, page_size: int, token: str) -> Page:
-        """Return a page whose `next_cursor` is a page token. Raises InvalidRequest (the token)."""
+    async def list(self, filter: SessionFilter, page_size: int, token: str, caller: Caller) -> Page:
+        """Return a page whose `next_cursor` is a page token of this caller's. Raises InvalidRequest (the token)."""
+        query = query_of("ListSessions", caller.principal, filter)
+        cursor = self._tokens.cursor(token, query)
         await self._lifecycle.expire_overdue()
         try:
-            page = await self._store.page(filter, page_size, cursor_of(token, filter))
+            page = await self._store.page(filter, page_size, cursor)
         except InvalidCursor:
             raise invalid_token("is not a token that this gateway gave") from None
-        return Page(page.sessions, page_token(filter, page.next_cursor))
+        return Page(page.sessions, self._tokens.token(query, page.next_cursor))
 
     def keepalive_stream(self, caller: Caller) -> KeepaliveStream:
         """Return a stream, which whoever asked for it closes."""
@@ -227,14 +233,21 @@ class SessionManager:
         self._streams.add(stream)
         return stream
 
-    async def watch(self, filter: SessionFilter, resume_token: str) -> SessionWatch:
+    async def watch(self, filter: SessionFilter, resume_token: str, caller: Caller) -> SessionWatch:
         """Return a watch of an owner's sessions, which whoever asked for it closes.
 
         Raises InvalidRequest (the token) and GatewayDraining.
         """
         if self._draining:
             raise draining()
-        watch = SessionWatch(self._store, self._lifecycle.news, self._clock, filter)
+        watch = SessionWatch(
+            self._store,
+            self._lifecycle.news,
+            self._clock,
+            filter,
+            tokens=self._tokens,
+            principal=caller.principal,
+        )
         try:
             await watch.start(resume_token)
         except BaseException:

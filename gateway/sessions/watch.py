@@ -13,7 +13,7 @@ from typing import Self
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.model import EndReason, Session, SessionStatus
-from gateway.sessions.pages import cursor_of, invalid_token, page_token
+from gateway.sessions.pages import Tokens, invalid_token, query
 from gateway.stores.base import EventsForgotten, InvalidCursor, SessionFilter, SessionStore, StoredEvent
 from gateway.timing import WATCH_POLL, WATCH_QUIET
 
@@ -86,12 +86,23 @@ class SessionWatch:
     gateway on it does is not told here.
     """
 
-    def __init__(self, store: SessionStore, news: News, clock: Clock, filter: SessionFilter) -> None:
-        """A filter without an owner watches all sessions. Nothing is read before `start`."""
+    def __init__(
+        self,
+        store: SessionStore,
+        news: News,
+        clock: Clock,
+        filter: SessionFilter,
+        *,
+        tokens: Tokens,
+        principal: str,
+    ) -> None:
+        """A filter without an owner watches all sessions. Nothing is read before `start`. `principal` watches."""
         self._store = store
         self._news = news
         self._clock = clock
         self._filter = filter
+        self._tokens = tokens
+        self._query = query_of("WatchSessions", principal, filter)
         self._unread: deque[WatchEvent] = deque()
         self._cursor = ""
         self._quiet_until = 0.0
@@ -104,7 +115,7 @@ class SessionWatch:
 
         Raises InvalidRequest when the token is none of this gateway's, belongs to another query, or is too old.
         """
-        self._cursor = cursor_of(token, self._filter, "resume_token") or await self._store.position()
+        self._cursor = self._tokens.cursor(token, self._query, "resume_token") or await self._store.position()
         first = self._watching()
         await self._read()
         self._unread.appendleft(first)
@@ -166,10 +177,16 @@ class SessionWatch:
         return WatchEvent(kind_of(session), session, happened, self._token(stored.cursor))
 
     def _token(self, cursor: str) -> str:
-        return page_token(self._filter, cursor)
+        return self._tokens.token(self._query, cursor)
 
 
 _UNKNOWN = "is not a token that this gateway gave, or its records were replaced; watch anew, then list the sessions"
+
+
+def query_of(method: str, principal: str, filter: SessionFilter) -> bytes:
+    """Return what the tokens of a walk through sessions, or of a watch of them, are good for."""
+    status = filter.status and filter.status.value
+    return query(method, principal, filter.owner, status, filter.app, filter.version)
 
 
 def kind_of(session: Session) -> WatchEventKind:

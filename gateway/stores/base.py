@@ -118,8 +118,12 @@ class SessionStore(ABC):
         """
 
     @abstractmethod
-    async def get(self, session_id: str) -> Session | None:
-        """Return the session as it is. Never extends its life, and never notices that it is due."""
+    async def get(self, session_id: str, owner: str | None = None) -> Session | None:
+        """Return the session as it is. Never extends its life, and never notices that it is due.
+
+        With an `owner` that of another one is as if it were not there: nothing is done for it that would not be done
+        for an id that never was.
+        """
 
     @abstractmethod
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:

@@ -63,8 +63,8 @@ class GuardedStore(SessionStore):
     def create(self, session: Session, hold_until: float = 0.0) -> Coroutine[Any, Any, None]:
         return self._guard(self._store.create, session, hold_until)
 
-    def get(self, session_id: str) -> Coroutine[Any, Any, Session | None]:
-        return self._guard(self._store.get, session_id)
+    def get(self, session_id: str, owner: str | None = None) -> Coroutine[Any, Any, Session | None]:
+        return self._guard(self._store.get, session_id, owner)
 
     # Of every call, and so without the coroutine that `_guard` is for the others.
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:

@@ -76,6 +76,7 @@ _MAX_CURSOR = 18
 
 _INSERT = f"INSERT INTO sessions ({COLUMNS}, hold_until) VALUES ({', '.join('?' * 19)})"
 _GET = f"SELECT {COLUMNS} FROM sessions WHERE id = ?"
+_GET_OWN = f"{_GET} AND owner = ?"
 _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count),
     deadline = max(deadline, :now + timeout), expires_at = max(expires_at, :wall + timeout)
     WHERE id = :id AND status = 'active' RETURNING {COLUMNS}"""
@@ -131,9 +132,13 @@ class SqliteStore(SessionStore):
             raise ValueError(f"session {session.id} exists") from error
         self._calls.learn(session)
 
-    async def get(self, session_id: str) -> Session | None:
-        self._write(session_id)
-        return self._one(_GET, (session_id,))
+    async def get(self, session_id: str, owner: str | None = None) -> Session | None:
+        if owner is None:
+            self._write(session_id)
+            return self._one(_GET, (session_id,))
+        # Whose it is comes first: the time of writing down the ends of calls would tell others that there are some.
+        found = self._one(_GET_OWN, (session_id, owner))
+        return await self.get(session_id) if found is not None and session_id in self._calls.unwritten else found
 
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
         return await self._turns.run(self._calls.admit, session_id, now, hold_until)

@@ -52,6 +52,19 @@ class StoreCreating:
         await store.admit(session.id, at(1), START + 100)
         assert before == session
 
+    async def test_a_session_is_there_for_its_owner_alone_whatever_is_going_on_in_it(self, store: SessionStore) -> None:
+        session = await added(store)
+        for _ in range(2):
+            await store.admit(session.id, at(1), START + 100)
+            assert await store.get(session.id, "somebody else") is None
+            assert await store.finish(session.id, at(2), started=True) is not None
+            assert await store.get(session.id, "somebody else") is None
+            found = await store.get(session.id, session.owner)
+            assert found is not None
+            assert found.in_flight == 0
+            assert found == await store.get(session.id)
+        assert await store.get(ABSENT, session.owner) is None
+
     async def test_an_id_that_is_not_there_is_none_and_changes_nothing(self, store: SessionStore) -> None:
         other = await added(store)
         now = at(1)

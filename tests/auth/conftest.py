@@ -9,6 +9,7 @@ import pytest
 from gateway.testing.gate import Gate, listening_gate
 from gateway.testing.process import GatewayProcess
 from tests.auth.issuing import issue
+from tests.auth.site import Site, opened
 from tests.rpc.conftest import needs_nghttp2
 from tests.scenarios.conftest import PROBE
 
@@ -44,3 +45,10 @@ async def gate() -> AsyncIterator[Gate]:
     with tempfile.TemporaryDirectory(prefix="sgw") as directory:
         async with listening_gate(Path(directory) / "gate") as gate:
             yield gate
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A gateway of each kind, which tests share: each changes only what it has added."""
+    with opened(*request.param) as site:
+        yield site

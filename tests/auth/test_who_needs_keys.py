@@ -5,22 +5,23 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Settings
-from gateway.rpc.exposure import keyring_of, objection
+from gateway.config import ConfigError, Settings, load
+from gateway.rpc.exposure import credentials_of, objection
 from tests.auth.issuing import issue
+from tests.auth.showing import Issuer, write_mappings
 
 LOOPBACK: dict[str, Any] = {"listen": "127.0.0.1:1"}
 REACHABLE: dict[str, Any] = {"listen": "192.0.2.1:1", "tls_cert": "c", "tls_key": "k"}
 NOT_AT_ALL, NOT_YET, NOW = "not at all", "not yet", "now"
 
 
-def need(data_dir: Path, server: dict[str, Any]) -> str:
-    settings = Settings.model_validate({"data_dir": data_dir, "server": server})
+def need(data_dir: Path, server: dict[str, Any], **auth: Any) -> str:
+    settings = Settings.model_validate({"data_dir": data_dir, "server": server, "auth": auth})
     assert objection(settings.server) is None
-    keyring = keyring_of(settings)
-    if keyring is None:
+    credentials = credentials_of(settings)
+    if credentials is None:
         return NOT_AT_ALL
-    return NOW if keyring.required else NOT_YET
+    return NOW if credentials.required else NOT_YET
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,43 @@ def test_settings_and_keys_decide_who_is_asked_for_one(
     assert need(tmp_path, server) == without_keys
     issue(tmp_path, "me")
     assert need(tmp_path, server) == with_keys
+
+
+KNOWN_BY_CERTIFICATE = LOOPBACK | {"tls_cert": "c", "tls_key": "k", "client_ca": "a"}
+
+
+def test_where_certificates_or_tokens_say_who_calls_everybody_is_asked(tmp_path: Path) -> None:
+    write_mappings(tmp_path / "mappings.toml", {"identity": "cn:me"})
+    Issuer().write(tmp_path / "jwks.json")
+    tokens = {"jwt_issuer": "i", "jwt_audience": "a", "jwt_jwks_file": tmp_path / "jwks.json"}
+    assert need(tmp_path, KNOWN_BY_CERTIFICATE) == NOT_YET
+    assert need(tmp_path, KNOWN_BY_CERTIFICATE, certificates_file=tmp_path / "mappings.toml") == NOW
+    assert need(tmp_path, LOOPBACK, **tokens) == NOW
+
+
+FILES = {"jwt_jwks_file": "f", "jwt_audience": "a", "jwt_issuer": "i"}
+
+
+@pytest.mark.parametrize(
+    ("server", "auth", "text"),
+    [
+        ({}, {"certificates_file": "f"}, "auth.certificates_file: certificates_file is given without server.client_ca"),
+        (KNOWN_BY_CERTIFICATE | {"auth": "open"}, {"certificates_file": "f"}, 'is given, and server.auth is "open"'),
+        ({"auth": "open"}, FILES, 'jwt_issuer is given, and server.auth is "open"'),
+        ({}, {"jwt_issuer": "i"}, "jwt_issuer is given without jwt_audience and jwt_jwks_file"),
+        ({}, {"jwt_jwks_file": "f"}, "jwt_jwks_file is given without jwt_issuer and jwt_audience"),
+        ({}, FILES | {"jwt_issuer": "a b"}, "without spaces"),
+        ({}, FILES | {"jwt_algorithms": "none"}, "must be some of RS256"),
+        ({}, FILES | {"jwt_algorithms": "RS256, HS256"}, 'not "HS256"'),
+        ({}, FILES | {"jwt_algorithms": ""}, "must be some of RS256"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told_by_their_names(
+    server: dict[str, Any], auth: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"server": server, "auth": auth})
+    assert text in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ class ContractMachine(RuleBasedStateMachine):
         found: list[str] = []
         token, more = "", True
         while more:
-            page = self.world.do(self.world.gateway.manager.list(wanted, size, token))
+            page = self.world.do(self.world.gateway.manager.list(wanted, size, token, Caller(owner)))
             assert 0 < len(page.sessions) <= size or token == page.next_cursor == ""
             found += [session.id for session in page.sessions]
             token, more = page.next_cursor, bool(page.next_cursor)
@@ -209,7 +209,7 @@ class ContractMachine(RuleBasedStateMachine):
         if self.walk is None:
             self.walk = ("", [self.ids[session] for session in reversed(self.model.sessions)])
         token, expected = self.walk
-        page = self.world.do(self.world.gateway.manager.list(SessionFilter(), size, token))
+        page = self.world.do(self.world.gateway.manager.list(SessionFilter(), size, token, Caller("admin", admin=True)))
         assert [session.id for session in page.sessions] == expected[:size]
         self.walk = (page.next_cursor, expected[size:]) if page.next_cursor else None
         assert bool(page.next_cursor) == bool(expected[size:])

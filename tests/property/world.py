@@ -22,12 +22,16 @@ from gateway.config import SessionSettings, Settings, WorkerSettings
 from gateway.errors import WorkerExit
 from gateway.model import Session
 from gateway.sessions.manager import SessionManager
+from gateway.sessions.pages import Tokens
 from gateway.sessions.requests import Caller, RunRequest
 from gateway.stores.base import SessionFilter
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory_machine import Leaving, MemoryMachine, Refused
 from gateway.testing.memory_pool import MemoryPool
+
+TOKENS = Tokens()
+"""All gateways of a data directory take one another's."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -190,7 +194,9 @@ class World:
         store = SqliteStore(self._path / "sessions.db")
         pool = MemoryPool(self.settings.workers, self.machine, clock)
         registry = AppRegistry(self._path / "apps", self._served)
-        self.running = Running(store, pool, SessionManager(store, pool, registry, clock, self.settings), clock)
+        self.running = Running(
+            store, pool, SessionManager(store, pool, registry, clock, self.settings, tokens=TOKENS), clock
+        )
         self.do(store.open())
         self.do(self.gateway.manager.start())
 

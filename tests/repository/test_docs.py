@@ -78,7 +78,7 @@ def test_a_page_names_only_settings_that_exist(page: str) -> None:
     named = {
         name
         for name in quoted(PAGES[page])
-        if re.fullmatch(r"(server|sessions|workers|metrics|tracing|log)\.(?!py$|db$)\w+", name)
+        if re.fullmatch(r"(server|auth|sessions|workers|metrics|tracing|log)\.(?!py$|db$)\w+", name)
     }
     assert named - set(setting_paths()) == set()
 

@@ -243,12 +243,18 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(address: str, key: str = "", app: str = "probe") -> AsyncIterator[Client]:
+async def connected(
+    address: str, key: str = "", app: str = "probe", tls: grpc.ChannelCredentials | None = None
+) -> AsyncIterator[Client]:
     """Connect to a gateway for as long as the context lasts."""
     # A connection of its own, or all clients of a process to one address share one.
     # And a window that does not grow with the speed of the server, or no reader is slow.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
-    async with grpc.aio.insecure_channel(address, options=options) as channel:
+    async with (
+        grpc.aio.insecure_channel(address, options=options)
+        if tls is None
+        else grpc.aio.secure_channel(address, tls, options=options)
+    ) as channel:
         yield Client(channel, key, app)
 
 

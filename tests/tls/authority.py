@@ -2,9 +2,10 @@
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -66,9 +67,16 @@ class Authority:
         key = key or ec.generate_private_key(curve)
         return self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH, begins, ends, key)
 
-    def client(self, begins: datetime.timedelta = -_DAY, ends: datetime.timedelta = 30 * _DAY) -> Pair:
-        """Return a certificate of a client."""
-        return self._issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, ec.generate_private_key(_USUAL))
+    def client(
+        self,
+        begins: datetime.timedelta = -_DAY,
+        ends: datetime.timedelta = 30 * _DAY,
+        name: str = "client",
+        others: Sequence[x509.GeneralName] = tuple(_NAMES),
+    ) -> Pair:
+        """Return a certificate of a client, with its common name and its alternative ones."""
+        key = ec.generate_private_key(_USUAL)
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, key, others=others)
 
     def in_file(self, folder: Path, name: str) -> Path:
         """Write NAME.pem and return its path."""
@@ -81,13 +89,22 @@ class Authority:
         begins: datetime.timedelta,
         ends: datetime.timedelta,
         key: Any,
+        *,
+        others: Sequence[x509.GeneralName] = tuple(_NAMES),
     ) -> Pair:
-        builder = _builder(_name(name), self._name, key.public_key(), begins, ends).add_extension(
-            _NAMES, critical=False
-        )
+        builder = _builder(_name(name), self._name, key.public_key(), begins, ends)
+        if others:
+            builder = builder.add_extension(x509.SubjectAlternativeName(others), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         return Pair(certificate, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+class Expired(TypedDict):
+    """The times of a certificate."""
+
+    begins: datetime.timedelta
+    ends: datetime.timedelta
 
 
 def encrypted_key() -> bytes:
@@ -96,7 +113,7 @@ def encrypted_key() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
 
 
-def expired() -> dict[str, datetime.timedelta]:
+def expired() -> Expired:
     """Return the times of a certificate that was valid until a moment ago, for `Authority.server` and `client`."""
     return {"begins": -10 * _DAY, "ends": -datetime.timedelta(minutes=1)}
 

@@ -57,7 +57,8 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(
 
 
 TABLES = {"apps", "quotas.principals"}
-ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca"}
+TOKENS = {"auth.jwt_issuer", "auth.jwt_audience", "auth.jwt_jwks_file"}
+ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca", "auth.certificates_file", *TOKENS}
 
 
 @pytest.mark.parametrize(
@@ -68,10 +69,10 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     default = value_of(Settings())
     special = {"server.listen": "127.0.0.1:1", "log.level": "debug", "log.format": "json", "server.drain": "end"}
     special |= {"server.transport": "grpcio", "server.auth": "keys"}
-    special["metrics.address"] = "127.0.0.1:1"
+    special |= {"metrics.address": "127.0.0.1:1", "auth.jwt_algorithms": "ES256, EdDSA"}
     special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
-    text = str(value) if value is not None else str((default or 0) + 1)
+    text = str(value) if value is not None else "text" if default == "" else str((default or 0) + 1)
     monkeypatch.setenv(environment_name(path), text)
     assert str(value_of(load())) == text
 

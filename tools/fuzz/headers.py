@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
+from gateway.auth.credentials import Credentials
 from gateway.auth.keyfile import KeyFile, KeysUnusable
 from gateway.auth.keyring import Demand, Keyring
 from gateway.auth.keys import Scope, new_key
@@ -45,7 +46,7 @@ def targets(directory: Path) -> list[Target]:
         keys[key.id] = key
     (path,) = directory.glob("*.json")
     whole = path.read_bytes()
-    everybody = [Callers(FakeClock()), Callers(FakeClock(), Keyring(file, Demand.ALWAYS))]
+    everybody = [Callers(FakeClock()), Callers(FakeClock(), Credentials(Keyring(file, Demand.ALWAYS)))]
 
     def metadata(asked: tuple[Metadata, str]) -> None:
         for callers in everybody:

@@ -19,8 +19,9 @@ from gateway.rpc.raw import Failure, Failures, Methods
 from gateway.rpc.services import AppService, SessionService
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
-from gateway.sessions.pages import page_token
+from gateway.sessions.pages import KEY_BYTES, Tokens
 from gateway.sessions.requests import Caller
+from gateway.sessions.watch import query_of
 from gateway.stores.base import SessionFilter
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
@@ -32,6 +33,8 @@ from tools.fuzz.engine import Target, no_leak
 from tools.fuzz.inputs import ODD_TEXTS, messages, mutated
 
 CALLER = Caller("fuzz")
+MINE = SessionFilter(owner=CALLER.principal)
+_TOKENS = Tokens(bytes(KEY_BYTES))
 _PATIENCE = 2.0
 """Seconds for an answer, which nothing has to be waited for."""
 _SESSIONS = 200
@@ -57,7 +60,7 @@ class Service:
         settings = Settings(workers=WorkerSettings(max_workers=10_000, min_idle=0))
         self.pool = MemoryPool(settings.workers, MemoryMachine(self.clock, {"app": Echo}), self.clock)
         registry = AppRegistry(directory / "apps", {"app": directory})
-        self.manager = SessionManager(self.store, self.pool, registry, self.clock, settings)
+        self.manager = SessionManager(self.store, self.pool, registry, self.clock, settings, tokens=_TOKENS)
         sessions = SessionService(self.manager, self.clock, settings.server.max_input_bytes)
         apps = AppService(AppCatalog(registry, self.pool, self.clock, 1.0))
         self._descriptors = [
@@ -85,7 +88,7 @@ class Service:
 
     async def _end_sessions(self) -> None:
         active = SessionFilter(owner=CALLER.principal, status=SessionStatus.ACTIVE)
-        while sessions := (await self.manager.list(active, 1000, "")).sessions:
+        while sessions := (await self.manager.list(active, 1000, "", CALLER)).sessions:
             for session in sessions:
                 await self.manager.end(session.id, CALLER)
 
@@ -140,13 +143,13 @@ def targets(service: Service, runner: asyncio.Runner) -> list[Target]:
 
     def page(token: str) -> None:
         try:
-            runner.run(service.manager.list(SessionFilter(owner=CALLER.principal), 10, token))
+            runner.run(service.manager.list(MINE, 10, token, CALLER))
         except InvalidRequest as error:
             no_leak(error.message)
 
     def watch(token: str) -> None:
         async def begin() -> None:
-            (await service.manager.watch(SessionFilter(owner=CALLER.principal), token)).close()
+            (await service.manager.watch(MINE, token, CALLER)).close()
 
         try:
             runner.run(begin())
@@ -155,8 +158,8 @@ def targets(service: Service, runner: asyncio.Runner) -> list[Target]:
 
     return [
         Target("requests", _requests(service), ask),
-        Target("page_tokens", _tokens(), page),
-        Target("resume_tokens", _tokens(), watch),
+        Target("page_tokens", _tokens("ListSessions"), page),
+        Target("resume_tokens", _tokens("WatchSessions"), watch),
     ]
 
 
@@ -172,7 +175,8 @@ def _requests(service: Service) -> st.SearchStrategy[tuple[str, bytes]]:
     return st.sampled_from(sorted(kinds)).flatmap(kinds.__getitem__)
 
 
-def _tokens() -> st.SearchStrategy[str]:
+def _tokens(method: str) -> st.SearchStrategy[str]:
+    query = query_of(method, CALLER.principal, MINE)
     cursors = st.sampled_from(["", "0", "1", "999999999999999999", "-1", "1e5", " 1", "\u0661"]) | st.text(max_size=25)
-    given = cursors.map(lambda cursor: page_token(SessionFilter(owner=CALLER.principal), cursor).encode())
+    given = cursors.map(lambda cursor: _TOKENS.token(query, cursor).encode())
     return mutated(given).map(lambda data: data.decode("latin-1")) | st.text(max_size=40) | ODD_TEXTS

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tools.fuzz import files, frames, headers, requests, wire
+from tools.fuzz import credentials, files, frames, headers, requests, wire
 from tools.fuzz.engine import Target
 
 
@@ -22,6 +22,7 @@ def all_targets() -> Iterator[Sequence[Target]]:
                 *frames.targets(runner),
                 *wire.targets(runner),
                 *headers.targets(directory / "keys"),
+                *credentials.targets(),
                 *files.targets(directory),
             ]
         finally:

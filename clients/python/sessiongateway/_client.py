@@ -43,7 +43,8 @@ class AsyncInference:
         """Remember the settings; the connection is made with the first request.
 
         Args:
-            api_key: Sent with every request. Left out: the environment's SGW_API_KEY, if there is one.
+            api_key: Sent with every request; a JSON Web Token where the gateway takes those. Left out: SGW_API_KEY of
+                the environment, if there is one.
             address: HOST:PORT of the gateway. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151.
             timeout: Seconds that a request may take with all its attempts, where the request does not say itself.
                 None: as long as it takes.

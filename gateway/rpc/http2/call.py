@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self
 
 import grpc
 
+from gateway.auth.certificates import Shown
 from gateway.rpc.http2._nghttp2 import (
     EVENT_CLOSE,
     EVENT_DRAIN,
@@ -229,6 +230,12 @@ class Call(Stream):
     def peer(self) -> str:
         """Return the caller's address, such as `ipv4:127.0.0.1:4711`."""
         return str(self.connection.peer())
+
+    @property
+    def peer_certificate(self) -> Shown | None:
+        """What counts of the certificate with which the caller has connected, None for none."""
+        found: Shown | None = self.connection.peer_certificate
+        return found
 
     def done(self) -> bool:
         """Whether a status has been sent, or the caller is gone."""

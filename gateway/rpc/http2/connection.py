@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import socket
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from gateway.auth.certificates import Shown
 from gateway.rpc.http2._nghttp2 import Http2Error, Session
 from gateway.rpc.http2.addresses import peer_of
 from gateway.rpc.http2.call import Call
+from gateway.rpc.peer_certificates import of_ssl
 from gateway.timing import HTTP2_GREETING
 
 if TYPE_CHECKING:
@@ -137,6 +140,11 @@ class Connection(asyncio.Protocol):
         """Close without waiting for the peer to read what it was sent."""
         if self._transport is not None:
             self._transport.abort()
+
+    @cached_property
+    def peer_certificate(self) -> Shown | None:
+        """What counts of the certificate that the peer has shown, None for none."""
+        return of_ssl(None if self._transport is None else self._transport.get_extra_info("ssl_object"))
 
     def peer(self) -> str:
         """Return the address of the peer, in gRPC's notation."""
