@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.auth_settings import AuthSettings
+from gateway.connection_settings import ConnectionSettings
 from gateway.sources.checking import Contradiction, checked
 from gateway.sources.file import from_file
 from gateway.sources.given import Given, Key, Known
@@ -52,9 +53,7 @@ def _checked_address(value: str) -> str:
     return value
 
 
-class ServerSettings(_Section):
-    """The listening side."""
-
+class _ListenSettings(_Section):
     listen: str = Field(
         "127.0.0.1:50151", description="Address to listen on, `HOST:PORT`. Port 0 takes any free one and prints it."
     )
@@ -125,6 +124,10 @@ class ServerSettings(_Section):
             text = "client_ca is given without tls_cert and tls_key: certificates are part of TLS"
             raise Contradiction(text, "server.client_ca")
         return self
+
+
+class ServerSettings(ConnectionSettings, _ListenSettings):
+    """The listening side."""
 
 
 class SessionSettings(_Section):

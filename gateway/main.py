@@ -28,6 +28,7 @@ from gateway.exposition.exposition import CannotExpose, Exposition
 from gateway.exposition.snapshot import Sources
 from gateway.heartbeat import Heartbeat
 from gateway.log import configure
+from gateway.rpc.bounds import bounds_of
 from gateway.rpc.exposure import credentials_of
 from gateway.rpc.server import CannotListen, Server
 from gateway.service_manager import READY, STOPPING, tell_service_manager
@@ -120,6 +121,7 @@ class Gateway:
             credentials=credentials_of(settings),
             sockets=member.sockets[member.index] if member is not None and member.sockets else (),
             tracer=None if self._tracing is None else self._tracing.tracer,
+            bounds=bounds_of(settings.server, settings.workers.max_workers),
         )
 
     @property

@@ -183,6 +183,13 @@ HTTP2_GREETING = 20.0
 """In which a connection must have sent the preface of HTTP/2. What connects to look whether somebody listens goes at
 once; what sends half of it is held no longer than a slow network takes."""
 
+CONNECTION_LOOK = 15.0
+"""Between two looks at a connection: whether its peer was heard of, has calls, takes what it is sent. Where a setting
+is shorter than that, it is looked at more often. Ten thousand connections are some hundred looks a second."""
+
+CONNECTIONS_TOLD = 10.0
+"""Between two lines of the log on connections beyond what may be. Whoever causes them could cause many."""
+
 HTTP2_GOODBYE = 1.0
 """For how long a stopping server waits for handlers that it has cancelled, and then for peers to take what they are
 still to be sent."""

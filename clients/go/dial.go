@@ -26,6 +26,7 @@ const serviceConfig = `{
 			{"service": "sessiongateway.v1.SessionService", "method": "EndSession"},
 			{"service": "sessiongateway.v1.AppService"}
 		],
+		"timeout": "120s",
 		"retryPolicy": {
 			"maxAttempts": 4,
 			"initialBackoff": "0.1s",

@@ -49,6 +49,13 @@ _TABLE = (
         "Connections that ended in the handshake of TLS, by reason. Through grpcio they are not counted.",
         ("reason",),
     ),
+    Family("sgw_connections", "gauge", "Connections of clients. Through grpcio they are not counted."),
+    Family(
+        "sgw_connections_ended_total",
+        "counter",
+        "Connections that the gateway ended or refused, by reason. Through grpcio they are not counted.",
+        ("reason",),
+    ),
     Family(
         "sgw_callers_refused_total",
         "counter",

@@ -72,6 +72,7 @@ class Sources:
     async def snapshot(self) -> Snapshot:
         """Return the numbers as they are now."""
         figures = await self._pool.figures()
+        connections, ended = self._server.connections()
         return {
             "sgw_build_info": [(self._build, 1)],
             "sgw_serving": _one(self._serving()),
@@ -80,6 +81,8 @@ class Sources:
             "sgw_rpc_errors_total": _each((_UNTOLD | self._server.failures.told).items()),
             "sgw_tls_handshakes_refused_total": _each_of(self._server.refusals.counts),
             "sgw_callers_refused_total": _each_of(self._server.turned_away.counts),
+            "sgw_connections": _one(connections),
+            "sgw_connections_ended_total": _each_of(ended),
             "sgw_event_loop_stalls_total": _one(self._heartbeat.stalls),
             **self._of_sessions(),
             **_of_workers(figures, self._pool.meter),

@@ -91,15 +91,26 @@ class Callers:
         deadline = None if remaining is None else self._clock.now().monotonic + remaining / _WIRE_ROUNDING
         return Caller(identity.principal, deadline, identity.admin, trace_of(metadata))
 
+    def require_admin(self, context: Context, method: str) -> None:
+        """Let in those who see everything. Raises Unauthenticated and PermissionDenied."""
+        try:
+            identity = self._identity(self._shown(context))
+        except NotLetIn as error:
+            raise self._refused(error, context) from None
+        if self._credentials is not None and self._credentials.required and not identity.admin:
+            permission = Scope.ADMIN.value
+            raise PermissionDenied(
+                f"this caller may not call {method}: it needs the scope {permission}",
+                metadata={"permission": permission},
+            )
+
     def streaming(self, context: Context, method: str) -> AbstractAsyncContextManager[object]:
         """Return what has to be around a stream of answers: it ends the block, with Unauthenticated, when the caller
         would not be let in any more.
         """
         if self._credentials is None:
             return nullcontext()
-        credential = _credential(context.invocation_metadata())
-        if credential is None and self._certificates is not None:
-            credential = self._certificates.of(context)
+        credential = self._shown(context)
 
         def identity() -> Identity | None:
             with suppress(NotLetIn):
@@ -132,6 +143,13 @@ class Callers:
             return False
         self._known.clear()
         return True
+
+    def _shown(self, context: Context) -> object:
+        """Return the credential of a request."""
+        credential = _credential(context.invocation_metadata())
+        if credential is None and self._certificates is not None:
+            credential = self._certificates.of(context)
+        return credential
 
     def _identity(self, credential: object) -> Identity:
         try:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.rpc import error_details_pb2  # noqa: F401  # loaded, so that reflection can describe error details
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,8 +14,11 @@ from gateway.auth.credentials import Credentials
 from gateway.auth.holders import Reason as CallerReason
 from gateway.clock import Clock
 from gateway.config import ServerSettings
+from gateway.rpc.bounds import Bounds
 from gateway.rpc.callers import Callers
 from gateway.rpc.certificates import CertificateUnusable, certificates_of
+from gateway.rpc.channelz import NAME as CHANNELZ
+from gateway.rpc.channelz import channelz_handler
 from gateway.rpc.edge import generic_handler
 from gateway.rpc.exposure import objection
 from gateway.rpc.peers.exchange import Exchange
@@ -23,10 +26,19 @@ from gateway.rpc.raw import Failures, Methods
 from gateway.rpc.refusals import Refusals
 from gateway.rpc.services import AppService, SessionService
 from gateway.rpc.traced import TracedSessionService, Tracer
-from gateway.rpc.transports import MISSING, TransportMissing, choose, handshake_options, listen, listen_too, make
+from gateway.rpc.transports import (
+    MISSING,
+    TransportMissing,
+    choose,
+    connections,
+    handshake_options,
+    listen,
+    listen_too,
+    make,
+)
 from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
-from gateway.timing import TLS_HANDSHAKE
+from gateway.timing import HTTP2_GREETING, TLS_HANDSHAKE
 from sessiongateway.v1 import apps_pb2, sessions_pb2
 
 logger = logging.getLogger("gateway.rpc")
@@ -59,6 +71,7 @@ class Server:
         credentials: Credentials | None = None,
         sockets: Sequence[socket.socket] = (),
         tracer: Tracer | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
         `sockets` are then those to listen on. Without `credentials` nobody is asked for any. With a `tracer` calls have
@@ -82,7 +95,8 @@ class Server:
         """Why callers were not let in."""
         self._callers = Callers(clock, credentials, self.turned_away)
         self._watching: list[asyncio.Task[None]] = []
-        self._server = make(self.transport, transport_options(settings, share_port=exchange is not None), self.refusals)
+        options = transport_options(settings, share_port=exchange is not None)
+        self._server = make(self.transport, options, self.refusals, bounds)
         limits = (clock, settings.max_input_bytes)
         sessions = TracedSessionService(manager, *limits, tracer) if tracer else SessionService(manager, *limits)
         services = ((_SESSIONS, sessions), (_APPS, AppService(catalog)))
@@ -95,11 +109,17 @@ class Server:
             )
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[arg-type]
-        if settings.reflection:
-            self._add_reflection()
+        self._add_tools()
 
-    def _add_reflection(self) -> None:
-        names = (_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    def _add_tools(self) -> None:
+        if self._settings.channelz:
+            handler = channelz_handler(self.transport, self._server, self._callers, self.failures)
+            self._server.add_generic_rpc_handlers((handler,))
+        if not self._settings.reflection:
+            return
+        names = [_SESSIONS.full_name, _APPS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        if self._settings.channelz:
+            names.append(CHANNELZ)
         servicer = reflection.aio.ReflectionServicer(names)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)  # type: ignore[no-untyped-call]
 
@@ -137,6 +157,10 @@ class Server:
         """Take connections of other processes' sockets, until what is returned is closed. Through grpcio: of none."""
         return await listen_too(self.transport, self._server, sockets)
 
+    def connections(self) -> tuple[int, Mapping[str, int]]:
+        """Return how many there are, and how many this side has ended, by the reason. Through grpcio: 0 and none."""
+        return connections(self.transport, self._server)
+
     async def set_serving(self, serving: bool) -> None:
         """Say in health whether calls are taken."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -157,9 +181,10 @@ def transport_options(settings: ServerSettings, *, share_port: bool = False) -> 
     # Above the gateway's own limit, so that an input slightly too large is refused with an error that says so.
     receive = max(4 * settings.max_input_bytes, 16 * 1024 * 1024) + _MESSAGE_OVERHEAD
     return [
-        *(handshake_options(TLS_HANDSHAKE) if settings.tls_cert is not None else ()),
+        *handshake_options(TLS_HANDSHAKE if settings.tls_cert is not None else HTTP2_GREETING),
         ("grpc.max_receive_message_length", receive),
         ("grpc.max_send_message_length", -1),
+        ("grpc.enable_channelz", int(settings.channelz)),
         # Otherwise a second gateway would take half of the first one's connections without a word.
         ("grpc.so_reuseport", int(share_port)),
         # gRPC refuses at random what comes in a burst beyond its own 1000 and 3000, as CANCELLED without a word.

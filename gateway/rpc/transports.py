@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
 import grpc
 
+from gateway.rpc.bounds import Bounds, grpc_options
 from gateway.rpc.certificates import Certificates, Pem
 from gateway.rpc.refusals import Refusals
 
@@ -18,7 +19,7 @@ else:
     MISSING = None
 """Why the extension of `gateway/rpc/http2` cannot be used here, None when it can."""
 
-_NATIVE, _GRPCIO = "nghttp2", "grpcio"
+NATIVE, _GRPCIO = "nghttp2", "grpcio"
 
 _HANDSHAKE = "grpc.server_handshake_timeout_ms"
 _MAX_MESSAGE = "grpc.max_receive_message_length"
@@ -44,22 +45,28 @@ def choose(wanted: Literal["auto", "nghttp2", "grpcio"], missing: str | None = M
 
     `missing` says why there is no nghttp2.
     """
-    if wanted == _NATIVE and missing is not None:
+    if wanted == NATIVE and missing is not None:
         raise TransportMissing(
             f"the transport nghttp2 is not installed ({missing}): it is built where there are a C compiler, Python's "
             "headers and nghttp2's; without them use --transport auto or grpcio"
         )
-    return _GRPCIO if wanted == _GRPCIO or missing is not None else _NATIVE
+    return _GRPCIO if wanted == _GRPCIO or missing is not None else NATIVE
 
 
-def make(name: str, options: list[tuple[str, int]], refusals: Refusals | None = None) -> Transport:
+def make(
+    name: str,
+    options: list[tuple[str, int]],
+    refusals: Refusals | None = None,
+    bounds: Bounds | None = None,
+) -> Transport:
     """Return a server with nothing in it. `options` are grpc.aio's; the other one takes what applies to it, and tells
     `refusals` of handshakes that fail.
     """
-    if name == _NATIVE:
+    if name == NATIVE:
         given = dict(options)
-        return Http2Server(given[_MAX_MESSAGE], reuse_port=bool(given.get(_REUSE_PORT)), refusals=refusals)
-    return grpc.aio.server(options=options)
+        share = bool(given.get(_REUSE_PORT))
+        return Http2Server(given[_MAX_MESSAGE], reuse_port=share, refusals=refusals, bounds=bounds)
+    return grpc.aio.server(options=[*options, *grpc_options(bounds or Bounds())])
 
 
 def listen(
@@ -74,25 +81,33 @@ def listen(
     `sockets` are bound to the address and shared with other processes; grpcio cannot use them and makes its own.
     Returns the port, 0 when that failed. Raises RuntimeError when it failed.
     """
-    if name == _NATIVE and sockets:
+    if name == NATIVE and sockets:
         tls = None if certificates is None else lambda: certificates.context
         return cast("Http2Server", server).share_sockets(sockets, tls)
     if certificates is None:
         return server.add_insecure_port(address)
-    if name == _NATIVE:
+    if name == NATIVE:
         return server.add_secure_port(address, lambda: certificates.context)
     return server.add_secure_port(address, _grpc_credentials(certificates))
 
 
 async def listen_too(name: str, server: Transport, sockets: Sequence[socket.socket]) -> list[asyncio.Server]:
     """Have a server that has been started take connections of other processes' sockets. grpcio takes none."""
-    if name != _NATIVE:
+    if name != NATIVE:
         return []
     return [await cast("Http2Server", server).listen_too(bound) for bound in sockets]
 
 
+def connections(name: str, server: Transport) -> tuple[int, Mapping[str, int]]:
+    """Return how many connections a server has, and how many it has ended by which reason; of grpcio's 0 and none."""
+    if name != NATIVE:
+        return 0, {}
+    crowd = cast("Http2Server", server).crowd
+    return len(crowd.connections) + len(crowd.handshakes), crowd.ends
+
+
 def handshake_options(seconds: float) -> list[tuple[str, int]]:
-    """Return the option of a server with TLS that bounds how long a handshake may take."""
+    """Return the option that bounds how long a handshake may take, of TLS and of HTTP/2."""
     return [(_HANDSHAKE, int(seconds * 1000))]
 
 

@@ -1,6 +1,6 @@
 """Servers with the same handlers on each of the transports."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from gateway.rpc import transports
+from gateway.rpc.bounds import Bounds
 from gateway.rpc.certificates import Certificates
 from tests.rpc.echo import MAX_MESSAGE, Echo
 from tests.rpc.peer import Peer
@@ -44,9 +45,15 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(transport: str, *, tls: tuple[Certificates, bytes] | None = None) -> AsyncIterator[Served]:
+async def serving(
+    transport: str,
+    *,
+    tls: tuple[Certificates, bytes] | None = None,
+    bounds: Bounds | None = None,
+    options: Sequence[tuple[str, int]] = (),
+) -> AsyncIterator[Served]:
     """Run a server for as long as the context lasts. `tls`: with its certificates, and the authority of those."""
-    echo, server = Echo(), transports.make(transport, OPTIONS)
+    echo, server = Echo(), transports.make(transport, [*OPTIONS, *options], bounds=bounds)
     server.add_generic_rpc_handlers((echo.handlers(),))
     port = transports.listen(transport, server, "127.0.0.1:0", None if tls is None else tls[0])
     await server.start()

@@ -30,6 +30,9 @@ class Echo:
         context.set_trailing_metadata((("x-last", "2"), ("x-last-bin", b"\x00\xff")))
         return repr(pairs).encode()
 
+    async def peer(self, request: bytes, context: Context) -> bytes:
+        return str(context.peer()).encode()
+
     async def remaining(self, request: bytes, context: Context) -> bytes:
         return repr(context.time_remaining()).encode()
 
@@ -87,7 +90,7 @@ class Echo:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return them for a server."""
-        unary = (self.say, self.metadata, self.remaining, self.refuse, self.fail, self.hold)
+        unary = (self.say, self.metadata, self.peer, self.remaining, self.refuse, self.fail, self.hold)
         methods: dict[str, Any] = {method.__name__: grpc.unary_unary_rpc_method_handler(method) for method in unary}
         for answers in (self.count, self.write):
             methods[answers.__name__] = grpc.unary_stream_rpc_method_handler(answers)

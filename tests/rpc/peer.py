@@ -71,6 +71,7 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.encoder, self._decoder = Encoder(), Decoder()
+        self.answers_pings = False
 
     @classmethod
     async def connect(cls, port: int, settings: bytes = b"", acknowledges: bool = True) -> Self:
@@ -95,6 +96,8 @@ class Peer:
         """Return the next frame. Raises EOFError (IncompleteReadError) at the end of the connection."""
         head = await self.reader.readexactly(9)
         payload = await self.reader.readexactly(int.from_bytes(head[:3], "big"))
+        if self.answers_pings and head[3] == PING and not head[4] & ACK:
+            self.send(frame(PING, ACK, 0, payload))
         return Frame(head[3], head[4], int.from_bytes(head[5:], "big"), payload)
 
     async def outcome(self, stream: int) -> Outcome:

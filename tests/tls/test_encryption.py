@@ -104,7 +104,7 @@ async def test_who_does_not_read_its_answers_is_not_read_from_until_it_does(
     for stream in streams:
         peer.call(stream, request(), body)
     held = server_of(encrypted).connections
-    await until(lambda: any(connection._paused for connection in held))
+    await until(lambda: any(connection.paused for connection in held))
     peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
     ended = received = 0
     while ended < len(streams):

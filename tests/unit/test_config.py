@@ -72,7 +72,9 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special |= {"metrics.address": "127.0.0.1:1", "auth.jwt_algorithms": "ES256, EdDSA"}
     special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
-    text = str(value) if value is not None else "text" if default == "" else str((default or 0) + 1)
+    if value is None:
+        value = "text" if default == "" else 1 if default is None else default + 1
+    text = str(value)
     monkeypatch.setenv(environment_name(path), text)
     assert str(value_of(load())) == text
 

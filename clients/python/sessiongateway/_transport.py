@@ -30,7 +30,7 @@ _REASON_TIMEOUT = 1.0
 """Seconds: one who is refused is told at once."""
 
 # Run and the streams are absent on purpose: gRPC cannot know whether a run was applied when its connection broke, and a
-# broken stream is opened again with its own backoff.
+# broken stream is opened again with its own backoff. The same as clients/service_config.json.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -39,6 +39,7 @@ _SERVICE_CONFIG = {
                 for method in ("GetSession", "ListSessions", "Keepalive", "EndSession")
             ]
             + [{"service": "sessiongateway.v1.AppService"}],
+            "timeout": "120s",
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",
@@ -49,6 +50,12 @@ _SERVICE_CONFIG = {
         }
     ]
 }
+
+
+# Names that may stand for several gateways: calls go round among all that they stand for. A plain HOST:PORT is one
+# gateway, and one connection, which is cheaper where the gateway has several processes.
+_ROUND_ROBIN = {**_SERVICE_CONFIG, "loadBalancingConfig": [{"round_robin": {}}]}
+_SEVERAL = ("dns:", "ipv4:", "ipv6:")
 
 
 @dataclass(frozen=True)
@@ -227,7 +234,7 @@ def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.
         ("grpc.max_receive_message_length", _MAX_ANSWER),
         ("grpc.max_send_message_length", -1),
         ("grpc.primary_user_agent", f"sessiongateway-python/{version('sessiongateway')}"),
-        ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+        ("grpc.service_config", json.dumps(_ROUND_ROBIN if address.startswith(_SEVERAL) else _SERVICE_CONFIG)),
         ("grpc.use_local_subchannel_pool", 1),
         # A gateway that was restarted should be found again within seconds; gRPC's own limit is two minutes.
         ("grpc.initial_reconnect_backoff_ms", 100),

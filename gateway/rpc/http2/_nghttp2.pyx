@@ -52,8 +52,18 @@ cdef enum:
     _MAX_FRAME_SENT = 1 << 16
     # What is allocated for a message of which only the length has come.
     _FIRST_PART = 1 << 16
-    # Parts of messages on one connection that are not complete yet, all streams together.
-    _MAX_ASSEMBLING = 256 << 20
+    # Requests that are in memory, with their metadata: of one connection; of all together, beyond which only those of
+    # connections that hold little are taken.
+    _MAX_HELD = 512 << 20
+    _MAX_HELD_TOGETHER = 1 << 30
+    _LITTLE_HELD = 1 << 20
+    # Answers that wait for their peers, likewise.
+    _MAX_PENDING = 64 << 20
+    _MAX_PENDING_TOGETHER = 512 << 20
+    _LITTLE_PENDING = 1 << 20
+    # RPCs that are open on all connections together, and likewise.
+    _MAX_STREAMS_TOGETHER = 50000
+    _FEW_STREAMS = 100
     # Below this, a handler that waits for its writes to leave goes on.
     _DRAINED = 32 << 10
     # Streams that a peer may reset in a burst, and per second, as far as nghttp2 is concerned.
@@ -77,6 +87,17 @@ cdef int _check(ssize_t code) except -1:
             raise MemoryError
         raise Http2Error(nghttp2_strerror(<int>code).decode())
     return 0
+
+
+# Of all sessions of the process: bytes of requests, bytes of answers, streams.
+cdef size_t _all_held = 0
+cdef size_t _all_pending = 0
+cdef size_t _all_streams = 0
+
+
+def totals():
+    """Return what all sessions of the process hold: bytes of requests, bytes of answers that wait, open streams."""
+    return _all_held, _all_pending, _all_streams
 
 
 cdef class Route:

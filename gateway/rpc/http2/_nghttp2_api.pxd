@@ -77,7 +77,10 @@ cdef extern from "nghttp2/nghttp2.h":
     enum:
         NGHTTP2_DATA
         NGHTTP2_HEADERS
+        NGHTTP2_GOAWAY
         NGHTTP2_PING
+        NGHTTP2_PRIORITY
+        NGHTTP2_SETTINGS
         NGHTTP2_HCAT_REQUEST
         NGHTTP2_FLAG_NONE
         NGHTTP2_FLAG_END_STREAM
@@ -149,7 +152,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_session_consume_connection(nghttp2_session *session, size_t size)
     int nghttp2_session_consume_stream(nghttp2_session *session, int32_t stream_id, size_t size)
     int32_t nghttp2_session_get_last_proc_stream_id(nghttp2_session *session)
-    int nghttp2_session_terminate_session(nghttp2_session *session, uint32_t error_code)
+    int nghttp2_session_terminate_session2(nghttp2_session *session, int32_t last_stream_id, uint32_t error_code)
     int nghttp2_session_resume_data(nghttp2_session *session, int32_t stream_id)
     int nghttp2_submit_settings(
         nghttp2_session *session, uint8_t flags, const nghttp2_settings_entry *entries, size_t count)

@@ -17,14 +17,18 @@ cdef class Session:
     cdef dict _streams
     cdef list _changed
     cdef object _error
-    cdef size_t _assembling
+    cdef size_t _holding
     cdef size_t _pending
     cdef size_t _limit
     cdef PyObject *_buffer
     cdef size_t _used, _capacity
     cdef readonly uint64_t resets
+    cdef bint _ping_after_notice
     cdef readonly bint greeted
     cdef readonly uint64_t pongs
+    # Frames that cost an answer, or a look, and say nothing: since something was sent that the peer had asked for.
+    cdef readonly uint64_t chatter
+    cdef readonly uint64_t opened, answered, messages_received, messages_sent
 
     def __cinit__(self, type stream_type not None, dict routes not None, find, connection, size_t max_message,
                   uint32_t max_streams):
@@ -156,21 +160,51 @@ cdef class Session:
         """Bytes of answers that wait for the peer, all streams together."""
         return self._pending
 
+    @property
+    def holding(self):
+        """Bytes of requests of the peer that are in memory, with their metadata."""
+        return self._holding
+
+    @property
+    def overfull(self):
+        """Whether so much waits for the peer, or for all of them together, that its next calls should wait, too."""
+        return self._pending > _MAX_PENDING or (
+            _all_pending > _MAX_PENDING_TOGETHER and self._pending > _LITTLE_PENDING)
+
+    @property
+    def streams(self):
+        """A list of the streams that are open."""
+        return list(self._streams.values())
+
+    def forgive(self, uint64_t count):
+        """Forget so much of the chatter."""
+        self.chatter -= min(count, self.chatter)
+
+    def ping(self):
+        """Ask for a sign of life: `pongs` rises with the answer."""
+        _check(nghttp2_submit_ping(self.live(), NGHTTP2_FLAG_NONE, NULL))
+
     def announce_shutdown(self):
         """Say that no new streams should be opened. Those on their way are still taken until `goaway`, which is due
         when the peer has answered the ping that follows: `pongs` tells (RFC 9113, 6.8).
         """
         _check(nghttp2_submit_shutdown_notice(self.live()))
-        _check(nghttp2_submit_ping(self.live(), NGHTTP2_FLAG_NONE, NULL))
+        # By itself nghttp2 would send the ping first.
+        self._ping_after_notice = True
 
     def goaway(self):
         """Say that streams opened from now on are not looked at. The session is over when those before are done."""
         cdef int32_t last = nghttp2_session_get_last_proc_stream_id(self.live())
         _check(nghttp2_submit_goaway(self.live(), NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0))
 
-    def terminate(self, uint32_t code):
-        """Say goodbye with an HTTP/2 error code and read no more."""
-        _check(nghttp2_session_terminate_session(self.live(), code))
+    def terminate(self, uint32_t code, bytes why=b""):
+        """Say goodbye with an HTTP/2 error code, and a word for whoever debugs the peer, and read no more."""
+        cdef int32_t last = nghttp2_session_get_last_proc_stream_id(self.live())
+        if why:
+            _check(nghttp2_submit_goaway(
+                self._raw, NGHTTP2_FLAG_NONE, last, code, <const uint8_t *>PyBytes_AS_STRING(why),
+                PyBytes_GET_SIZE(why)))
+        _check(nghttp2_session_terminate_session2(self._raw, last, code))
 
     def close(self):
         """Forget the connection: all streams are closed. Returns those that must be told of it. Twice is fine."""
@@ -178,6 +212,10 @@ cdef class Session:
             streams = list(self._streams.values())
             self._streams.clear()
             for stream in streams:
+                if (<Stream>stream).finished:
+                    self.answered += 1
+                else:
+                    self.resets += 1
                 (<Stream>stream)._close(NGHTTP2_NO_ERROR)
             nghttp2_session_del(self._raw)
             self._raw = NULL
@@ -206,6 +244,9 @@ cdef class Session:
         stream.id = id
         stream.closed = False
         self._streams[id] = stream
+        self.opened += 1
+        global _all_streams
+        _all_streams += 1
         _check(nghttp2_session_set_stream_user_data(self._raw, id, <void *>stream))
         return stream
 
@@ -250,9 +291,16 @@ cdef int _on_frame(nghttp2_session *raw, const nghttp2_frame *frame, void *owner
     try:
         if frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
             session.greeted = True
-            if frame.hd.type == NGHTTP2_PING and frame.hd.flags & NGHTTP2_FLAG_ACK:
-                session.pongs += 1
+            if frame.hd.type == NGHTTP2_PING or frame.hd.type == NGHTTP2_SETTINGS:
+                if not frame.hd.flags & NGHTTP2_FLAG_ACK:
+                    session.chatter += 1
+                elif frame.hd.type == NGHTTP2_PING:
+                    session.pongs += 1
+            elif frame.hd.type == NGHTTP2_PRIORITY:
+                session.chatter += 1
             return 0
+        if frame.hd.length == 0 and not frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
+            session.chatter += 1
         data = nghttp2_session_get_stream_user_data(raw, frame.hd.stream_id)
         if data == NULL:
             return 0
@@ -286,7 +334,9 @@ cdef int _on_close(nghttp2_session *raw, int32_t id, uint32_t code, void *owner)
     try:
         stream = session._streams.pop(id, None)
         if stream is not None:
-            if not (<Stream>stream).finished:
+            if (<Stream>stream).finished:
+                session.answered += 1
+            else:
                 session.resets += 1
             (<Stream>stream)._close(code)
         return 0
@@ -298,6 +348,12 @@ cdef int _on_sent(nghttp2_session *raw, const nghttp2_frame *frame, void *owner)
     cdef void *data
     session = <Session>owner
     try:
+        if frame.hd.type == NGHTTP2_DATA or frame.hd.type == NGHTTP2_HEADERS:
+            # gRPC's clients measure with a ping what they were sent.
+            session.chatter = 0
+        elif frame.hd.type == NGHTTP2_GOAWAY and session._ping_after_notice:
+            session._ping_after_notice = False
+            _check(nghttp2_submit_ping(raw, NGHTTP2_FLAG_NONE, NULL))
         if frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
             data = nghttp2_session_get_stream_user_data(raw, frame.hd.stream_id)
             if data != NULL and not (<Stream>data).ended:

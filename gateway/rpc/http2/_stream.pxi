@@ -32,7 +32,7 @@ cdef class Stream:
     cdef list _messages
     cdef Py_ssize_t _taken
     cdef uint8_t[5] _prefix
-    cdef size_t _have, _size, _filled, _room
+    cdef size_t _have, _size, _filled, _room, _weight
     cdef PyObject *_partial
     cdef size_t _held
     # The answer.
@@ -82,6 +82,8 @@ cdef class Stream:
             self._messages.clear()
             self._taken = 0
             self._grant()
+            if self.route.request_streaming and self._weight > self._header_bytes:
+                self._let_go(self._weight - self._header_bytes)
         return message
 
     def respond(self, bytes message not None):
@@ -167,6 +169,15 @@ cdef class Stream:
         if self.failure:
             self._note(_FAIL)
             return 0
+        if _all_streams > _MAX_STREAMS_TOGETHER and len(self._session._streams) > _FEW_STREAMS:
+            self.fail(_RESOURCE_EXHAUSTED, "too many calls are open")
+            self._note(_FAIL)
+            return 0
+        self._weight = self._header_bytes
+        if not self._hold(self._header_bytes):
+            self._weight = 0
+            self._note(_FAIL)
+            return 0
         route = self._session._routes.get(self.path)
         if route is None:
             route = self._session._find(self.path)
@@ -250,8 +261,7 @@ cdef class Stream:
 
     cdef int _make_room(self, size_t least) except -1:
         cdef size_t room = min(max(least, 2 * self._room), self._size)
-        if self._session._assembling + (room - self._room) > _MAX_ASSEMBLING:
-            self.fail(_RESOURCE_EXHAUSTED, "too many large messages are being received on this connection")
+        if not self._hold(room - self._room):
             return 0
         if self._partial == NULL:
             message = PyBytes_FromStringAndSize(NULL, room)
@@ -259,25 +269,48 @@ cdef class Stream:
             self._partial = <PyObject *>message
         else:
             _PyBytes_Resize(&self._partial, room)
-        self._session._assembling += room - self._room
         self._room = room
+        return 0
+
+    cdef bint _hold(self, size_t more) except -1:
+        """Count bytes of this request among those in memory. Returns False when they are too many: it has failed."""
+        global _all_held
+        cdef Session session = self._session
+        if session._holding + more > _MAX_HELD or (
+                _all_held + more > _MAX_HELD_TOGETHER and session._holding + more > _LITTLE_HELD):
+            self.fail(_RESOURCE_EXHAUSTED, "too many large messages are being received")
+            return False
+        session._holding += more
+        _all_held += more
+        return True
+
+    cdef int _let_go(self, size_t less) except -1:
+        global _all_held
+        self._session._holding -= less
+        _all_held -= less
+        self._weight -= less
         return 0
 
     cdef int _message_complete(self) except -1:
         message = <bytes>self._partial
         self._messages.append((message,) if self._prefix[0] else message)
         del message
+        # It stays in memory: until it is taken, or, of a unary call, for as long as that lasts.
+        self._weight += self._room
+        self._room = 0
         self._drop_partial()
         self._after_message()
         return 0
 
     cdef int _after_message(self) except -1:
+        self._session.messages_received += 1
         if self.route is not None and self.route.request_streaming:
             self._note(_MESSAGE)
         return 0
 
     cdef int _drop_partial(self) except -1:
-        self._session._assembling -= self._room
+        self._weight += self._room
+        self._let_go(self._room)
         self._room = 0
         self._have = 0
         Py_XDECREF(self._partial)
@@ -296,8 +329,11 @@ cdef class Stream:
             self._out = [message]
         else:
             self._out.append(message)
-        self.pending += _PREFIX + PyBytes_GET_SIZE(message)
-        self._session._pending += _PREFIX + PyBytes_GET_SIZE(message)
+        global _all_pending
+        cdef size_t size = _PREFIX + PyBytes_GET_SIZE(message)
+        self.pending += size
+        self._session._pending += size
+        _all_pending += size
         return 0
 
     cdef int _start_plain(self) except -1:
@@ -341,6 +377,7 @@ cdef class Stream:
 
     cdef int _write_out(self, size_t length) except -1:
         """Move `length` bytes of the messages that wait, each after its prefix, to the session's output."""
+        global _all_pending
         cdef Session session = self._session
         cdef size_t size, part, done
         cdef uint8_t[5] prefix
@@ -364,8 +401,10 @@ cdef class Stream:
             length -= part
             self.pending -= part
             session._pending -= part
+            _all_pending -= part
             if self._offset == _PREFIX + size:
                 self._offset = 0
+                session.messages_sent += 1
                 self._out[self._head] = None
                 self._head += 1
                 if self._head == PyList_GET_SIZE(self._out):
@@ -380,9 +419,13 @@ cdef class Stream:
         return 0
 
     cdef int _close(self, uint32_t code) except -1:
+        global _all_pending, _all_streams
         cdef bint told = self._told
         self._drop_partial()
+        self._let_go(self._weight)
         self._session._pending -= self.pending
+        _all_pending -= self.pending
+        _all_streams -= 1
         self.pending = 0
         self._out = None
         self._messages.clear()

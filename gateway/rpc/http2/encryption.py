@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from gateway.rpc.http2.addresses import peer_of
+from gateway.rpc.http2.crowd import Crowd
 from gateway.rpc.refusals import Reason, Refusals, reason_of
 from gateway.timing import TLS_HANDSHAKE
 
@@ -28,8 +29,11 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         context: ssl.SSLContext,
         loop: asyncio.AbstractEventLoop,
         refusals: Refusals,
+        crowd: Crowd,
     ) -> None:
         super().__init__()
+        self._crowd = crowd
+        crowd.handshakes[self] = None
         self._refusals = refusals
         self._accept = accept
         self._inner: asyncio.Protocol | None = None
@@ -74,6 +78,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         self._raw = None
         self._closing = True
         self._stop_waiting()
+        self._crowd.handshakes.pop(self, None)
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
@@ -154,6 +159,7 @@ class Encrypted(asyncio.Protocol, asyncio.Transport):
         if self._tls.selected_alpn_protocol() != "h2":
             self._refuse(Reason.NO_HTTP2, "the client does not offer h2 by ALPN")
             return None
+        self._crowd.handshakes.pop(self, None)
         self._inner = self._accept()
         self._inner.connection_made(self)
         return self._inner

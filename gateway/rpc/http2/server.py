@@ -11,16 +11,15 @@ from typing import Any, TypeAlias
 import grpc
 
 from gateway.listening import stop_listening
+from gateway.rpc.bounds import MAX_STREAMS, Bounds
 from gateway.rpc.http2.call import Call, Method
 from gateway.rpc.http2.connection import Connection
+from gateway.rpc.http2.crowd import Crowd, Refused
 from gateway.rpc.http2.encryption import Encrypted
 from gateway.rpc.refusals import Refusals
 from gateway.timing import HTTP2_GOODBYE
 
 _BACKLOG = 4096
-
-MAX_STREAMS = 20_000
-"""RPCs of one connection at a time: what comes in a burst must not be refused, and a client keeps what is beyond it."""
 
 _ROUTES_KEPT = 1024
 
@@ -38,7 +37,8 @@ class Http2Server:
     """A gRPC server on the running event loop.
 
     `max_message` is the limit of one request message in bytes. `reuse_port` lets other processes listen on the same
-    address. `refusals` is told of handshakes of TLS that fail.
+    address. `refusals` is told of handshakes of TLS that fail. `bounds` is for how long connections may stay, and how
+    many.
     """
 
     def __init__(
@@ -48,19 +48,34 @@ class Http2Server:
         max_streams: int = MAX_STREAMS,
         reuse_port: bool = False,
         refusals: Refusals | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self._refusals = refusals or Refusals()
         self.max_message = max_message
         self.max_streams = max_streams
         self.routes: dict[bytes, Method] = {}
         self.calls: set[Call] = set()
-        self.connections: set[Connection] = set()
+        self.bounds = bounds or Bounds()
+        self.crowd = Crowd(self.bounds.max_connections)
+        self.connections = self.crowd.connections
         self._reuse_port = reuse_port
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._sockets: list[tuple[socket.socket, ContextOf | None]] = []
         self._listeners: list[asyncio.Server] = []
         self._shared: list[socket.socket] = []
         self._tls: ContextOf | None = None
+
+    @property
+    def listening(self) -> list[socket.socket]:
+        """The sockets on which connections are taken."""
+        return [bound for bound, _ in self._sockets]
+
+    def calls_so_far(self) -> tuple[int, int, int]:
+        """Return how many RPCs were opened, were answered, were broken off, over connections of now and before."""
+        sessions = [connection.described()[0] for connection in self.connections]
+        now = [(each.opened, each.answered, each.resets) for each in sessions]
+        opened, answered, broken = map(sum, zip(self.crowd.past_calls, *now, strict=True))
+        return opened, answered, broken
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Serve these, too. The first that knows a method has it."""
@@ -153,10 +168,17 @@ class Http2Server:
             connection.abort()
 
     def _acceptor(self, loop: asyncio.AbstractEventLoop, tls: ContextOf | None) -> Callable[[], asyncio.Protocol]:
-        def accept() -> Connection:
+        crowd = self.crowd
+
+        def connection() -> Connection:
             return Connection(self, loop)
 
-        return accept if tls is None else lambda: Encrypted(accept, tls(), loop, self._refusals)
+        def accept() -> asyncio.Protocol:
+            if not crowd.has_room(loop.time()):
+                return Refused()
+            return connection() if tls is None else Encrypted(connection, tls(), loop, self._refusals, crowd)
+
+        return accept
 
     def _bind(self, addresses: set[tuple[socket.AddressFamily, Any]], tls: ContextOf | None) -> int:
         port = 0

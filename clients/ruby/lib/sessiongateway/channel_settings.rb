@@ -20,6 +20,7 @@ module SessionGateway
         {
           name: RETRIED.map { |rpc| { service: "sessiongateway.v1.SessionService", method: rpc } } +
             [{ service: "sessiongateway.v1.AppService" }],
+          timeout: "120s",
           retryPolicy: {
             maxAttempts: 4, initialBackoff: "0.1s", maxBackoff: "2s", backoffMultiplier: 2,
             retryableStatusCodes: ["UNAVAILABLE"]

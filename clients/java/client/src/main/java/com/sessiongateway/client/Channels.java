@@ -90,7 +90,9 @@ final class Channels {
             2.0,
             "retryableStatusCodes",
             List.of("UNAVAILABLE"));
-    return Map.of("methodConfig", List.of(Map.of("name", names, "retryPolicy", retryPolicy)));
+    return Map.of(
+        "methodConfig",
+        List.of(Map.of("name", names, "timeout", "120s", "retryPolicy", retryPolicy)));
   }
 
   private static String address(String address) {
