@@ -19,9 +19,11 @@ from gateway.connection_settings import ConnectionSettings
 from gateway.sources.checking import Contradiction, checked
 from gateway.sources.file import from_file
 from gateway.sources.given import Given, Key, Known
+from gateway.sources.section import Count, Positive, Seconds
 from gateway.sources.section import Section as _Section
 from gateway.sources.values import Value, values_of
 from gateway.sources.variables import from_environment, from_flags, variable
+from gateway.worker_settings import WorkerSettings
 
 ENVIRONMENT_PREFIX = "SGW_"
 
@@ -32,10 +34,6 @@ MAX_PORT = 65535
 
 MAX_PROCESSES = 64
 MIN_HANG_TIMEOUT = 3.0
-
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
 
 
 class ConfigError(Exception):
@@ -146,40 +144,6 @@ class SessionSettings(_Section):
     )
     journal_bytes: Positive = Field(64 * 1024 * 1024, description="Size of those answers together, in bytes.")
     journal_window: Seconds = Field(600.0, description="Seconds for which an answer is kept for repeats at the most.")
-
-
-class WorkerSettings(_Section):
-    """Worker processes."""
-
-    max_workers: Positive = Field(
-        1024, description="Worker processes at a time, all apps together: leased, shared, ready and ending ones."
-    )
-    min_idle: Count = Field(
-        2, description="Workers kept ready for each current version, unless the app's `app.toml` says otherwise."
-    )
-    max_shared: Positive = Field(
-        2, description="Workers per version that answer plain calls (those without a session)."
-    )
-    shared_idle: Seconds = Field(
-        300.0,
-        description="Seconds after which a shared worker, or a ready one of an old version, ends for want of use.",
-    )
-    queue_time: Seconds = Field(
-        30.0, description="Seconds that a call waits for a worker at the most. Then NO_WORKER_AVAILABLE."
-    )
-    start_timeout: Seconds = Field(
-        60.0,
-        description="Seconds that an app's import, or its constructor and setup(), may take. Then APP_START_FAILED.",
-    )
-    end_grace: Seconds = Field(5.0, description="Seconds that unload() gets before the worker is sent SIGTERM.")
-    orphan_grace: Seconds = Field(
-        30.0,
-        description="Seconds beyond its session's timeout for which a leased worker waits for a gateway to come back, "
-        "when its own was stopped or died. Then it ends itself.",
-    )
-    output_rate: Positive = Field(
-        256 * 1024, description="Bytes of one worker's output that are logged per second. What is more is dropped."
-    )
 
 
 class Quota(_Section):

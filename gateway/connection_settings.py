@@ -2,15 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from gateway.sources.section import Seconds, Section
 
 
-class ConnectionSettings(BaseModel):
+class ConnectionSettings(Section):
     """For how long connections may stay, and how many."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     keepalive_time: Seconds = Field(
         60.0,

@@ -43,6 +43,7 @@ from gateway.stores.metered import MeteredStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
 from gateway.tracing.tracing import CannotTrace, Tracing
+from gateway.worker.privileges import set_dumpable
 from gateway.workers.base import WorkerPool
 from gateway.workers.local import LocalPool
 from gateway.workers.place import Place
@@ -236,6 +237,7 @@ class Gateway:
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Prints `listening on HOST:PORT`. Returns the exit code."""
+    set_dumpable(False)
     configure(settings.log)
     _raise_file_limit()
     try:
@@ -248,6 +250,7 @@ def run(settings: Settings) -> int:
 
 def run_member(settings: Settings, member: Member, told: Callable[[str], object]) -> int:
     """Serve as one process of several. `told` gets "" when it serves, or why it cannot. Returns the exit code."""
+    set_dumpable(False)
     configure(settings.log, member.index)
     _raise_file_limit()
     try:

@@ -162,6 +162,12 @@ LIMIT_REASONS: dict[str, EndReason] = {
 """The limits for which a worker is killed, and why its session has then ended."""
 
 
+Profile = Literal["process", "user", "sandbox"]
+
+PROFILES: tuple[Profile, ...] = ("process", "user", "sandbox")
+"""How workers are kept to themselves, each more than the one before (docs/security.md, "Profiles")."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppVersion:
     """One version of an app as it is deployed: where its code is, and what its `app.toml` says."""
@@ -178,6 +184,8 @@ class AppVersion:
     min_idle: int | None = None
     """Workers kept ready; None means the gateway's setting."""
     limits: Limits = Limits()
+    isolation: Profile | None = None
+    """What the app asks for; None means whatever the gateway's setting is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gateway.ports import Ports, reserved
 from gateway.service_manager import READY, STOPPING, tell_service_manager
 from gateway.timing import HANG_LOOK, PROCESS_RESTART_FIRST, PROCESS_RESTART_MAX, PROCESS_STABLE
 from gateway.vigil import Vigil
+from gateway.worker.privileges import set_dumpable
 from gateway.workers.runtime import clear_peer_sockets, runtime_directory
 
 logger = logging.getLogger("gateway")
@@ -44,6 +45,7 @@ def supervise(settings: Settings, run_member: RunMember) -> int:
 
     Returns the exit code. `run_member` is called in each process that is forked.
     """
+    set_dumpable(False)
     configure(settings.log)
     try:
         with only_one(settings.data_dir), reserved(settings) as ports:

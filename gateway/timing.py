@@ -179,6 +179,10 @@ A zygote does nothing else meanwhile, and a start no longer waits for them."""
 FAMILY_PAUSE = 0.002
 """Between two looks for them: a process that was killed takes a moment to be gone."""
 
+MACHINE_TRIAL = 20.0
+"""In which a program that does nothing must have ended, by which it is tried what the machine can give. It takes
+milliseconds; on a machine that is so busy, a profile is better refused than guessed."""
+
 HTTP2_GREETING = 20.0
 """In which a connection must have sent the preface of HTTP/2. What connects to look whether somebody listens goes at
 once; what sends half of it is held no longer than a slow network takes."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gateway.apps.limits import LimitsTable
 from gateway.apps.names import check_name
-from gateway.model import AppRef, AppVersion
+from gateway.model import AppRef, AppVersion, Profile
 
 MANIFEST_NAME = "app.toml"
 
@@ -49,6 +49,11 @@ class Manifest(BaseModel):
     concurrency: int = Field(1, ge=1, le=1000, description="Calls of one worker that run at a time.")
     min_idle: int | None = Field(
         None, ge=0, le=1000, description="Workers kept ready. Left out: the gateway's setting."
+    )
+    isolation: Profile | None = Field(
+        None,
+        description="How its workers are kept to themselves, if that is more than the gateway's setting: `process`, "
+        "`user`, `sandbox`.",
     )
     limits: LimitsTable = Field(LimitsTable(), description="What a session may take at the most.")
 
@@ -101,6 +106,7 @@ def app_version(name: str, version: str, directory: Path) -> AppVersion:
         concurrency=manifest.concurrency,
         min_idle=manifest.min_idle,
         limits=manifest.limits.limits(),
+        isolation=manifest.isolation,
     )
 
 

@@ -13,10 +13,10 @@ from gateway.apps.names import check_name
 from gateway.cli.problems import CommandFailed, Problem
 from gateway.cli.text import colour, visible
 from gateway.clock import SystemClock
-from gateway.config import WorkerSettings
 from gateway.errors import GatewayError
 from gateway.model import AppVersion, FunctionDescription
 from gateway.rpc.error_table import row_of
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.local import LocalPool
 
 END_GRACE = 2.0

@@ -8,11 +8,12 @@ from pathlib import Path
 from gateway.apps.manifest import AppDirectoryError
 from gateway.apps.registry import AppRegistry
 from gateway.clock import SystemClock
-from gateway.config import Settings, WorkerSettings
+from gateway.config import Settings
 from gateway.doctor.finding import Finding, failed, ok, skipped
 from gateway.errors import GatewayError
 from gateway.model import AppVersion
 from gateway.timing import DOCTOR_APP_END
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.local import LocalPool
 
 
@@ -32,7 +33,8 @@ async def apps(settings: Settings) -> AsyncIterator[Finding]:
     propagate, logger.propagate = logger.propagate, False
     try:
         with tempfile.TemporaryDirectory(prefix="sgw-") as scratch:
-            workers = WorkerSettings(min_idle=0, end_grace=DOCTOR_APP_END, start_timeout=settings.workers.start_timeout)
+            kept = settings.workers.model_dump(include={"start_timeout", "isolation", "user_range"})
+            workers = WorkerSettings(min_idle=0, end_grace=DOCTOR_APP_END, **kept)
             pool = LocalPool(workers, Path(scratch) / "run", SystemClock())
             await pool.start()
             try:

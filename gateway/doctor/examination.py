@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.config import Loaded
-from gateway.doctor import callers, directory, machine, software, tls
+from gateway.doctor import callers, directory, isolation, machine, software, tls
 from gateway.doctor.apps import apps
 from gateway.doctor.finding import Finding, failed, ok
 from gateway.doctor.live import Caller, live
@@ -54,6 +54,7 @@ def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     yield "processes", lambda: machine.processes(workers)
     yield "memory", lambda: machine.memory(workers)
     yield "processors", lambda: machine.processors(settings.processes)
+    yield "isolation", lambda: isolation.profiles(settings.workers)
     yield "address", lambda: tls.listening(settings.server)
     yield "certificate", lambda: tls.certificates(settings.server)
     yield "client certificates", lambda: callers.client_certificates(settings.auth)

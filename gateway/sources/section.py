@@ -1,6 +1,12 @@
-"""One table of a tree of settings."""
+"""One table of a tree of settings, and the kinds of numbers in it."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):

@@ -59,6 +59,11 @@ class Gate:
             writer.close()
             self._serving.discard(task)
 
+    def let_users_pass(self) -> None:
+        """Let workers come that are users of their own."""
+        Path(self.path).chmod(0o777)
+        Path(self.path).parent.chmod(0o711)
+
     async def close(self) -> None:
         """Let everyone go."""
         for task in list(self._serving):
@@ -71,6 +76,7 @@ async def listening_gate(path: Path) -> AsyncIterator[Gate]:
     """Keep a gate for as long as the context lasts. The path must be short enough for a socket."""
     gate = Gate(path)
     server = await asyncio.start_unix_server(gate.serve, gate.path)
+    gate.let_users_pass()
     try:
         yield gate
     finally:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.clock import Clock
-from gateway.config import WorkerSettings
 from gateway.errors import (
     AppStartFailed,
     GatewayError,
@@ -22,6 +21,7 @@ from gateway.errors import (
 from gateway.model import AppRef, AppVersion, FunctionDescription
 from gateway.testing.memory_machine import MemoryMachine, functions_of
 from gateway.testing.memory_worker import MemoryWorker
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
 from gateway.workers.fair_queue import FairQueue
 from gateway.workers.replies import start_error

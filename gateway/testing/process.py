@@ -11,8 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.testing.isolation import isolation
 from gateway.testing.transport import transport
 from gateway.workers.runtime import clear_leftovers, runtime_directory
+
+_SETTINGS = {"SGW_SERVER_TRANSPORT": transport(), "SGW_WORKERS_ISOLATION": isolation()}
 
 _LISTENING = "listening on "
 
@@ -80,7 +83,7 @@ class GatewayProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment, "SGW_SERVER_TRANSPORT": transport(), **self._environment},
+            env={**environment, **_SETTINGS, **self._environment},
             cwd=tempfile.gettempdir(),
         )
         self._readers = [

@@ -10,6 +10,7 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.main import Gateway
 from gateway.testing.clock import FakeClock
+from gateway.testing.isolation import isolation
 from gateway.testing.transport import transport
 
 
@@ -36,6 +37,7 @@ async def in_process_gateway(
     clock = clock or FakeClock()
     server = {"listen": "127.0.0.1:0", "drain": "end", "drain_grace": 5.0, "transport": transport()}
     server |= sections.pop("server", {})
+    sections["workers"] = {"isolation": isolation(), **sections.pop("workers", {})}
     settings = Settings.model_validate({"data_dir": data_dir, "apps": dict(apps or {}), "server": server, **sections})
     gateway = Gateway(settings, clock)
     async with gateway.running() as address:

@@ -87,11 +87,17 @@ def orphaned_marks(worker_ids: Iterable[str], others: Container[int]) -> frozens
     `others` are children of this process that are workers themselves, and not looked at: there may be thousands.
     """
     marks = frozenset(map(mark_of, worker_ids))
+    children = orphans(others)
+    return marks if children is None else marks & {_mark_on(child) for child in children}
+
+
+def orphans(others: Container[int]) -> list[str] | None:
+    """Return the children of this process that are not among those; None where that cannot be told."""
     try:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     except OSError:
-        return marks  # a kernel without CONFIG_PROC_CHILDREN
-    return marks & {_mark_on(child) for child in children if int(child) not in others}
+        return None  # a kernel without CONFIG_PROC_CHILDREN
+    return [child for child in children if int(child) not in others]
 
 
 def _kill_all(marks: Collection[int], spare: int) -> int:

@@ -8,7 +8,9 @@ after which unload() is run, and a little later one of the kernel, which ends a 
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import os
+import select
 import signal
 from collections.abc import Callable
 
@@ -30,7 +32,9 @@ class OrphanWatch:
     """Counts the time without a gateway."""
 
     def __init__(self, end: Callable[[], object], zygote: int) -> None:
-        """`end` makes the worker run unload() and exit; `zygote` is the process that forked it."""
+        """`end` makes the worker run unload() and exit; `zygote` is the process that forked it. In a sandbox, where
+        that is not to be seen, it is the descriptor, times -1, of a pipe that ends with it.
+        """
         self._end = end
         self._zygote = zygote
         self._known = False
@@ -43,9 +47,19 @@ class OrphanWatch:
         """Begin, on the running loop's thread."""
         self._loop = asyncio.get_running_loop()
         signal.signal(_PARENT_DIED, self._parent_died)
-        if os.getppid() != self._zygote:
+        if self._zygote_is_gone():
             os._exit(1)  # it died before that, and nobody knows of this worker
         self._timer = asyncio.get_running_loop().call_later(WORKER_FIRST_CONTACT, self._end)
+
+    def _zygote_is_gone(self) -> bool:
+        if self._zygote > 0:
+            return os.getppid() != self._zygote
+        pipe = -self._zygote
+        os.set_inheritable(pipe, False)
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(pipe, fcntl.F_SETSIG, _PARENT_DIED)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+        return bool(select.select([pipe], [], [], 0)[0])
 
     def leased(self, outlive: float) -> None:
         """From now on the worker outlives its gateway by so many seconds; 0: not at all."""

@@ -1,5 +1,6 @@
 """How a worker process is set up before any code of an app's instance runs in it."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.worker.confinement import Confinement
 from gateway.worker.family import mark
 from gateway.worker.orphan import tell_when_parent_dies
 
@@ -29,6 +31,8 @@ KEPT_VARIABLES = (
 
 
 _SOCKET, _OUTPUT, _WORK, _TEMPORARY, _PID = "s", "output", "work", "tmp", "pid"
+_CLOSED = "c"
+"""A directory for the socket, where the worker's own is closed to the zygote that makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,12 @@ class WorkerDirectory:
     @property
     def socket(self) -> Path:
         """Where the worker listens for the gateway."""
-        return self.root / _SOCKET
+        return Path(socket_in(str(self.root)))
+
+    @property
+    def closed(self) -> Path:
+        """Holds the socket when the zygote may not write into the worker's directory."""
+        return self.root / _CLOSED
 
     @property
     def output(self) -> Path:
@@ -81,8 +90,9 @@ class WorkerDirectory:
         try:
             for file in (self.socket, self.output, self.pid, self.app):
                 file.unlink(missing_ok=True)
-            for directory in (self.work, self.temporary, self.root):
-                directory.rmdir()
+            for directory in (self.work, self.temporary, self.closed, self.root):
+                with contextlib.suppress(FileNotFoundError):
+                    directory.rmdir()
         except OSError:
             return False
         return True
@@ -107,24 +117,34 @@ def scrubbed_environment() -> dict[str, str]:
 
 def socket_in(directory: str) -> str:
     """Return where the worker of that directory listens for the gateway."""
-    return f"{directory}/{_SOCKET}"
+    closed = f"{directory}/{_CLOSED}"
+    return f"{closed}/{_SOCKET}" if os.path.isdir(closed) else f"{directory}/{_SOCKET}"  # noqa: PTH112  # see `enter`
 
 
-def enter(directory: str, worker_id: str) -> None:
-    """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places.
+def record_process(directory: WorkerDirectory, pid: int) -> None:
+    """Note which process a worker is. Raises OSError, also when that has ended."""
+    _write(str(directory.pid), f"{pid} {start_time(pid)}")
+
+
+def enter(directory: str, worker_id: str, confinement: Confinement) -> None:
+    """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places, and its
+    own user if it has one.
 
     Paths are put together by hand here: each function of Python that runs after the fork for the first time writes to
     some pages of memory that the process else shares with the zygote, and pathlib has dozens of them.
     """
     work = f"{directory}/{_WORK}"
-    tell_when_parent_dies()
     os.setsid()  # its children are in its group and go with it
     mark(worker_id)  # and so do those that leave the group
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     os.umask(0o077)
-    _write(f"{directory}/{_PID}", f"{os.getpid()} {start_time(os.getpid())}")
+    if not confinement.users:
+        # Else the directory is the gateway's, as is the record: it decides whom the gateway kills.
+        _write(f"{directory}/{_PID}", f"{os.getpid()} {start_time(os.getpid())}")
+    confinement.become_worker(directory)
+    tell_when_parent_dies()  # not before: a change of users undoes it
     _redirect_streams(f"{directory}/{_OUTPUT}")
     os.chdir(work)
     environment = os.environ

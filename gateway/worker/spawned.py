@@ -1,6 +1,6 @@
 """A worker in a fresh interpreter, for apps with `start_method = "spawn"`.
 
-`python -m gateway.worker.spawned LISTENER_FD APP_DIRECTORY ZYGOTE_PID LIMITS` serves the app in a process that the
+`python -m gateway.worker.spawned LISTENER_FD APP_DIRECTORY ZYGOTE LIMITS` serves the app in a process that the
 zygote has set up; `python -m gateway.worker.spawned describe APP_DIRECTORY` writes what the app offers to standard
 output, as one FromZygote message.
 """

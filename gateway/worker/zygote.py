@@ -1,10 +1,10 @@
 """The zygote: one process per app version that has imported the app and forks workers from there.
 
-`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY LIMITS`. Talks frames over the control socket; when
-that closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs the app. A
-fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does not import
-the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a device, which a
-fork does not survive.
+`python -m gateway.worker.zygote CONTROL_FD fork|spawn APP_DIRECTORY LIMITS CONFINEMENT`. Talks frames over the control
+socket; when that closes, the gateway is gone, and the zygote goes too, while its workers live on. It never constructs
+the app. A fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does
+not import the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a
+device, which a fork does not survive.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.worker.family import adopt_orphans, end_families, orphaned_marks
+from gateway.worker.confinement import Confinement
+from gateway.worker.family import adopt_orphans, end_families, orphaned_marks, orphans
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import WorkerLoop, new_loop
@@ -36,14 +36,22 @@ from sessiongateway.worker.v1 import worker_pb2 as pb
 class Zygote:
     """Answers Fork with a new worker and tells how each ends."""
 
-    def __init__(self, control: socket.socket, become_worker: Callable[[socket.socket, pb.Fork], NoReturn]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        become_worker: Callable[[socket.socket, pb.Fork], NoReturn],
+        confinement: Confinement,
+    ) -> None:
         self._control = control
         self._become_worker = become_worker
+        self._confinement = confinement
+        self._wakeup: tuple[int, ...] = ()
         self._workers: dict[int, str] = {}
+        self._users: dict[str, int] = {}
 
     def run(self) -> None:
         """Serve until the gateway closes the control socket. The workers live on."""
-        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        wake_read, wake_write = self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         reader = FrameReader()
@@ -67,6 +75,8 @@ class Zygote:
             # Bound before the fork: when the gateway hears of the worker, it can connect.
             listener.bind(socket_in(request.directory))
             listener.listen(8)
+            if self._confinement.users:
+                self._users[request.worker_id] = self._confinement.user_of(request.directory)
             pid = os.fork()
         except OSError as error:
             listener.close()
@@ -76,6 +86,8 @@ class Zygote:
             return
         if pid == 0:
             self._control.close()
+            for descriptor in self._wakeup:
+                os.close(descriptor)
             self._become_worker(listener, request)
         listener.close()
         self._workers[pid] = request.worker_id
@@ -92,10 +104,13 @@ class Zygote:
                         os.killpg(info.si_pid, signal.SIGKILL)
                 _, status = os.waitpid(info.si_pid, 0)
                 if worker_id is not None:
-                    ended[worker_id] = os.waitstatus_to_exitcode(status)
+                    ended[worker_id] = self._confinement.exit_of(os.waitstatus_to_exitcode(status))
         if not ended:
             return
         _end_families(ended, self._workers)
+        users = [self._users.pop(worker_id) for worker_id in ended if worker_id in self._users]
+        if users and orphans(self._workers) != []:
+            self._confinement.end_users(users)
         for worker_id, code in ended.items():
             exited = pb.Exited(worker_id=worker_id, exit_code=max(code, 0), signal=max(-code, 0))
             self._send(pb.FromZygote(exited=exited))
@@ -115,7 +130,7 @@ def _end_families(ended: Iterable[str], workers: Container[int]) -> None:
 
 
 def _worker_by_fork(
-    host: AppHost, loop: WorkerLoop, limits: ProcessLimits
+    host: AppHost, loop: WorkerLoop, limits: ProcessLimits, confinement: Confinement
 ) -> Callable[[socket.socket, pb.Fork], NoReturn]:
     zygote = os.getpid()
 
@@ -123,7 +138,7 @@ def _worker_by_fork(
         code = START_FAILED_EXIT
         try:
             code = CANNOT_ENTER_EXIT
-            enter(request.directory, request.worker_id)
+            enter(request.directory, request.worker_id, confinement)
             code = START_FAILED_EXIT
             loop.renew()
             code = serve(listener, loop, lambda: host, zygote, limits)
@@ -133,17 +148,31 @@ def _worker_by_fork(
     return become
 
 
-def _worker_by_spawn(app_directory: Path, limits: ProcessLimits) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+def _worker_by_spawn(
+    app_directory: Path, limits: ProcessLimits, confinement: Confinement
+) -> Callable[[socket.socket, pb.Fork], NoReturn]:
     zygote = os.getpid()
+    # The end of a pipe that nobody but this process can write to: it ends with this process.
+    alive = os.pipe2(os.O_CLOEXEC)[0] if confinement.sandbox else -1
 
     def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
         code = CANNOT_ENTER_EXIT
         try:
-            enter(request.directory, request.worker_id)
+            parent = str(zygote)
+            if confinement.sandbox:
+                # Another parent, and other process ids, are in there. Opened anew: to whom the kernel sends its signal
+                # is noted for each opening.
+                opened = os.open(f"/proc/self/fd/{alive}", os.O_RDONLY | os.O_NONBLOCK)
+                os.set_inheritable(opened, True)
+                parent = str(-opened)
+            enter(request.directory, request.worker_id, confinement)
             code = START_FAILED_EXIT
             os.set_inheritable(listener.fileno(), True)
-            arguments = [str(listener.fileno()), str(app_directory), str(zygote), limits.text]
-            os.execv(sys.executable, [sys.executable, "-m", "gateway.worker.spawned", *arguments])
+            arguments = [str(listener.fileno()), str(app_directory), parent, limits.text]
+            command = confinement.command(
+                ["-m", "gateway.worker.spawned", *arguments], request.directory, str(app_directory)
+            )
+            os.execv(command[0], command)
         finally:
             os._exit(code)
 
@@ -177,7 +206,7 @@ def _dying_with_gateway(control: socket.socket) -> Iterator[None]:
 
 
 def _prepare_fork(
-    app_directory: Path, control: socket.socket, limits: ProcessLimits
+    app_directory: Path, control: socket.socket, limits: ProcessLimits, confinement: Confinement
 ) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
     mark_output()
     with _dying_with_gateway(control):
@@ -190,14 +219,13 @@ def _prepare_fork(
     described = describe(host)
     gc.collect()
     gc.freeze()
-    return described, _worker_by_fork(host, loop, limits)
+    return described, _worker_by_fork(host, loop, limits, confinement)
 
 
-def _description(app_directory: Path, control: socket.socket) -> bytes:
+def _description(app_directory: Path, control: socket.socket, confinement: Confinement) -> bytes:
     """Return what a fresh interpreter writes about the app. Its end, and this one's, when the gateway is gone."""
-    command = [sys.executable, "-m", "gateway.worker.spawned", "describe", str(app_directory)]
     answer = b""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    with confinement.describing(app_directory) as process:
         assert process.stdout is not None
         source, gateway = process.stdout.fileno(), control.fileno()
         while True:
@@ -213,11 +241,12 @@ def _description(app_directory: Path, control: socket.socket) -> bytes:
 
 
 def _prepare_spawn(
-    app_directory: Path, control: socket.socket, limits: ProcessLimits
+    app_directory: Path, control: socket.socket, limits: ProcessLimits, confinement: Confinement
 ) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
-    answer = pb.FromZygote.FromString(_description(app_directory, control))
+    answer = pb.FromZygote.FromString(_description(app_directory, control, confinement))
+    confinement.leave()
     if answer.WhichOneof("frame") == "loaded":
-        return answer.loaded, _worker_by_spawn(app_directory, limits)
+        return answer.loaded, _worker_by_spawn(app_directory, limits, confinement)
     failure = answer.failed if answer.HasField("failed") else pb.Failure(type="SystemExit", message="the import exited")
     raise _DescribedFailureError(failure)
 
@@ -227,26 +256,31 @@ class _DescribedFailureError(Exception):
         self.failure = failure
 
 
-def main(control_fd: int, start_method: str, app_directory: Path, limits: ProcessLimits) -> int:
+def main(
+    control_fd: int, start_method: str, app_directory: Path, limits: ProcessLimits, confinement: Confinement
+) -> int:
     """Import the app, tell the gateway, and fork workers until it is gone. Returns the exit code."""
     control = socket.socket(fileno=control_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the gateway decides
     adopt_orphans()
     prepare = _prepare_spawn if start_method == "spawn" else _prepare_fork
     try:
+        confinement.enter(start_method)
         limits.enter()
-        loaded, become_worker = prepare(app_directory, control, limits)
+        loaded, become_worker = prepare(app_directory, control, limits, confinement)
     except BaseException as error:
         failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
         control.sendall(encode(pb.FromZygote(failed=failure)))
         return START_FAILED_EXIT
     try:
         control.sendall(encode(pb.FromZygote(loaded=loaded)))
-        Zygote(control, become_worker).run()
+        Zygote(control, become_worker, confinement).run()
     except ConnectionError:
-        return 0  # the gateway is gone
+        pass  # the gateway is gone
+    confinement.leave()
     return 0
 
 
 if __name__ == "__main__":
-    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), ProcessLimits(sys.argv[4])))
+    options = ProcessLimits(sys.argv[4]), Confinement(*sys.argv[5:])
+    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *options))

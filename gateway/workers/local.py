@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.clock import Clock, Timer
-from gateway.config import WorkerSettings
 from gateway.errors import AppStartFailed, WorkerLeased, WorkerNotFound
 from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
 from gateway.timing import START_BACKOFF_FIRST, START_BACKOFF_MAX
 from gateway.worker.process import WorkerDirectory
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
+from gateway.workers.containment.choice import Containments
 from gateway.workers.ending import EndingQueue
 from gateway.workers.figures import PoolFigures, figures_of
 from gateway.workers.meter import START, PoolMeter
@@ -41,6 +42,7 @@ class LocalPool(WorkerPool):
         """
         self.meter = PoolMeter()
         self._place = place or Place(directory, settings.max_workers)
+        self._containments = Containments(settings, directory, self._place.share)
         self._settings = settings
         self._directory = directory
         self._clock = clock
@@ -217,7 +219,8 @@ class LocalPool(WorkerPool):
         return version
 
     async def _new_zygote(self, app: AppVersion) -> Zygote:
-        zygote = Zygote(app, self._place.library, self._clock, self._settings.output_rate)
+        containment = await self._containments.of(app, self._place.library)
+        zygote = Zygote(app, self._place.library, self._clock, self._settings.output_rate, containment)
         await zygote.start(self._settings.start_timeout)
         return zygote
 

@@ -19,6 +19,8 @@ from gateway.worker.process import CANNOT_ENTER_EXIT, WorkerDirectory
 from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall, WorkerLease
 from gateway.workers.call_limit import CallLimit
 from gateway.workers.connection import WorkerConnection
+from gateway.workers.containment.base import Containment, own_processes
+from gateway.workers.containment.users import end_user, user_of
 from gateway.workers.output import OutputReader, open_pipe
 from gateway.workers.records import write_app
 from gateway.workers.replies import start_error, start_exit_error
@@ -79,6 +81,7 @@ class LocalWorker(Worker):
         self._output: OutputReader | None = None
         self._pidfd = -1
         self._zygote: Zygote | None = None
+        self._containment: Containment | None = None
         self._timer: Timer | None = None
         self._pid = 0
         self._adopting: WorkerLease | None = None
@@ -88,6 +91,11 @@ class LocalWorker(Worker):
     @property
     def exit(self) -> WorkerExit | None:
         return self._exit
+
+    @property
+    def own_processes(self) -> int:
+        """How many of its processes are not the app's doing."""
+        return own_processes(self.app.isolation)
 
     def when_lost(self, callback: Callable[[WorkerExit], object]) -> None:
         if self._exit is not None:
@@ -113,13 +121,16 @@ class LocalWorker(Worker):
         Raises AppStartFailed or ZygoteGone. However it ends without success, the process and the directory go.
         """
         try:
-            self.directory.create()
+            self._containment = zygote.containment
+            self._containment.prepare(self.directory)
+            self.app = replace(self.app, isolation=self._containment.profile)
             labels = {"app": str(self.app.ref), "session_id": "", "worker_id": self.id}
             self._output = OutputReader(open_pipe(self.directory.output), self._clock, output_rate, labels)
             self._zygote = zygote
             self.functions = [function.name for function in zygote.functions]
             write_app(self.directory.app, self.app, self.functions)
             pid = await zygote.fork(self.id, self.directory.root, self._exited)
+            self._containment.started(self.directory, pid)
             self._watch(pid)
             loop = asyncio.get_running_loop()
             await loop.create_unix_connection(lambda: self._connection, str(self.directory.socket))
@@ -289,7 +300,10 @@ class LocalWorker(Worker):
     def _on_broken(self) -> None:
         # The app closed the socket or wrote to it, or the process is ending: either way nobody can use it any more.
         if self._exit is None and self.state not in (WorkerState.ENDING, WorkerState.DETACHED):
-            self._signal(signal.SIGKILL)
+            if own_processes(self.app.isolation) == 1:
+                self._signal(signal.SIGKILL)
+            else:  # the others that are to pass on how it ended are about to
+                self._timer = self._clock.call_later(TERM_GRACE, self.kill)
 
     def _fail_start(self, error: AppStartFailed | OSError) -> None:
         if not self._ready.done():
@@ -327,10 +341,15 @@ class LocalWorker(Worker):
         """Delete all that the worker left. Blocks: may be many files."""
         if self._untold:
             end_families({mark_of(self.id)})
-        if self.directory.remove_empty():
-            return
-        if self.directory.root.exists():  # it never came to be when the app could not be imported
+            user = user_of(self.directory.root)
+            if user is not None:
+                end_user(user)
+        if (
+            not self.directory.remove_empty() and self.directory.root.exists()
+        ):  # it never came to be when the app could not be imported
             shutil.rmtree(self.directory.root, onerror=_make_writable)
+        if self._containment is not None:
+            self._containment.removed(self.directory)
 
 
 def _make_writable(function: Callable[..., object], path: str, _: object) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway.share import WHOLE, Share
 from gateway.worker.family import end_families, mark_of
 from gateway.worker.process import WorkerDirectory, start_time
+from gateway.workers.containment.users import end_user, user_of, users_of_processes
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path (unix(7): sun_path, less its end)."""
@@ -21,7 +22,7 @@ _LIBRARY = "lib."
 _WORKER = "wrk_"
 _KEEPER = "keeper"
 
-_LONGEST_INSIDE = len("/wrk_0123456789abcdef/s")
+_LONGEST_INSIDE = len("/wrk_0123456789abcdef/c/s")
 
 
 def runtime_directory(data_dir: Path) -> Path:
@@ -99,11 +100,18 @@ def clear_leftovers(directory: Path, keep: Collection[str] = (), part: Part | No
     for entry in left:
         _kill_group(WorkerDirectory(entry))
     end_families({mark_of(entry.name) for entry in left})
+    _end_users(left)
     for entry in left:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)  # a socket
+
+
+def _end_users(left: Collection[Path]) -> None:
+    users = {user for entry in left if entry.name.startswith(_WORKER) and (user := user_of(entry)) is not None}
+    for user in users & users_of_processes() if users else ():
+        end_user(user)
 
 
 def _kill_group(directory: WorkerDirectory) -> None:

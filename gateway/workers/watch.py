@@ -135,7 +135,7 @@ def families_beyond(workers: Iterable[LocalWorker]) -> Mapping[str, str]:
     for mark, pids in families.items():
         worker = by_mark[mark]
         limits = worker.app.limits
-        if limits.processes is not None and len(pids) - 1 > limits.processes:
+        if limits.processes is not None and len(pids) - worker.own_processes > limits.processes:
             beyond[worker.id] = "processes"
         elif limits.memory is not None and _memory(pids, limits.memory) > limits.memory:
             beyond[worker.id] = "memory"

@@ -20,6 +20,7 @@ from gateway.errors import WorkerExit
 from gateway.model import AppVersion, FunctionDescription
 from gateway.timing import ZYGOTE_STOP
 from gateway.worker.process import scrubbed_environment
+from gateway.workers.containment.base import Containment
 from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.output import OutputReader
 from gateway.workers.replies import start_error, start_exit_error
@@ -33,9 +34,12 @@ class ZygoteGone(Exception):
 class Zygote:
     """One process per app version, from which its workers are forked."""
 
-    def __init__(self, app: AppVersion, library: Path, clock: Clock, output_rate: int) -> None:
+    def __init__(
+        self, app: AppVersion, library: Path, clock: Clock, output_rate: int, containment: Containment
+    ) -> None:
         """`library` is what another interpreter than the gateway's own gets on its path."""
         self.app = app
+        self.containment = containment
         self._library = library
         self.functions: Sequence[FunctionDescription] = ()
         self._clock = clock
@@ -61,6 +65,7 @@ class Zygote:
                 await self._spawn(theirs.fileno())
             except OSError as error:
                 ours.close()
+                await asyncio.to_thread(self.containment.close)
                 failure = pb.Failure(
                     type=type(error).__name__, message=f"the interpreter cannot be run: {error.strerror}"
                 )
@@ -119,15 +124,23 @@ class Zygote:
             await self._process.wait()
         if self._output is not None:
             self._output.close()
+        await asyncio.to_thread(self.containment.close)
 
     async def _spawn(self, control_fd: int) -> None:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
             limits = json.dumps(dataclasses.asdict(self.app.limits))
-            arguments = (str(control_fd), self.app.start_method, str(self.app.directory), limits)
+            contained = self.containment
+            arguments = (
+                str(control_fd),
+                contained.start_method,
+                str(self.app.directory),
+                limits,
+                contained.confinement,
+            )
+            interpreter = self.app.interpreter or sys.executable
             self._process = await asyncio.create_subprocess_exec(
-                self.app.interpreter or sys.executable,
-                *("-m", "gateway.worker.zygote", *arguments),
+                *contained.command(interpreter, ["-m", "gateway.worker.zygote", *arguments]),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway.config import WorkerSettings
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
+from gateway.testing.isolation import isolation
 from gateway.testing.pool_harness import Adopted, StartPool
 from gateway.testing.waiting import DEADLINE
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import WorkerLease, WorkerPool
 from gateway.workers.local import LocalPool
 
@@ -58,7 +59,8 @@ class StartLocalPool(StartPool):
         return self._pool
 
     def _new(self, settings: dict[str, Any]) -> LocalPool:
-        self._pool = LocalPool(WorkerSettings(**{"min_idle": 0, **settings}), self._directory, self._clock)
+        settings = {"min_idle": 0, "isolation": isolation(), **settings}
+        self._pool = LocalPool(WorkerSettings(**settings), self._directory, self._clock)
         return self._pool
 
 

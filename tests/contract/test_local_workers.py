@@ -13,13 +13,13 @@ from typing import cast
 import pytest
 
 from gateway.clock import Timer
-from gateway.config import WorkerSettings
 from gateway.errors import AppStartFailed, WorkerExit, WorkerLost
 from gateway.model import AppVersion
 from gateway.testing.clock import FakeClock
 from gateway.testing.pool_harness import Leased, MakeApp, PoolFixtures, StartPool, answer, lease, share
 from gateway.testing.waiting import DEADLINE, exists, until
 from gateway.worker.process import WorkerDirectory, start_time
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.local import LocalPool
 from gateway.workers.output import MAX_LINE
 from gateway.workers.process import LocalWorker
@@ -114,8 +114,9 @@ class TestSockets(PoolFixtures):
         short, long = Path("/tmp/d"), tmp_path / ("x" * 100)  # a name only
         assert runtime_directory(short) == short / "run"
         for data_dir in (short, long):
-            socket = WorkerDirectory(runtime_directory(data_dir) / "wrk_0123456789abcdef").socket
-            assert len(os.fsencode(socket)) <= MAX_SOCKET_PATH
+            directory = WorkerDirectory(runtime_directory(data_dir) / "wrk_0123456789abcdef")
+            for socket in (directory.socket, directory.closed / directory.socket.name):
+                assert len(os.fsencode(socket)) <= MAX_SOCKET_PATH
         assert runtime_directory(long) != runtime_directory(tmp_path / ("y" * 100))
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from gateway.config import WorkerSettings
 from gateway.errors import WorkerExit
 from gateway.model import AppRef, AppVersion
 from gateway.testing.clock import FakeClock
@@ -23,6 +22,7 @@ from gateway.testing.pool_calls import PoolCalling, PoolSharing
 from gateway.testing.pool_endings import PoolEnding
 from gateway.testing.pool_harness import Adopted, Leased, MakeApp, PoolFixtures, StartPool, lease
 from gateway.testing.pool_leases import PoolLeasing, PoolStarting
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import WorkerLease, WorkerPool
 from sessiongateway.app import current_call
 

@@ -37,6 +37,19 @@ def alive(pids: Iterable[int]) -> frozenset[int]:
     return frozenset(pid for pid in pids if _state(pid) not in ("", "Z", "X"))
 
 
+def started_as(name: str) -> list[int]:
+    """Return the processes whose command line begins with this, other than dead ones."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cmdline").read_bytes().startswith(name.encode()):
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # it has just ended
+    return found
+
+
 def open_files(pid: int) -> int:
     """Return how many descriptors a process has."""
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - the names need no paths

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.apps.registry import AppRegistry
 from gateway.clock import Clock, Instant, Timer
-from gateway.config import SessionSettings, Settings, WorkerSettings
+from gateway.config import SessionSettings, Settings
 from gateway.errors import WorkerExit
 from gateway.model import Session
 from gateway.sessions.manager import SessionManager
@@ -29,6 +29,7 @@ from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory_machine import Leaving, MemoryMachine, Refused
 from gateway.testing.memory_pool import MemoryPool
+from gateway.worker_settings import WorkerSettings
 
 TOKENS = Tokens()
 """All gateways of a data directory take one another's."""

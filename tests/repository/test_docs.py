@@ -29,9 +29,15 @@ PAGES = {
 ADRS = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
 
 # Names in capitals that come from elsewhere.
-FOREIGN_NAMES = {"CLOCK_BOOTTIME", "NO_COLOR", "OMP_NUM_THREADS", "PR_SET_CHILD_SUBREAPER", "SO_REUSEPORT"} | {
-    f"RLIMIT_{name}" for name in ("AS", "DATA", "FSIZE", "LOCKS", "NOFILE", "NPROC")
-}
+FOREIGN_NAMES = {
+    "CAP_SETUID",
+    "CLOCK_BOOTTIME",
+    "NO_COLOR",
+    "OMP_NUM_THREADS",
+    "PR_SET_CHILD_SUBREAPER",
+    "SO_REUSEPORT",
+} | {f"RLIMIT_{name}" for name in ("AS", "DATA", "FSIZE", "LOCKS", "NOFILE", "NPROC")}
+FOREIGN_NAMES |= {"CAP_SETUID"}
 # OpenTelemetry's own.
 FOREIGN_NAMES |= {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"}
 # Of `make audit`.

@@ -70,6 +70,7 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special = {"server.listen": "127.0.0.1:1", "log.level": "debug", "log.format": "json", "server.drain": "end"}
     special |= {"server.transport": "grpcio", "server.auth": "keys"}
     special |= {"metrics.address": "127.0.0.1:1", "auth.jwt_algorithms": "ES256, EdDSA"}
+    special |= {"workers.isolation": "user", "workers.user_range": "2000-3000"}
     special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
     if value is None:

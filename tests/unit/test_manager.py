@@ -10,7 +10,7 @@ import pytest
 
 from gateway.apps.names import AppQuery
 from gateway.apps.registry import AppRegistry
-from gateway.config import SessionSettings, Settings, WorkerSettings
+from gateway.config import SessionSettings, Settings
 from gateway.errors import GatewayError, RunState, SessionBusy
 from gateway.model import EndReason
 from gateway.sessions.manager import SessionManager
@@ -20,6 +20,7 @@ from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock, settle
 from gateway.testing.memory_machine import MemoryMachine
 from gateway.testing.memory_pool import MemoryPool
+from gateway.worker_settings import WorkerSettings
 
 ME = Caller("me")
 

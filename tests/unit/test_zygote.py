@@ -7,6 +7,7 @@ import pytest
 
 from gateway.model import AppRef, AppVersion
 from gateway.testing.clock import FakeClock
+from gateway.workers.containment.base import Containment
 from gateway.workers.frames import encode
 from gateway.workers.zygote import Zygote, _Control
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -23,7 +24,9 @@ class Wire(asyncio.Transport):
 
 @pytest.fixture
 async def zygote() -> Zygote:
-    return Zygote(AppVersion(AppRef("app", "1"), Path("/nowhere")), Path("/nowhere"), FakeClock(), 1000)
+    return Zygote(
+        AppVersion(AppRef("app", "1"), Path("/nowhere")), Path("/nowhere"), FakeClock(), 1000, Containment("fork")
+    )
 
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\0\0\0\x01\xff"])

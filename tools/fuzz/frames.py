@@ -14,6 +14,7 @@ from gateway.worker import payload
 from gateway.worker.failures import CallRefused
 from gateway.workers.base import WorkerCall
 from gateway.workers.connection import WorkerConnection
+from gateway.workers.containment.base import Containment
 from gateway.workers.frames import encode
 from gateway.workers.zygote import Zygote, _Control
 from sessiongateway.worker.v1 import worker_pb2 as pb
@@ -92,7 +93,7 @@ async def _worker_says(chunks: Sequence[bytes]) -> None:
 
 async def _zygote_says(chunks: Sequence[bytes]) -> None:
     app = AppVersion(AppRef("app", "1"), Path("/nowhere"))
-    zygote = Zygote(app, Path("/nowhere"), FakeClock(), 1000)
+    zygote = Zygote(app, Path("/nowhere"), FakeClock(), 1000, Containment("fork"))
     wire, control = Wire(), _Control(zygote)
     control.connection_made(wire)
     for chunk in chunks:

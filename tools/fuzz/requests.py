@@ -12,7 +12,7 @@ from google.rpc import status_pb2
 from hypothesis import strategies as st
 
 from gateway.apps.registry import AppRegistry
-from gateway.config import Settings, WorkerSettings
+from gateway.config import Settings
 from gateway.errors import InvalidRequest
 from gateway.model import SessionStatus
 from gateway.rpc.raw import Failure, Failures, Methods
@@ -27,6 +27,7 @@ from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.memory_machine import MemoryMachine
 from gateway.testing.memory_pool import MemoryPool
+from gateway.worker_settings import WorkerSettings
 from sessiongateway.v1 import apps_pb2, errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 from tools.fuzz.engine import Target, no_leak

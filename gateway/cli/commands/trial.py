@@ -16,9 +16,10 @@ from gateway.cli.lazy import examples
 from gateway.cli.local_app import directory_argument, load_app, of_domain, pool
 from gateway.cli.output import write_json
 from gateway.cli.problems import CommandFailed, Problem
-from gateway.config import ServerSettings, WorkerSettings
+from gateway.config import ServerSettings
 from gateway.errors import GatewayError
 from gateway.model import AppVersion, new_session_id
+from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import Worker, WorkerCall
 from gateway.workers.local import LocalPool
 from gateway.workers.partials import Partials
