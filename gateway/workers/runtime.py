@@ -30,10 +30,10 @@ def runtime_directory(data_dir: Path) -> Path:
     sockets, a directory of this user under the temporary one, named after it.
     """
     inside = data_dir.resolve() / "run"
-    if len(os.fsencode(inside)) + _LONGEST_INSIDE <= MAX_SOCKET_PATH:
-        return inside
-    digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"sgw-{os.getuid()}-{digest}"
+    name = f"sgw-{os.getuid()}-{hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]}"
+    last = Path("/tmp") / name  # TMPDIR may be no shorter
+    places = (inside, Path(tempfile.gettempdir()) / name)
+    return next((place for place in places if len(os.fsencode(place)) + _LONGEST_INSIDE <= MAX_SOCKET_PATH), last)
 
 
 def prepare_directory(directory: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -118,6 +119,12 @@ class TestSockets(PoolFixtures):
             for socket in (directory.socket, directory.closed / directory.socket.name):
                 assert len(os.fsencode(socket)) <= MAX_SOCKET_PATH
         assert runtime_directory(long) != runtime_directory(tmp_path / ("y" * 100))
+
+    async def test_a_temporary_directory_that_is_too_long_is_not_taken_either(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 100)))
+        assert len(os.fsencode(runtime_directory(tmp_path / ("y" * 100)))) < MAX_SOCKET_PATH / 2
 
 
 class TestOutput(PoolFixtures):
