@@ -5,7 +5,6 @@ import contextlib
 import enum
 import logging
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +22,7 @@ from gateway.workers.containment.base import Containment, own_processes
 from gateway.workers.containment.users import end_user, user_of
 from gateway.workers.output import OutputReader, open_pipe
 from gateway.workers.records import write_app
+from gateway.workers.removal import remove_tree
 from gateway.workers.replies import start_error, start_exit_error
 from gateway.workers.runtime import recorded_process
 from gateway.workers.zygote import Zygote
@@ -163,7 +163,7 @@ class LocalWorker(Worker):
         except OSError:
             self.detach()
             return False
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, AppStartFailed):  # one that ends, or says what makes no sense, is lost
             async with asyncio.timeout(ADOPTION_PATIENCE):
                 await asyncio.shield(self._ready)
         if self._call_limit is not None and not self._ready.done():
@@ -344,18 +344,7 @@ class LocalWorker(Worker):
             user = user_of(self.directory.root)
             if user is not None:
                 end_user(user)
-        if (
-            not self.directory.remove_empty() and self.directory.root.exists()
-        ):  # it never came to be when the app could not be imported
-            shutil.rmtree(self.directory.root, onerror=_make_writable)
+        if not self.directory.remove_empty():
+            remove_tree(self.directory.root)  # which never came to be if the app could not be imported
         if self._containment is not None:
             self._containment.removed(self.directory)
-
-
-def _make_writable(function: Callable[..., object], path: str, _: object) -> None:
-    # An app may take its own permissions away. What cannot be deleted even so is told in the log, not to a caller.
-    try:
-        os.chmod(os.path.dirname(path), 0o700)  # noqa: PTH101, PTH120  # the callback of rmtree deals in strings
-        function(path)
-    except OSError as error:
-        logger.warning("cannot delete %s: %s", path, error)

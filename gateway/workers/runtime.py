@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Collection
@@ -13,6 +12,7 @@ from gateway.share import WHOLE, Share
 from gateway.worker.family import end_families, mark_of
 from gateway.worker.process import WorkerDirectory, start_time
 from gateway.workers.containment.users import end_user, user_of, users_of_processes
+from gateway.workers.removal import remove_tree
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path (unix(7): sun_path, less its end)."""
@@ -103,7 +103,7 @@ def clear_leftovers(directory: Path, keep: Collection[str] = (), part: Part | No
     _end_users(left)
     for entry in left:
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
+            remove_tree(entry)
         else:
             entry.unlink(missing_ok=True)  # a socket
 
