@@ -270,6 +270,11 @@ class Settings(BaseModel):
     tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
+    @field_validator("data_dir")
+    @classmethod
+    def _from_anywhere(cls, value: Path) -> Path:
+        return value.absolute()  # workers have a working directory of their own
+
     @field_validator("workers")
     @classmethod
     def _a_worker_for_each_process(cls, value: WorkerSettings, info: ValidationInfo) -> WorkerSettings:

@@ -30,6 +30,9 @@ KEPT_VARIABLES = (
 """What a worker keeps of the gateway's environment. Everything else may be a secret."""
 
 
+RUN = "run"
+"""The name of the directory of all workers inside a data directory."""
+
 _SOCKET, _OUTPUT, _WORK, _TEMPORARY, _PID = "s", "output", "work", "tmp", "pid"
 _CLOSED = "c"
 """A directory for the socket, where the worker's own is closed to the zygote that makes it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.share import WHOLE, Share
 from gateway.worker.family import end_families, mark_of
-from gateway.worker.process import WorkerDirectory, start_time
+from gateway.worker.process import RUN, WorkerDirectory, start_time
 from gateway.workers.containment.users import end_user, user_of, users_of_processes
 from gateway.workers.removal import remove_tree
 
@@ -29,7 +29,7 @@ def runtime_directory(data_dir: Path) -> Path:
     """Return the directory of the workers of this data directory: inside it, or, when its path is too long for the
     sockets, a directory of this user under the temporary one, named after it.
     """
-    inside = data_dir.resolve() / "run"
+    inside = data_dir.resolve() / RUN
     name = f"sgw-{os.getuid()}-{hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]}"
     last = Path("/tmp") / name  # TMPDIR may be no shorter
     places = (inside, Path(tempfile.gettempdir()) / name)

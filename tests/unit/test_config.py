@@ -80,6 +80,14 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     assert str(value_of(load())) == text
 
 
+def test_a_relative_data_directory_is_the_same_one_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SGW_DATA_DIR", "data")
+    assert load().data_dir == tmp_path / "data"
+
+
 def test_a_table_can_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SGW_QUOTAS_PRINCIPALS", '{"key:a": {"live_sessions": 3}}')
     assert load().quotas.of("key:a").live_sessions == 3

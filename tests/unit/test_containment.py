@@ -1,6 +1,9 @@
 """Who gets which profile, and which users."""
 
 import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -122,6 +125,26 @@ async def test_an_app_that_others_cannot_read_is_refused_with_its_path(
     containments = Containments(WorkerSettings(isolation="user"), tmp_path, machine=Stub(root=True))
     with pytest.raises(AppStartFailed, match=f"{app.directory} cannot be read by other users. Run: chmod"):
         await containments.of(app, library)
+
+
+@pytest.fixture
+def open_data() -> Iterator[Path]:
+    """A data directory that others may look into, on a way that they may go."""
+    data = Path(tempfile.mkdtemp(dir="/tmp"))
+    data.chmod(0o755)
+    for name in ("run", "lib", "apps"):
+        (data / name).mkdir()
+    (data / "apps" / "app.py").touch()
+    yield data
+    shutil.rmtree(data)
+
+
+async def test_the_data_directory_is_empty_for_apps_also_while_others_may_look_into_it(open_data: Path) -> None:
+    containments = Containments(WorkerSettings(isolation="user"), open_data / "run", machine=Stub(root=True))
+    given = await containments.of(AppVersion(AppRef("app", "1"), open_data / "apps"), open_data / "lib")
+    command = " ".join(given.command("python", []))
+    assert f"--tmpfs {open_data} " in command
+    assert f"--ro-bind {open_data}/apps {open_data}/apps" in command
 
 
 @pytest.mark.parametrize(("forks", "method"), [(True, "fork"), (False, "spawn")])

@@ -13,6 +13,7 @@ from gateway.model import PROFILES, AppVersion, Profile
 from gateway.share import WHOLE, Share
 from gateway.sources.users import parse_user_range
 from gateway.timing import MACHINE_TRIAL
+from gateway.worker.process import RUN
 from gateway.worker.sandbox import packages, without_homes
 from gateway.worker_settings import WorkerSettings
 from gateway.workers.containment.base import Containment, OwnUsers, Sandbox
@@ -109,19 +110,25 @@ class Containments:
                 raise _NotGiven(Lack(f"{needs} cannot be read by other users", f"Run: chmod -R go+rX {needs}"))
         self._directory.chmod(0o711)
         bound = {**{str(path): "--ro-bind" for path in paths}, str(self._directory): "--bind"}
-        closed = sorted({found for path in bound if (found := hidden(Path(path))) is not None})
+        closed = sorted({found for path in bound if (found := self._closed(Path(path))) is not None})
         # It does not end with its parent: the zygote sees the end of the gateway itself, and has to clear up then.
         arguments = [self._machine.bubblewrap, "--dev-bind", "/", "/"]
         for directory in closed:
             arguments += ["--tmpfs", str(directory)]
         for path, how in sorted(bound.items()):
-            emptied = hidden(Path(path))
+            emptied = self._closed(Path(path))
             if emptied is not None:
                 # Else bwrap makes them itself, for root alone.
                 between = [parent for parent in reversed(Path(path).parents) if parent.is_relative_to(emptied)][1:]
                 arguments += [argument for parent in between for argument in ("--dir", str(parent))]
                 arguments += [how, path, path]
         return [*arguments, "--"]
+
+    def _closed(self, path: Path) -> Path | None:
+        """Return the outermost directory on the way to a path that apps find empty but for that, None for none."""
+        # The data directory in any case: whoever leaves it open today may close it tomorrow.
+        data = self._directory.parent if self._directory.name == RUN else None
+        return hidden(path) or (data if data in path.parents else None)
 
     def _interpreter(self, interpreter: str) -> Sequence[str]:
         if interpreter not in self._interpreters:
