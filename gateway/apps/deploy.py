@@ -34,6 +34,8 @@ def deploy(directory: Path, apps: Path, name: str = "") -> AppVersion:
     except ValueError as error:
         raise AppDirectoryError(str(error)) from error
     home = app_directory(apps, name)
+    # The data directory: what a gateway keeps in it besides is for its user alone.
+    apps.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     home.mkdir(parents=True, exist_ok=True)
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=home))
     try:

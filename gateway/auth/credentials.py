@@ -48,6 +48,7 @@ class Credentials:
         self._mappings = None if settings.certificates_file is None else mappings_in(settings.certificates_file)
         self._tokens = tokens_of(settings) if settings.jwt_issuer else None
         self._issuer = settings.jwt_issuer
+        self._announced = ""
 
     @property
     def required(self) -> bool:
@@ -93,18 +94,27 @@ class Credentials:
         return changed
 
     def announce(self, now: float) -> None:
-        """Log who is let in."""
+        """Log who is let in, if that is not what was logged last. `now` is by the wall clock, in seconds."""
+        nobody, text = self._let_in(now)
+        if text != self._announced:
+            self._announced = text
+            logger.log(logging.WARNING if nobody else logging.INFO, "%s", text)
+
+    def _let_in(self, now: float) -> tuple[bool, str]:
+        """Return whether nobody is let in, and the ways in which callers are known, each with its count."""
         if not self.required:
-            logger.info("callers need no API key")
-            return
-        if count := self._keyring.count(now):
-            logger.info("callers need an API key; good ones: %d", count)
-        elif self._mappings is None and self._tokens is None:
-            logger.warning("callers need an API key, and none is good: sgw key create NAME --data-dir DIR")
+            return False, "callers need no API key"
+        counts = [self._keyring.count(now)]
+        ways = [f"API keys ({counts[0]} good)"]
         if self._tokens is not None:
-            logger.info("callers may send tokens of %s; its keys: %d", self._issuer, self._tokens.keys)
+            counts.append(self._tokens.keys)
+            ways.append(f"tokens of {self._issuer} (its keys: {counts[-1]})")
         if self._mappings is not None:
-            logger.info("callers may be known by their certificates; mappings: %d", len(self._mappings.value))
+            counts.append(len(self._mappings.value))
+            ways.append(f"client certificates (mappings: {counts[-1]})")
+        nobody = not any(counts)
+        hint = "; nobody is let in: sgw key create NAME --data-dir DIR" if nobody else ""
+        return nobody, f"callers are known by {', '.join(ways)}{hint}"
 
 
 def mappings_in(path: Path) -> Watched[certificates.Mappings]:

@@ -22,7 +22,7 @@ _NEW_SESSION = "Start a new session: sgw app run APP --session new"
 BY_CODE: dict[str, Advice] = {
     "SESSION_NOT_FOUND": Advice(
         "There is no such session, or it belongs to somebody else, or its record has been purged.",
-        "Compare the id with `sgw session list`, and check the API key. " + _NEW_SESSION,
+        "Compare the id with `sgw session list`, and call as who opened it. " + _NEW_SESSION,
         Exit.NOT_THERE,
     ),
     "SESSION_EXPIRED": Advice(
@@ -126,13 +126,14 @@ BY_CODE: dict[str, Advice] = {
         Exit.APP_FAILED,
     ),
     "UNAUTHENTICATED": Advice(
-        "The gateway wants an API key, and got none or a wrong one.",
-        "Set SGW_API_KEY, or give --api-key.",
+        "The gateway does not know who calls: it got no credential, or one that is not good.",
+        "Set SGW_API_KEY (or --api-key) to a key or token that is good there. Where the gateway knows callers by their "
+        "certificates: connect with one that it knows (--tls-cert, --tls-key), and send no key.",
         Exit.NOT_ALLOWED,
     ),
     "PERMISSION_DENIED": Advice(
-        "The API key is good, but not for this.",
-        "Use a key that may do this, or have the permission added.",
+        "The gateway knows who calls, and that caller may not do this.",
+        "Call with a key, token or certificate that has the scope for it, or have whoever runs the gateway give one.",
         Exit.NOT_ALLOWED,
     ),
     "GATEWAY_DRAINING": Advice(
@@ -204,6 +205,17 @@ BY_CODE: dict[str, Advice] = {
     ),
 }
 
+BY_EXCEPTION: dict[tuple[str, str], Advice] = {
+    ("APP_START_FAILED", "IsolationUnavailable"): Advice(
+        "This machine, or the user that the gateway runs as, cannot give the isolation that is asked for. "
+        "It is no fault in the app's code, which was not run.",
+        "Do what the message says; `sgw doctor` on that machine shows what it can give. What is asked for is the "
+        "higher of workers.isolation (the gateway's settings) and `isolation` in app.toml.",
+        Exit.APP_FAILED,
+    ),
+}
+"""Where the type of the failure tells more than the code does."""
+
 UNKNOWN = Advice(
     "This version of sgw does not know the code.", "See the message; a newer sgw may know more.", Exit.OTHER
 )
@@ -217,6 +229,6 @@ RUN_STATES = {
 """The answer to "did my call run?"."""
 
 
-def advice_for(code: str) -> Advice:
-    """Return the row of a code, or that of the codes that are not known."""
-    return BY_CODE.get(code, UNKNOWN)
+def advice_for(code: str, exception_type: str = "") -> Advice:
+    """Return the row of a code, or that of the codes that are not known. `exception_type` is that of the failure."""
+    return BY_EXCEPTION.get((code, exception_type)) or BY_CODE.get(code, UNKNOWN)

@@ -51,7 +51,7 @@ class Problem:
     @property
     def advice(self) -> Advice:
         """What it means and what to do about it."""
-        known = advice_for(self.code)
+        known = advice_for(self.code, self.failure[0] if self.failure else "")
         return Advice(self.meaning or known.meaning, self.do or known.do, known.exit)
 
     def document(self) -> dict[str, Any]:

@@ -92,7 +92,10 @@ def _asked(caller: Caller) -> Iterator[Finding]:
             found = next(iter(client.sessions.list("active", page_size=1)), None)
             answered = datetime.now(UTC)
     except sessiongateway.SessionGatewayError as error:
-        do = "Give a key that may read sessions: --api-key, SGW_API_KEY."
+        do = (
+            "Give a key or token that may read sessions (--api-key, SGW_API_KEY); or, where the gateway knows callers "
+            "by certificates, one of those (--tls-cert, --tls-key) and no key."
+        )
         refused = error.code in ("UNAUTHENTICATED", "PERMISSION_DENIED")  # also by a proxy, with a bare status
         yield failed(
             "authentication", f"{error.code}: {error.message}", do if refused else "Look at the gateway's log."

@@ -164,8 +164,8 @@ async def test_refusals_are_logged_and_counted_without_what_was_shown(site: Site
     for reason, count in before.items():
         assert await refusals(site, reason) == count + 1
     assert wrong.rpartition(".")[2] not in site.process.log
-    assert f"callers may send tokens of {ISSUER}; its keys: 1" in site.process.log
-    assert "callers may be known by their certificates; mappings: 5" in site.process.log
+    ways = f"API keys (0 good), tokens of {ISSUER} (its keys: 1), client certificates (mappings: 5)"
+    assert f"callers are known by {ways}" in site.process.log
 
 
 def test_the_python_client_takes_a_certificate_and_a_token_as_it_takes_a_key(site: Site) -> None:

@@ -122,8 +122,19 @@ def test_a_data_directory_that_cannot_be_written_to_is_told(sgw: Sgw, tmp_path: 
 
 
 def test_a_directory_without_keys_lists_none_and_is_not_made(key: Command, tmp_path: Path) -> None:
-    assert key("list").json == {"keys": []}
+    listed = key("list")
+    assert (listed.code, listed.json) == (0, {"keys": []})
+    assert listed.err == f"there is no data directory {tmp_path / 'data'}: no gateway has used it yet\n"
     assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir()
+    assert key("list").err == ""
+
+
+def test_a_key_for_a_gateway_that_never_was_is_made_with_a_word_on_the_directory(key: Command, tmp_path: Path) -> None:
+    made = key("create", "me")
+    assert (made.code, made.json["name"]) == (0, "me")
+    assert made.err == f"made the data directory {tmp_path / 'data'}: no gateway has used it yet\n"
+    assert key("create", "you").err == ""
 
 
 def test_a_person_sees_the_key_alone_on_a_line_and_a_table_of_all(

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def test_an_app_that_cannot_be_imported_is_not_deployed_unless_asked_to(sgw: Sgw
     assert "module_that_is_not_there" in refused.err
     assert not (tmp_path / "data").exists()
     assert sgw(*deploy, "--no-check").code == 0
+
+
+def test_a_data_directory_is_made_for_its_user_alone_and_keeps_the_mode_that_it_has(sgw: Sgw, tmp_path: Path) -> None:
+    data_dir = tmp_path / "new" / "data"
+    deploy = ("app", "deploy", "--no-check", str(KV), "--data-dir", str(data_dir))
+    for mode in (0o700, 0o750):
+        assert sgw(*deploy).code == 0
+        assert stat.S_IMODE(data_dir.stat().st_mode) == mode
+        data_dir.chmod(0o750)
 
 
 @pytest.mark.parametrize(

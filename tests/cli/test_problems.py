@@ -8,6 +8,7 @@ import sessiongateway
 from gateway.cli import problems
 from gateway.cli.advice import BY_CODE, RUN_STATES, UNKNOWN, advice_for
 from gateway.cli.exits import Exit
+from gateway.workers.containment.choice import UNAVAILABLE
 from sessiongateway.v1 import errors_pb2
 
 CODES = [name.removeprefix("ERROR_CODE_") for name in errors_pb2.ErrorCode.keys()[1:]]
@@ -64,3 +65,22 @@ def test_an_error_id_is_told_to_people_and_programs(capfd: pytest.CaptureFixture
     assert "error_id e1" in capfd.readouterr().err
     problems.report(problem, as_json=True)
     assert json.loads(capfd.readouterr().err)["error"]["error_id"] == "e1"
+
+
+@pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED"])
+def test_who_is_not_let_in_is_told_of_keys_tokens_and_certificates(code: str) -> None:
+    assert all(way in advice_for(code).do for way in ("key", "token", "certificate"))
+
+
+def test_who_shows_a_certificate_is_told_to_send_no_key_besides() -> None:
+    assert all(word in advice_for("UNAUTHENTICATED").do for word in ("--api-key", "--tls-cert", "send no key"))
+
+
+@pytest.mark.parametrize(("exception_type", "of_the_app"), [(UNAVAILABLE, False), ("ImportError", True)])
+def test_isolation_that_the_machine_cannot_give_is_no_fault_of_the_app(exception_type: str, of_the_app: bool) -> None:
+    error = sessiongateway.AppStartFailedError("kv does not start", type=exception_type, app_message="no bwrap")
+    problem = problems.of_gateway(error)
+    assert problem.exit is Exit.APP_FAILED
+    assert ("mend the app" in problem.advice.do) is of_the_app
+    assert ("workers.isolation" in problem.advice.do) is not of_the_app
+    assert problem.document()["do"] == problem.advice.do

@@ -106,6 +106,7 @@ def test_a_caller_who_is_not_let_in_is_told(code: grpc.StatusCode, word: str) ->
     assert found["authentication"].status is Status.FAILED
     assert code.name in found["authentication"].message
     assert word in found["authentication"].do
+    assert ("--tls-cert" in found["authentication"].do) is (word != "log")
     assert found["clock"].status is Status.SKIPPED
 
 

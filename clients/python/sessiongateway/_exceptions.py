@@ -254,13 +254,13 @@ class WorkerLostError(SessionGatewayError):
 
 
 class UnauthenticatedError(SessionGatewayError):
-    """The API key is missing or not valid."""
+    """The gateway does not know who calls: no API key, token or certificate, or one that is not good."""
 
     default_code = "UNAUTHENTICATED"
 
 
 class PermissionDeniedError(SessionGatewayError):
-    """The API key does not allow this."""
+    """The gateway knows the caller, who may not do this."""
 
     default_code = "PERMISSION_DENIED"
 

@@ -17,6 +17,7 @@ from gateway.cli.lazy import examples
 from gateway.cli.output import Output
 from gateway.cli.problems import CommandFailed, Problem
 from gateway.cli.settings import load_settings
+from gateway.cli.text import visible
 
 if TYPE_CHECKING:
     from gateway.cli.terminal import Terminal
@@ -74,14 +75,24 @@ def create(
         key, shown = new_key(name, map(Scope, scopes), now, expires_at)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="NAME") from error
-    with _file(data_dir, config) as file, file.changing() as keys:
-        if any(each.name == name and each.revoked_at is None for each in keys.values()):
-            raise CommandFailed(Problem("KEY_NAME_TAKEN", f"there is a key called {name}"))
-        kept = without_old(keys, now)
-        keys.clear()
-        keys |= {**kept, key.id: key}
+    with _file(data_dir, config) as file:
+        directory = file.path.parent
+        made = not directory.exists()
+        with file.changing() as keys:
+            _add(keys, key, now)
     document = {"key": shown, **_document(key, now)}
     Output(as_json=as_json).show(document, lambda terminal: _draw_new(terminal, document))
+    if made:
+        click.echo(f"made the data directory {visible(str(directory))}: no gateway has used it yet", err=True)
+
+
+def _add(keys: dict[str, Key], key: Key, now: datetime) -> None:
+    """Add a key, and leave out those that have long been good no more. Raises CommandFailed: the name is taken."""
+    if any(each.name == key.name and each.revoked_at is None for each in keys.values()):
+        raise CommandFailed(Problem("KEY_NAME_TAKEN", f"there is a key called {key.name}"))
+    kept = without_old(keys, now)
+    keys.clear()
+    keys |= {**kept, key.id: key}
 
 
 @click.command("list", epilog=examples("sgw key list", "sgw key list --json | jq -r '.keys[].name'"))
@@ -91,6 +102,10 @@ def list_keys(*, data_dir: str | None, config: Path | None, as_json: bool) -> No
     now = datetime.now(UTC)
     with _file(data_dir, config) as file:
         keys = file.read() if file.exists() else {}
+        directory = file.path.parent
+        missing = not directory.exists()
+    if missing:
+        click.echo(f"there is no data directory {visible(str(directory))}: no gateway has used it yet", err=True)
     newest_first = sorted(without_old(keys, now).values(), key=lambda key: key.created_at, reverse=True)
     listed = [_document(key, now) for key in newest_first]
     Output(as_json=as_json).show({"keys": listed}, lambda terminal: terminal.key_table(listed))
