@@ -302,8 +302,8 @@ class NewSessionCall:
         """
         app = self._parts.registry.resolve(request.app)
         function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
-        async with self._parts.quotas.opening(caller.principal):
-            live = await self._opened(app, request, caller)
+        async with self._parts.quotas.opening(caller.principal) as at_most:
+            live = await self._opened(app, request, caller, at_most)
         await live.turns.enter(0.0)
         self._opening.add(live)
         try:
@@ -319,7 +319,7 @@ class NewSessionCall:
         finally:
             self._opening.discard(live)
 
-    async def _opened(self, app: AppVersion, request: RunRequest, caller: Caller) -> LiveSession:
+    async def _opened(self, app: AppVersion, request: RunRequest, caller: Caller, at_most: int | None) -> LiveSession:
         session_id = self._parts.share.drawn(new_session_id)
         timeout = request.session_timeout if request.session_timeout is not None else DEFAULT_SESSION_TIMEOUT
         patience = self._parts.patience(caller)
@@ -336,7 +336,13 @@ class NewSessionCall:
             self._parts.pool.end(worker)
             raise draining()
         return await self._parts.lifecycle.open(
-            session_id, app, worker, principal=caller.principal, epoch=FIRST_EPOCH, timeout=timeout
+            session_id,
+            app,
+            worker,
+            principal=caller.principal,
+            epoch=FIRST_EPOCH,
+            timeout=timeout,
+            at_most=at_most,
         )
 
 

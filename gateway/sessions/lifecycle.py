@@ -17,6 +17,7 @@ from gateway.sessions.expiry import Expiry
 from gateway.sessions.finished import finished_error
 from gateway.sessions.live import LiveSession
 from gateway.sessions.meter import LifeMeter
+from gateway.sessions.quotas import too_many_sessions
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
@@ -78,9 +79,20 @@ class Lifecycle:
             await asyncio.wait(self._tasks)
 
     async def open(
-        self, session_id: str, app: AppVersion, worker: Worker, *, principal: str, epoch: int, timeout: int
+        self,
+        session_id: str,
+        app: AppVersion,
+        worker: Worker,
+        *,
+        principal: str,
+        epoch: int,
+        timeout: int,
+        at_most: int | None = None,
     ) -> LiveSession:
-        """Begin a session whose first call is admitted. The worker is ended when that fails."""
+        """Begin a session whose first call is admitted. The worker is ended when that fails.
+
+        Raises QuotaExceeded when its owner has `at_most` active ones.
+        """
         now = self._clock.now()
         session = Session(
             id=session_id,
@@ -97,7 +109,9 @@ class Lifecycle:
             in_flight=1,
         )
         try:
-            await self._store.create(session, now.monotonic + CALL_LEASE)
+            created = await self._store.create(session, now.monotonic + CALL_LEASE, at_most)
+            if not created and at_most is not None:
+                raise too_many_sessions(at_most)
         except BaseException:
             self._pool.end(worker)
             raise

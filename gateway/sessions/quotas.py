@@ -73,18 +73,20 @@ class Quotas:
             self._new.take(principal, quota.new_sessions_per_minute, now)
 
     @asynccontextmanager
-    async def opening(self, principal: str) -> AsyncIterator[None]:
-        """Keep a place for a session while it is opened, until it is on record. Raises QuotaExceeded."""
+    async def opening(self, principal: str) -> AsyncIterator[int | None]:
+        """Keep a place for a session while it is opened, until it is on record. Yields how many may be on record, None
+        for any number: other processes open some too. Raises QuotaExceeded.
+        """
         limit = self._settings.of(principal).live_sessions
         if limit is None:
-            yield
+            yield None
             return
         live = await self._store.count_active(principal, limit)
         if live + self._opening[principal] >= limit:
-            raise _exceeded("live_sessions", limit, "as many sessions are live", RETRY_HINT)
+            raise too_many_sessions(limit)
         self._opening[principal] += 1
         try:
-            yield
+            yield limit
         finally:
             self._opening[principal] -= 1
             if not self._opening[principal]:
@@ -94,6 +96,11 @@ class Quotas:
         wait = rate.wait(principal, limit, now)
         if wait > 0.0:
             raise _exceeded(name, limit, "more came in that time", wait)
+
+
+def too_many_sessions(limit: int) -> QuotaExceeded:
+    """Return the error of a caller who has as many live sessions as it may."""
+    return _exceeded("live_sessions", limit, "as many sessions are live", RETRY_HINT)
 
 
 def _exceeded(name: str, limit: int, why: str, retry_after: float | None) -> QuotaExceeded:

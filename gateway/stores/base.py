@@ -112,9 +112,10 @@ class SessionStore(ABC):
         """Let go of files and connections. Closing twice is fine."""
 
     @abstractmethod
-    async def create(self, session: Session, hold_until: float = 0.0) -> None:
-        """Add a session, with the calls that it has in flight held. Raises ValueError when the id is taken, and then
-        changes nothing.
+    async def create(self, session: Session, hold_until: float = 0.0, at_most: int | None = None) -> bool:
+        """Add a session, with the calls that it has in flight held. Returns False, and changes nothing, when its owner
+        has `at_most` active ones already, whichever gateway they are of. Raises ValueError when the id is taken, and
+        then changes nothing either.
         """
 
     @abstractmethod

@@ -60,8 +60,10 @@ class GuardedStore(SessionStore):
             await self._recovery
         await self._store.close()
 
-    def create(self, session: Session, hold_until: float = 0.0) -> Coroutine[Any, Any, None]:
-        return self._guard(self._store.create, session, hold_until)
+    def create(
+        self, session: Session, hold_until: float = 0.0, at_most: int | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        return self._guard(self._store.create, session, hold_until, at_most)
 
     def get(self, session_id: str, owner: str | None = None) -> Coroutine[Any, Any, Session | None]:
         return self._guard(self._store.get, session_id, owner)

@@ -74,7 +74,10 @@ CREATE INDEX IF NOT EXISTS sessions_finished ON sessions (ended_at) WHERE status
 _MAX_CURSOR = 18
 """Digits that are sure to fit a 64-bit integer."""
 
+_COUNT_ACTIVE = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE owner = ? AND status = 'active' LIMIT ?)"
 _INSERT = f"INSERT INTO sessions ({COLUMNS}, hold_until) VALUES ({', '.join('?' * 19)})"
+_INSERT_WITHIN = f"""INSERT INTO sessions ({COLUMNS}, hold_until) SELECT {", ".join("?" * 19)}
+    WHERE ({_COUNT_ACTIVE}) < ? RETURNING 1"""
 _GET = f"SELECT {COLUMNS} FROM sessions WHERE id = ?"
 _GET_OWN = f"{_GET} AND owner = ?"
 _ADOPT = f"""UPDATE sessions SET in_flight = :in_flight, hold_until = :hold, call_count = ifnull(:calls, call_count),
@@ -97,7 +100,6 @@ _RENEWED = f"""SELECT id FROM sessions
 _RESTORE = f"""{_INSERT} ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", "))}, hold_until = excluded.hold_until"""
 _LIST_DUE = f"SELECT id FROM sessions WHERE {DUE} ORDER BY deadline LIMIT :limit"
-_COUNT_ACTIVE = "SELECT count(*) FROM (SELECT 1 FROM sessions WHERE owner = ? AND status = 'active' LIMIT ?)"
 _PURGE = "DELETE FROM sessions WHERE status <> 'active' AND ended_at < ?"
 
 
@@ -125,12 +127,17 @@ class SqliteStore(SessionStore):
         await self._db.quiet()
         self._db.close()
 
-    async def create(self, session: Session, hold_until: float = 0.0) -> None:
+    async def create(self, session: Session, hold_until: float = 0.0, at_most: int | None = None) -> bool:
+        values = (*values_of(session), hold_until)
         try:
-            self._db.all(_INSERT, (*values_of(session), hold_until))
+            if at_most is None:
+                self._db.all(_INSERT, values)
+            elif not self._db.all(_INSERT_WITHIN, (*values, session.owner, at_most, at_most)):
+                return False
         except sqlite3.IntegrityError as error:
             raise ValueError(f"session {session.id} exists") from error
         self._calls.learn(session)
+        return True
 
     async def get(self, session_id: str, owner: str | None = None) -> Session | None:
         if owner is None:

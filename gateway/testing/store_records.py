@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import WorkerExit
 from gateway.model import AppRef, EndReason, SessionStatus
 from gateway.stores.base import InvalidCursor, SessionFilter, SessionStore
-from gateway.testing.store_harness import ABSENT, ANY, START, TIMEOUT, WALL, Reopen, added, at, walk
+from gateway.testing.store_harness import ABSENT, ANY, START, TIMEOUT, WALL, Reopen, a_session, added, at, walk
 
 
 class StoreCreating:
@@ -95,6 +95,17 @@ class StoreCounting:
         for _ in range(3):
             await added(store, owner="a")
         assert await store.count_active("a", 2) == 2
+
+    async def test_a_session_too_many_of_an_owner_is_not_added(self, store: SessionStore) -> None:
+        first, second, third = (a_session(owner="a") for _ in range(3))
+        assert await store.create(first, at_most=2)
+        assert await store.create(a_session(owner="b"), at_most=1)
+        assert await store.create(second, at_most=2)
+        assert not await store.create(third, at_most=2)
+        assert await store.get(third.id) is None
+        await store.end(first.id, EndReason.CALLER, at(1))
+        assert await store.create(third, at_most=2)
+        assert await store.count_active("a", 10) == 2
 
     async def test_a_session_that_is_due_counts_until_it_is_expired(self, store: SessionStore) -> None:
         session = await added(store, owner="a")
