@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def dns(name: str) -> x509.GeneralName:
 
 
 def credentials(
-    authority: Authority, *others: x509.GeneralName, name: str = "client", **times: Any
+    authority: Authority, *others: x509.GeneralName, name: str | Sequence[str] = "client", **times: Any
 ) -> grpc.ChannelCredentials:
     """Return what a client connects with that has a certificate with these names."""
     pair = authority.client(name=name, others=others, **times)

@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,9 @@ class Site:
         """Write the issuer's public keys anew."""
         self.issuer.write(self.files.folder / "jwks.json")
 
-    def shows(self, *others: x509.GeneralName, name: str = "client", **times: Any) -> grpc.ChannelCredentials:
+    def shows(
+        self, *others: x509.GeneralName, name: str | Sequence[str] = "client", **times: Any
+    ) -> grpc.ChannelCredentials:
         """Return what a client connects with that has a certificate with these names."""
         return credentials(self.files.authority, *others, name=name, **times)
 

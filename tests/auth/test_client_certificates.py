@@ -1,14 +1,10 @@
 """Whom a client's certificate stands for."""
 
-import base64
-import datetime
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.auth.certificates import Kind, Mappings, Shown, parsed, shown
 from gateway.auth.credentials import Credentials
@@ -20,9 +16,8 @@ from gateway.auth.watched import Unusable
 from gateway.auth_settings import AuthSettings
 from gateway.doctor.callers import client_certificates
 from gateway.doctor.finding import Status
-from gateway.rpc.peer_certificates import expiry_in
 from tests.auth.showing import write_mappings
-from tests.tls.authority import Authority, replace
+from tests.tls.authority import replace
 
 NOW = 1_800_000_000.0
 WEB = "spiffe://example.org/ns/shop/sa/web"
@@ -184,21 +179,3 @@ def test_the_doctor_reads_the_file_as_a_gateway_does(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_at_the_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="No such file"):
         known(tmp_path / "mappings.toml")
-
-
-@pytest.mark.parametrize("days", [1, 365 * 10, 365 * 40])
-def test_when_a_certificate_expires_is_read_as_the_libraries_read_it(days: int) -> None:
-    pem = Authority().client(ends=datetime.timedelta(days=days)).certificate
-    assert expiry_in(pem) == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
-
-
-def test_what_is_no_certificate_has_no_expiry() -> None:
-    pem = Authority().client().certificate
-    der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-    for wrong in (b"", b"x", pem[:-30], pem.replace(b"M", b"!"), *(_pem(der[:length]) for length in range(300))):
-        with pytest.raises(ValueError, match=r"certificate|time"):
-            expiry_in(wrong)
-
-
-def _pem(der: bytes) -> bytes:
-    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"

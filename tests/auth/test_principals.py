@@ -61,10 +61,16 @@ async def test_a_name_that_is_mapped_is_let_in(site: Site, name: str, others: tu
         ("build server", (dns("a.batch.example.org"), uri("spiffe://example.org/other"))),
         ("x", (uri("spiffe://example.org/ns/a/b"),)),
         ("x", (x509.RFC822Name("a.batch.example.org"),)),
+        ("build server\0.evil.org", ()),
+        ("build server", (dns("a.batch.example.org\0.evil.org"),)),
+        ("build server", (uri("spiffe://example.org/ns/a\0/evil"),)),
+        ("build server", (uri("\0spiffe://evil"),)),
+        (("build server", "bob"), ()),
+        (("bob", "build server"), ()),
     ],
 )
 async def test_a_certificate_that_is_mapped_to_nobody_is_unauthenticated(
-    site: Site, name: str, others: tuple[x509.GeneralName, ...]
+    site: Site, name: str | tuple[str, ...], others: tuple[x509.GeneralName, ...]
 ) -> None:
     async with site.client(site.shows(*others, name=name)) as client:
         told = await refused(client.run("run"), "UNAUTHENTICATED", "NOT_STARTED")

@@ -108,8 +108,8 @@ async def test_all_are_looked_up_again_when_a_file_has_changed(
 class Connection:
     """Stands for the context of an RPC through grpcio, which tells of its connection anew for each."""
 
-    def __init__(self, pem: bytes, name: bytes) -> None:
-        self._properties = {"x509_pem_cert": [pem], "peer_dns": [name], "x509_common_name": [b"client"]}
+    def __init__(self, pem: bytes) -> None:
+        self._properties = {"x509_pem_cert": [pem]}
 
     def auth_context(self) -> Mapping[str, Sequence[bytes]]:
         return dict(self._properties)
@@ -117,19 +117,13 @@ class Connection:
 
 def test_a_certificate_is_read_once_for_all_calls_with_it() -> None:
     authority, certificates = Authority(), PeerCertificates()
-    one, two = (Connection(authority.client(others=[dns(name)]).certificate, name.encode()) for name in ("a", "b"))
+    one, two = (Connection(authority.client(others=[dns(name)]).certificate) for name in ("a", "b"))
     first = certificates.of(one)
     assert first is not None
     assert (first.kind, first.names) == (Kind.DNS, ("a",))
     assert certificates.of(one) is first
     assert certificates.of(two) != first
-    assert certificates.of(Connection(b"", b"a")) is None
-
-
-def test_a_name_that_is_no_text_is_nobodys() -> None:
-    pem = Authority().client().certificate
-    assert PeerCertificates().of(Connection(pem, b"a")) is not None
-    assert PeerCertificates().of(Connection(pem, b"\xff")) is None
+    assert certificates.of(Connection(b"")) is None
 
 
 def test_what_the_gateways_own_transport_knows_of_a_connection_is_taken_as_it_is() -> None:

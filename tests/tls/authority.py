@@ -71,10 +71,10 @@ class Authority:
         self,
         begins: datetime.timedelta = -_DAY,
         ends: datetime.timedelta = 30 * _DAY,
-        name: str = "client",
+        name: str | Sequence[str] = "client",
         others: Sequence[x509.GeneralName] = tuple(_NAMES),
     ) -> Pair:
-        """Return a certificate of a client, with its common name and its alternative ones."""
+        """Return a certificate of a client, with its common name, or several, and its alternative ones."""
         key = ec.generate_private_key(_USUAL)
         return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, key, others=others)
 
@@ -84,7 +84,7 @@ class Authority:
 
     def _issue(
         self,
-        name: str,
+        name: str | Sequence[str],
         usage: x509.ObjectIdentifier,
         begins: datetime.timedelta,
         ends: datetime.timedelta,
@@ -126,8 +126,9 @@ def replace(path: Path, content: bytes) -> Path:
     return path
 
 
-def _name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _name(name: str | Sequence[str]) -> x509.Name:
+    names = [name] if isinstance(name, str) else name
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one) for one in names])
 
 
 def _builder(

@@ -19,7 +19,7 @@ from gateway.auth import certificates, jwks
 from gateway.auth.holders import NotLetIn
 from gateway.auth.tokens import Verifier
 from gateway.auth_settings import ALGORITHMS
-from gateway.rpc.peer_certificates import expiry_in
+from gateway.rpc.x509 import of_pem
 from tools.fuzz.engine import Target, no_leak
 from tools.fuzz.inputs import ODD_TEXTS, mutated
 
@@ -94,7 +94,7 @@ def _files() -> list[Target]:
 
     def certificate(data: bytes) -> None:
         with _told():
-            expiry_in(data)
+            of_pem(data)
 
     names = st.sampled_from(["spiffe://example.org/ns/a/sa/b/c", "a.example.org"]) | ODD_TEXTS | st.text(max_size=20)
     return [
@@ -117,4 +117,6 @@ def _certificate() -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fuzz")])
     begins = datetime(2025, 1, 1, tzinfo=UTC)
     builder = x509.CertificateBuilder(name, name, _SECRET.public_key(), 7, begins, begins + timedelta(days=10_000))
+    others = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("spiffe://a/b"), x509.DNSName("a.b")])
+    builder = builder.add_extension(others, critical=False)
     return builder.sign(_SECRET, hashes.SHA256()).public_bytes(Encoding.PEM)
