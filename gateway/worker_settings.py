@@ -45,8 +45,8 @@ class WorkerSettings(Section):
     )
     user_range: UserRange = Field(
         "1879048192-2147483647",
-        description="Users for workers, `FIRST-LAST`: numbers that nobody else on the machine has. Each app takes "
-        "`max_workers` and one more of them.",
+        description="Users for workers, `FIRST-LAST`: numbers that nobody else on the machine has, from 1000 on. Each "
+        "app takes `max_workers` and one more of them.",
     )
     output_rate: Positive = Field(
         256 * 1024, description="Bytes of one worker's output that are logged per second. What is more is dropped."

@@ -32,7 +32,7 @@ queue_time = 10
 [quotas]
 live_sessions = 100
 calls_per_second = 200
-principals."key_0123456789abcdef" = { calls_per_second = 2000 }
+principals."key_7d4k2mxq5rjzc" = { calls_per_second = 2000 }
 
 [metrics]
 address = ":9464"

@@ -46,7 +46,7 @@ def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     settings = loaded.settings
     data_dir, workers = settings.data_dir, settings.workers.max_workers
     yield "python", software.python
-    yield "packages", software.packages
+    yield "packages", lambda: software.packages(software.extras_of(settings))
     yield "transport", lambda: software.transport(settings.server.transport)
     yield "settings", lambda: _settings(loaded)
     yield "kernel", machine.kernel

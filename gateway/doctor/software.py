@@ -2,17 +2,21 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
+from gateway.config import Settings
 from gateway.doctor.finding import Finding, failed, ok, warning
 from gateway.rpc.transports import MISSING
 
 OLDEST_PYTHON = (3, 11)
 
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(.*)")
+_PRODUCT = "session-gateway"
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[([^]]*)\])?\s*(.*)")
+_EXTRA = re.compile(r"""extra\s*==\s*["']([A-Za-z0-9._-]+)["']""")
 _LIMIT = re.compile(r"(==|>=|<=|!=|>|<)\s*([\d.]+)")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([\w.]+)", re.MULTILINE)
 _LOCK = Path(__file__).parents[2] / "requirements" / "dev.lock"
@@ -27,24 +31,26 @@ def python(running: Sequence[int] = sys.version_info[:3]) -> Finding:
 
 
 def packages(
-    required: Sequence[str] | None = None,
+    extras: Collection[str] = (),
+    requirements: Callable[[str], Sequence[str] | None] = requires,
     installed: Callable[[str], str] = version,
     locked: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
-    """Whether each package that the gateway needs is there in a version that it allows, and in the one that was
-    tested, where the lock file is at hand.
+    """Whether each package that the gateway needs, with these extras of it, is there in a version that it allows, and
+    in the one that was tested, where the lock file is at hand.
     """
     pins = _pins() if locked is None else locked
     good = []
-    for name, limits in _requirements(requires("session-gateway") or [] if required is None else required):
+    for name, limits, argument in _needed(_PRODUCT, extras, requirements):
+        do = f"Install it: pip install '{argument}'"
         try:
             found = installed(name)
         except PackageNotFoundError:
-            yield failed("packages", f"{name} is not installed", f"Install it: pip install '{name}{limits}'")
+            yield failed("packages", f"{name} is not installed", do)
             continue
         pinned = pins.get(_canonical(name))
         if not _allowed(found, limits):
-            yield failed("packages", f"{name} {found} is not {limits}", f"Install it: pip install '{name}{limits}'")
+            yield failed("packages", f"{name} {found} is not {limits}", do)
         elif pinned is not None and pinned != found:
             do = f"Install the one that was tested: pip install '{name}=={pinned}'"
             yield warning("packages", f"{name} is {found}, the lock file has {pinned}", do)
@@ -52,6 +58,12 @@ def packages(
             good.append(f"{name} {found}")
     if good:
         yield ok("packages", ", ".join(good))
+
+
+def extras_of(settings: Settings) -> list[str]:
+    """Return the extras of the gateway that these settings need."""
+    wanted = {"jwt": settings.auth.jwt_issuer, "tracing": settings.tracing.endpoint}
+    return [extra for extra, setting in wanted.items() if setting]
 
 
 def transport(wanted: Literal["auto", "nghttp2", "grpcio"], missing: str | None = MISSING) -> Finding:
@@ -68,12 +80,34 @@ def transport(wanted: Literal["auto", "nghttp2", "grpcio"], missing: str | None 
     return warning("transport", f"{text}; grpcio serves in its place, with twice the processor time per call", do)
 
 
-def _requirements(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _needed(
+    product: str, extras: Collection[str], requirements: Callable[[str], Sequence[str] | None]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield name and limits of each package that one needs, and what to give pip for it. Those that a requirement's own
+    extras bring, such as the cryptography of `pyjwt[crypto]`, follow it.
+    """
+    try:
+        lines = requirements(product) or []
+    except PackageNotFoundError:
+        return  # what it would need is told when it is there
     for line in lines:
         text, _, marker = line.partition(";")
-        match = _REQUIREMENT.match(text.strip())
-        if match is not None and not marker:
-            yield match[1], match[2].replace(" ", "")
+        match, extra = _REQUIREMENT.match(text.strip()), _EXTRA.fullmatch(marker.strip())
+        if match is None or (marker and (extra is None or extra[1] not in extras)):
+            continue
+        name, own, limits = match[1], match[2], match[3].replace(" ", "")
+        yield name, limits, f"{product}[{extra[1]}]" if extra else f"{name}{limits}"
+        if extra and own:
+            for inner, inner_limits, _ in _brought(name, own, requirements):
+                yield inner, inner_limits, f"{product}[{extra[1]}]"
+
+
+def _brought(
+    product: str, extras: str, requirements: Callable[[str], Sequence[str] | None]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what these extras, separated by commas, need besides the package itself."""
+    wanted = [extra.strip() for extra in extras.split(",")]
+    return (each for each in _needed(product, wanted, requirements) if each[2].startswith(f"{product}["))
 
 
 def _allowed(found: str, limits: str) -> bool:

@@ -179,3 +179,11 @@ def test_the_doctor_reads_the_file_as_a_gateway_does(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_at_the_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="No such file"):
         known(tmp_path / "mappings.toml")
+
+
+def test_a_file_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "mappings.toml"
+    write_mappings(path, {"identity": "cn:me"})
+    path.chmod(0o666)
+    with pytest.raises(Unusable, match="others can write to it"):
+        known(path)

@@ -30,9 +30,9 @@ class Trail:
 
     async def follow(self, work: Callable[[], Awaitable[object]]) -> None:
         def step(frame: FrameType, event: str, arg: Any) -> None:
-            if asyncio.current_task() is None:
-                return  # a timer's, which nobody has asked for
-            if event == "call" and "gateway" in frame.f_code.co_filename:
+            if asyncio.current_task() is None or "gateway" not in frame.f_code.co_filename:
+                return  # a timer's, which nobody has asked for, or what is done when an object goes
+            if event == "call":
                 statement = frame.f_locals.get("statement", "") if "sqlite" in frame.f_code.co_filename else ""
                 self.steps.append(f"{frame.f_code.co_filename}:{frame.f_code.co_qualname} {statement}")
             elif event == "c_call":

@@ -84,7 +84,7 @@ def test_rates_latencies_and_errors_are_those_of_the_interval(counted: Counted, 
             counted.run(session=opened.session_id, function="no_such")
         return next((line.split() for line in screen.text.splitlines() if line.split()[:1] == [app]), [])
 
-    eventually(lambda: all(re.fullmatch(r"\d+\.\d", cell) for cell in row_of("kv")[7:9]))
+    eventually(lambda: all(re.fullmatch(r"[\d,]+(\.\d)?", cell) for cell in row_of("kv")[7:9]))
     row = row_of("kv")
     assert all(unit in ("µs", "ms", "s") for unit in row[10::2])
     # No call of the other one has been made: nothing is known of how long they take.
@@ -147,6 +147,30 @@ def test_a_metrics_port_that_is_named_and_does_not_answer_is_an_error(sgw: Sgw, 
     result = sgw("top", "--metrics", f"http://{NOBODY_THERE}/metrics")
     assert result.code == 5
     assert "no metrics from" in result.err
+    assert "The gateway answers" in result.err
+    assert "TLS" not in result.err
+
+
+def test_where_neither_answers_it_is_the_gateway_that_cannot_be_reached(sgw: Sgw) -> None:
+    result = sgw("top", "--metrics", f"http://{NOBODY_THERE}/metrics", "--address", NOBODY_THERE)
+    assert result.code == 5
+    assert "The gateway answers" not in result.err
+    assert f"othing listens at {NOBODY_THERE}" in result.err
+
+
+def test_a_metrics_port_is_named_by_its_number_as_for_the_gateway(
+    sgw: Sgw, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SGW_METRICS_ADDRESS")
+    port = counted.metrics.removesuffix("/metrics").rpartition(":")[2]
+    for named in (f":{port}", f"127.0.0.1:{port}", counted.metrics):
+        assert sgw("top", *QUICK, "--metrics", named).json["gateway"]["processes"] == 2
+
+
+def test_what_names_no_metrics_port_is_a_wrong_command_line(sgw: Sgw, environment: None) -> None:
+    result = sgw("top", "--metrics", "9464")
+    assert result.code == 2
+    assert "HOST:PORT, :PORT or a URL" in result.err
 
 
 def test_a_gateway_that_is_not_there_is_an_error(sgw: Sgw) -> None:

@@ -70,9 +70,33 @@ def test_the_packages_of_this_installation_are_right() -> None:
 def test_a_package_that_is_missing_or_of_another_version_is_told(
     found: dict[str, str], status: Status, words: list[str]
 ) -> None:
-    required = ["a-b[x]>=1.5,<2", 'other>=1; extra == "more"']
-    (finding,) = software.packages(required, versions(**found), {"a-b": "1.5.2"})
+    required = {"session-gateway": ["a-b[x]>=1.5,<2", 'other>=1; extra == "more"']}
+    (finding,) = software.packages([], required.get, versions(**found), {"a-b": "1.5.2"})
     check(finding, status, *words)
+
+
+def test_packages_of_an_extra_are_looked_at_where_the_settings_need_it() -> None:
+    required = {
+        "session-gateway": ['tokens[safe]>=2; extra == "jwt"', 'spans>=1; extra == "tracing"'],
+        "tokens": ["basic>=1", "ciphers>=3; extra == 'safe'", "docs; extra == 'docs'"],
+    }
+    found = versions(tokens="2.1", basic="1", ciphers="3.0", spans="1.4")
+    (finding,) = software.packages(["jwt"], required.get, found, {})
+    assert finding.message == "tokens 2.1, ciphers 3.0"
+    (finding,) = software.packages(["jwt", "tracing"], required.get, found, {})
+    assert finding.message == "tokens 2.1, ciphers 3.0, spans 1.4"
+    missing = list(software.packages(["jwt"], required.get, versions(), {}))
+    for finding, name in zip(missing, ("tokens", "ciphers"), strict=True):
+        check(finding, Status.FAILED, f"{name} is not installed", "pip install 'session-gateway[jwt]'")
+
+
+def test_tokens_and_traces_need_extras_whose_packages_are_named() -> None:
+    assert software.extras_of(Settings()) == []
+    auth = {"jwt_issuer": "https://a.example/", "jwt_audience": "b", "jwt_jwks_file": "/jwks.json"}
+    wanted = Settings.model_validate({"auth": auth, "tracing": {"endpoint": "grpc://127.0.0.1:4317"}})
+    assert software.extras_of(wanted) == ["jwt", "tracing"]
+    (finding,) = software.packages(software.extras_of(wanted))
+    check(finding, Status.OK, "pyjwt ", "cryptography ", "opentelemetry-sdk ")
 
 
 def test_a_transport_that_was_not_built_is_told_as_it_matters() -> None:

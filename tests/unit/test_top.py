@@ -10,11 +10,11 @@ from gateway.cli.top.document import document_of
 from gateway.cli.top.growth import growth, quantile
 from gateway.cli.top.keyboard import DOWN, PAGE_UP, UP, keys_of
 from gateway.cli.top.live import pressed
-from gateway.cli.top.order import BY_NAME
+from gateway.cli.top.order import BY_NAME, Order
 from gateway.cli.top.page import Page, page_of
 from gateway.cli.top.picture import Look, Picture, SessionRow, picture
 from gateway.cli.top.screen import fitted, whole
-from gateway.cli.top.source import url_of
+from gateway.cli.top.source import metrics_named, url_of
 from gateway.cli.top.units import latency, rate, size, span
 from gateway.cli.top.view import View
 from sessiongateway import SessionInfo
@@ -181,6 +181,64 @@ def test_the_picture_fits_whatever_the_size_and_keys_are_in_the_last_line(width:
     assert lines[-1].startswith("q quit")
 
 
+def under_load(sessions: int, apps: int) -> Picture:
+    """What there is to be seen of a gateway with a metrics port, after an interval."""
+    numbers: dict[str, float] = {"sgw_workers_limit": 8.0, "sgw_sessions": sessions}
+    numbers |= {f'sgw_app_workers{{app="app-{number}",state="idle"}}': 1.0 for number in range(apps)}
+    before, now = ([session(number, calls) for number in range(sessions)] for calls in (1, 9))
+    return picture(Look(0.0, before, page=page(0, numbers)), Look(1.0, now, page=page(1, numbers)))
+
+
+@pytest.mark.parametrize("width", [90, 50])
+@pytest.mark.parametrize("apps", [1, 2])
+def test_where_there_is_no_room_for_sessions_it_says_so_and_not_that_there_are_none(width: int, apps: int) -> None:
+    lines = drawn(under_load(8, apps), width, 10)
+    assert len(lines) == 10
+    assert not any("no sessions" in line for line in lines)
+    assert "8 sessions: no room" in [line.strip() for line in lines]
+    assert lines[-1].startswith("q quit")
+
+
+@pytest.mark.parametrize("height", range(1, 20))
+def test_no_height_is_too_small_and_sessions_are_shown_or_counted_where_there_is_a_line(height: int) -> None:
+    lines = drawn(under_load(8, 2), 90, height)
+    assert len(lines) == height
+    text = "\n".join(lines)
+    assert "no sessions" not in text
+    assert ("sess_" in text or "8 sessions: no room" in text) == (height > 5)
+
+
+def test_sessions_that_fit_to_the_line_are_all_shown() -> None:
+    lines = drawn(under_load(3, 1), 90, 13)
+    assert sum(line.startswith("sess_") for line in lines) == 3
+    assert len(lines) == 13
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 50, 60, 70, 80, 90])
+@pytest.mark.parametrize("order", BY_NAME.values(), ids=BY_NAME)
+def test_columns_are_left_out_and_no_heading_is_cut(width: int, order: Order) -> None:
+    lines = drawn(under_load(2, 2), width, 24, order=order)
+    headings = [line.split() for line in lines if line.startswith(("app ", "session "))]
+    known = {"app", "sess", "busy", "warm", "wait", "calls/s", "err/s", "queue99", "work50", "work99"}
+    known |= {"session", "app", "age", "idle", "left", "calls", "/s", "memory"}
+    assert len(headings) == 2
+    assert set().union(*headings) <= known
+    assert headings[0][:2] == ["app", "sess"] if width >= 30 else ["app", "calls/s"]
+    assert {"rate": "/s"}.get(order.name, order.name) in headings[1]
+    assert max(map(len, lines)) <= width
+
+
+def test_without_metrics_the_calls_are_those_of_the_sessions_and_marked_as_such() -> None:
+    shown = picture(Look(0.0, [session(1, 10), session(2, 1)]), Look(2.0, [session(1, 30), session(2, 4)]))
+    assert shown.session_calls == 11.5
+    assert any(line.startswith("calls in these sessions 11.5/s  errors –/s") for line in drawn(shown, 80, 24))
+
+
+def test_before_any_rate_is_known_that_of_the_sessions_is_not_either_and_with_metrics_it_is_the_gateways() -> None:
+    assert any(line.startswith("calls –/s") for line in drawn(picture(None, Look(0.0, [session(1, 10)])), 80, 24))
+    assert any(line.startswith("calls ·/s") for line in drawn(under_load(8, 1), 80, 24))
+
+
 def test_all_of_it_is_drawn_where_nothing_is_redrawn() -> None:
     shown = picture(None, Look(0.0, [session(number, 1) for number in range(100)]))
     console = Console(width=80, color_system=None)
@@ -228,6 +286,27 @@ def test_keys_are_told_apart_and_unknown_sequences_are_none() -> None:
 )
 def test_the_url_of_a_metrics_port_is_where_it_can_be_reached(address: str | None, url: str | None) -> None:
     assert url_of(address, "gateway.example") == url
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        (":9467", "http://gateway.example:9467/metrics"),
+        ("10.0.0.1:9467", "http://10.0.0.1:9467/metrics"),
+        ("[::1]:9467", "http://[::1]:9467/metrics"),
+        ("0.0.0.0:9467", "http://gateway.example:9467/metrics"),
+        ("http://proxy.example/gateway/metrics", "http://proxy.example/gateway/metrics"),
+        ("https://proxy.example/metrics", "https://proxy.example/metrics"),
+    ],
+)
+def test_a_metrics_port_is_named_as_the_gateway_takes_it_or_by_a_url(text: str, url: str) -> None:
+    assert metrics_named(text, "dns:///gateway.example:50151").url == url
+
+
+@pytest.mark.parametrize("text", ["9467", ":", ":0", ":65536", "host:", ":x", "file:///etc/passwd", "host:1/metrics"])
+def test_what_names_no_metrics_port_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT, :PORT or a URL"):
+        metrics_named(text, "127.0.0.1:50151")
 
 
 def test_numbers_are_short() -> None:

@@ -14,7 +14,7 @@ from gateway.cli.problems import CommandFailed, Problem
 from gateway.cli.top.document import document_of
 from gateway.cli.top.order import BY_NAME
 from gateway.cli.top.picture import Look, Picture, picture
-from gateway.cli.top.source import Metrics, NoMetrics, Source, found
+from gateway.cli.top.source import Metrics, Source, found, metrics_named
 from gateway.cli.top.view import View
 from gateway.config import read
 from gateway.workers.runtime import runtime_directory
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     "top",
     epilog=examples(
         "sgw top",
+        "sgw top --metrics :9464",
         "sgw top --metrics http://gateway.example:9464/metrics --address gateway.example:50151 --tls",
         "sgw top --sort memory --interval 5",
         "sgw top --once --json | jq '.apps[] | {name, calls, worker_p99}'",
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--metrics",
-    "url",
-    metavar="URL",
-    help="The metrics port.  [metrics.address of the settings, else port 9464 of the gateway's host, if it answers]",
+    "port",
+    metavar="HOST:PORT|URL",
+    help="The metrics port; :PORT is on the gateway's host.  [metrics.address of the settings, else :9464, if it "
+    "answers]",
 )
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The gateway's, if it has one.")
 @click.option("--data-dir", metavar="DIR", help="That of the gateway, where its workers are found.")
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 def top(
     target: Target,
     *,
-    url: str | None,
+    port: str | None,
     config: Path | None,
     data_dir: str | None,
     interval: float,
@@ -69,25 +71,35 @@ def top(
     """
     settings = read({"data_dir": data_dir} if data_dir else {}, config, {"data_dir": "--data-dir"}).settings
     address = target.address or DEFAULT_ADDRESS
-    metrics = Metrics(url) if url else found(address, settings.metrics.address)
-    if url and metrics is not None:
-        _check(metrics)
+    metrics = _named(port, address) if port else found(address, settings.metrics.address)
     view = View(address, metrics.url if metrics else None, BY_NAME[sort])
     in_place = target.output.for_people and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
     with target.client("") as client:
         source = Source(client, metrics, runtime_directory(settings.data_dir))
         first = source.look()
+        if port and first.page is None:
+            raise CommandFailed(_no_metrics(first))
         if once or not in_place:
             return _one_picture(target, source, first, view, interval)
         return _go_on(source, first, view, interval)
 
 
-def _check(metrics: Metrics) -> None:
-    """Fail where somebody has said that there are metrics, and there are none."""
+def _named(port: str, address: str) -> Metrics:
     try:
-        metrics.read()
-    except NoMetrics as error:
-        raise CommandFailed(Problem("UNAVAILABLE", str(error))) from error
+        return metrics_named(port, address)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--metrics") from error
+
+
+def _no_metrics(look: Look) -> Problem:
+    """Return what is told where somebody has said that there are metrics, and there are none."""
+    return Problem(
+        "UNAVAILABLE",
+        "; ".join(look.notes),
+        meaning="The gateway answers, but what --metrics names does not, or is no metrics port of a gateway.",
+        do="Name the port that the gateway's log has (metrics at ...), or leave --metrics out. A gateway has one with "
+        "sgw serve --metrics-address.",
+    )
 
 
 def _one_picture(target: Target, source: Source, first: Look, view: View, interval: float) -> int:

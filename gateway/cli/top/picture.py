@@ -115,6 +115,14 @@ class Picture:
     problem: str = ""
     notes: Sequence[str] = ()
 
+    @property
+    def session_calls(self) -> float | None:
+        """Calls a second in those sessions whose rates are known; None if no rate is. Calls without a session, and
+        those of other callers, are not in it.
+        """
+        rates = [row.rate for row in self.sessions if row.rate is not None]
+        return sum(rates) if rates else None
+
 
 def picture(before: Look | None, now: Look) -> Picture:
     """Return what is to be seen of a gateway after two looks, or after the first one."""

@@ -1,6 +1,6 @@
 """Draws the picture for a terminal of some size, with rich."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -25,8 +25,20 @@ _WORKER = 20
 _WIDEST_APP = 45
 """Characters of an app with its version beyond which there is no use in more room."""
 
+_LEAST_APP = 12
+"""Characters of an app's name before columns go."""
+
+_LEAST_SESSION_APP = 8
+"""The same for a session's app, which is cut before columns go."""
+
+_LEAST_ID = 8
+"""Characters of a session's id by which it can be told from others."""
+
 _AROUND_APPS = 3
 """Lines around the rows of apps: a blank one, headings, how many more."""
+
+_ABOVE_SESSIONS = 2
+"""Lines above the rows of sessions: a blank one, headings."""
 
 
 def whole(picture: Picture, view: View, width: int) -> RenderableType:
@@ -37,31 +49,58 @@ def whole(picture: Picture, view: View, width: int) -> RenderableType:
 
 
 def fitted(picture: Picture, view: View, width: int, height: int) -> RenderableType:
-    """Return what there is room for: up to half of it apps, the rest sessions."""
-    lines: list[RenderableType] = _head(picture, view)
+    """Return what there is room for, never more lines: up to half of it apps, the rest sessions."""
     bottom = _bottom(picture, view)
+    lines = _head(picture, view)[: max(0, height - len(bottom))]
     room = height - len(lines) - len(bottom)
-    apps = max(1, min(len(picture.apps), room // 2 - _AROUND_APPS))
-    lines += [Text(), _apps(picture.apps[:apps], width)]
-    room -= 2 + max(1, min(apps, len(picture.apps)))
-    if hidden := len(picture.apps) - apps:
-        lines.append(Text(f"and {hidden} more apps", style="dim"))
-        room -= 1
+    apps, used = _fitted_apps(picture.apps, width, room)
+    room -= used
+    sessions, used = _fitted_sessions(picture, view, width, room)
+    return Group(*lines, *apps, *sessions, *[Text()] * (room - used), *bottom)
+
+
+_Part = tuple[list[RenderableType], int]
+"""What is drawn, and how many lines it takes."""
+
+
+def _fitted_apps(rows: Sequence[AppRow], width: int, room: int) -> _Part:
+    """Return apps that leave at least a line for the sessions."""
+    there = len(rows)
+    shown = max(1, min(there, room // 2 - _AROUND_APPS))
+    used = 2 + (shown if there else 0) + (there > shown)
+    if used >= room:
+        text = Text(f"{_counted(there, 'app')}: no room", style="dim")
+        return ([_fit(text)], 1) if room > 1 else ([], 0)
+    lines: list[RenderableType] = [Text(), _apps(rows[:shown], width)]
+    if there > shown:
+        lines.append(Text(f"and {_counted(there - shown, 'more app')}", style="dim"))
+    return lines, used
+
+
+def _fitted_sessions(picture: Picture, view: View, width: int, room: int) -> _Part:
     rows = view.order.sort(picture.sessions)
-    fit = max(0, room - 3)
+    all_fit = _ABOVE_SESSIONS + max(1, len(rows)) + len(_more(picture, len(rows), 0)) <= room
+    fit = len(rows) if all_fit else max(0, room - _ABOVE_SESSIONS - 1)
     first = min(view.first, max(0, len(rows) - fit))
     shown = rows[first : first + fit]
-    lines += [Text(), _sessions(shown, width, view.order), *_more(picture, len(shown), first)]
-    used = 2 + max(1, len(shown)) + len(_more(picture, len(shown), first))
-    lines += [Text()] * max(0, room - used)
-    return Group(*lines, *bottom)
+    more = _more(picture, len(shown), first)
+    if shown:
+        return [Text(), _sessions(shown, width, view.order), *more], _ABOVE_SESSIONS + len(shown) + len(more)
+    lines = more if rows else [_sessions([], width, view.order), *more]
+    spare = [Text()] if room > len(lines) else []
+    lines = [*spare, *lines][: max(0, room)]
+    return lines, len(lines)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _head(picture: Picture, view: View) -> list[RenderableType]:
     head = picture.head
     return [
         _line(_gateway(head, view)),
-        _line(_traffic(head)),
+        _line(_traffic(picture)),
         *((_line(_workers(head)), _line(_resources(head))) if head.workers_limit is not None else ()),
         *(_one_line(visible(note), "yellow") for note in picture.notes),
     ]
@@ -79,8 +118,12 @@ def _gateway(head: Head, view: View) -> Iterator[tuple[str, str]]:
         yield text, "" if head.processes_up == head.processes else "bold red"
 
 
-def _traffic(head: Head) -> Iterator[tuple[str, str]]:
-    yield f"calls {rate(head.calls)}/s", "bold" if head.calls else ""
+def _traffic(picture: Picture) -> Iterator[tuple[str, str]]:
+    head, in_sessions = picture.head, picture.session_calls
+    if head.calls is None and in_sessions is not None:
+        yield f"calls in these sessions {rate(in_sessions)}/s", "bold" if in_sessions else ""
+    else:
+        yield f"calls {rate(head.calls)}/s", "bold" if head.calls else ""
     yield f"errors {rate(head.errors)}/s", "red" if head.errors else ""
     yield f"in flight {count(head.in_flight)}", ""
     yield f"sessions {count(head.sessions)} ({count(head.busy)} busy)", ""
@@ -139,8 +182,15 @@ _APP_COLUMNS = (
 )
 
 
+_APP_COLUMNS_TO_DROP = ("work50", "busy", "warm", "err/s", "wait", "queue99", "work99", "sess")
+"""Where the narrow ones have no room either; what is least missed is first."""
+
+
 def _apps(rows: Sequence[AppRow], width: int) -> RenderableType:
     columns = [column for column in _APP_COLUMNS if width >= _WIDE or not column.wide]
+    widths = {column.heading: column.width for column in columns}
+    kept = _kept(widths, _APP_COLUMNS_TO_DROP, width - _LEAST_APP - 1)
+    columns = [column for column in columns if column.heading in kept]
     taken = sum(column.width + 1 for column in columns)
     # The names are as wide as those of the sessions below, if they can be.
     table = _table(("app", max(8, min(_ID, width - taken - 1))))
@@ -150,6 +200,17 @@ def _apps(rows: Sequence[AppRow], width: int) -> RenderableType:
         cells = [Text(column.of(row), style=_style(column, row)) for column in columns]
         table.add_row(Text(visible(row.name)), *cells)
     return table if rows else Group(Text("no apps are deployed", style="dim"))
+
+
+def _kept(widths: Mapping[str, int], to_drop: Iterable[str], room: int) -> set[str]:
+    """Return the columns that fit, when these are dropped in turn until they do."""
+    kept, dropped = set(widths), iter(to_drop)
+    while sum(widths[name] + 1 for name in kept) > room:
+        name = next(dropped, None)
+        if name is None:
+            break
+        kept.discard(name)
+    return kept
 
 
 def _style(column: _Column, row: AppRow) -> str:
@@ -170,28 +231,37 @@ _SESSION_COLUMNS: tuple[tuple[str, int, Callable[[SessionRow], str], str], ...] 
 )
 
 
+_SESSION_COLUMNS_TO_DROP = ("idle", "age", "memory", "left", "calls", "rate")
+"""What is least missed is first; what the list is sorted by stays."""
+
+
 def _sessions(rows: Sequence[SessionRow], width: int, order: Order) -> RenderableType:
     if not rows:
         return Text("no sessions", style="dim")
-    columns = _SESSION_COLUMNS
-    if width < _WIDE:
-        # What is least missed goes first; what the list is sorted by stays.
-        spare = "idle" if order.name != "idle" else "age"
-        columns = tuple(column for column in columns if column[3] != spare)
+    columns = _session_columns(width, order)
     taken = _ID + 1 + sum(column[1] + 1 for column in columns)
     with_worker = width - taken > _WIDEST_APP + _WORKER + 1
     room = width - taken - 1 - (_WORKER + 1 if with_worker else 0)
-    table = _table(("session", _ID), ("app", max(5, min(room, _WIDEST_APP))))
+    with_app = room >= _LEAST_SESSION_APP - 1
+    id_width = _ID if with_app else max(_LEAST_ID, min(_ID, width - taken + _ID))
+    table = _table(("session", id_width), *((("app", min(room, _WIDEST_APP)),) if with_app else ()))
     for heading, wide, _, name in columns:
         style = "bold underline" if name == order.name else "bold"
         table.add_column(Text(heading, style=style), justify="right", width=wide, no_wrap=True)
     if with_worker:
         table.add_column("worker", width=_WORKER, no_wrap=True)
     for row in rows:
-        app = Text(visible(row.app)).append(f"@{visible(row.version)}", style="dim")
+        app = [Text(visible(row.app)).append(f"@{visible(row.version)}", style="dim")] if with_app else []
         cells = [*(column[2](row) for column in columns), *([visible(row.worker)] if with_worker else [])]
-        table.add_row(visible(row.id), app, *cells)
+        table.add_row(visible(row.id), *app, *cells)
     return table
+
+
+def _session_columns(width: int, order: Order) -> list[tuple[str, int, Callable[[SessionRow], str], str]]:
+    to_drop = [name for name in _SESSION_COLUMNS_TO_DROP if name != order.name]
+    widths = {name: wide for _, wide, _, name in _SESSION_COLUMNS if width >= _WIDE or name != to_drop[0]}
+    kept = _kept(widths, to_drop, width - _ID - 1 - _LEAST_SESSION_APP)
+    return [column for column in _SESSION_COLUMNS if column[3] in kept]
 
 
 def _table(*columns: tuple[str, int]) -> Table:
@@ -206,12 +276,13 @@ def _more(picture: Picture, shown: int, first: int) -> list[RenderableType]:
     known = len(picture.sessions)
     said = []
     if shown < known:
-        said.append(f"{first + 1} to {first + shown} of {known}" if shown else f"{known} sessions")
+        shows = f"{first + 1} to {first + shown} of {known}"
+        said.append(shows if shown else f"{_counted(known, 'session')}: no room")
     if picture.more:
         said.append(f"the newest {known} only")
     elif picture.head.sessions > known:
         said.append(f"{picture.head.sessions - known} of other callers")
-    return [Text(", ".join(said), style="dim")] if said else []
+    return [_fit(Text(", ".join(said), style="dim"))] if said else []
 
 
 def _bottom(picture: Picture, view: View) -> list[RenderableType]:

@@ -25,6 +25,8 @@ _MOST_SESSIONS = 1000
 _PATIENCE = 5.0
 """Seconds for a request."""
 
+_LAST_PORT = 65535
+
 _LARGEST_PAGE = 32 * 1024 * 1024
 """Bytes of a page of metrics. A hundred apps take one."""
 
@@ -100,7 +102,7 @@ class Source:
             return replace(look, notes=[str(error)])
 
 
-OFF = "No rates: start it with --metrics-address :9464, or name its port: --metrics URL"
+OFF = "No rates of apps: start it with --metrics-address :9464, or name its port: --metrics :PORT"
 
 
 def found(address: str, configured: str | None) -> Metrics | None:
@@ -108,13 +110,34 @@ def found(address: str, configured: str | None) -> Metrics | None:
 
     None if nothing names one and none answers. `configured` is `metrics.address`.
     """
-    host = address.removeprefix("dns:").lstrip("/").rpartition(":")[0] or "127.0.0.1"
+    host = host_of(address)
     named = url_of(configured, host)
     for url in (named, f"http://{host}:{GUESSED_PORT}/metrics"):
         if url is not None and (metrics := Metrics(url)).answers():
             return metrics
     # It is asked again at each look, and each says why it has nothing.
     return Metrics(named) if named else None
+
+
+def host_of(address: str) -> str:
+    """Return the host of a gateway's address."""
+    return address.removeprefix("dns:").lstrip("/").rpartition(":")[0] or "127.0.0.1"
+
+
+def metrics_named(text: str, address: str) -> Metrics:
+    """Return the metrics port that somebody names: a URL, HOST:PORT, or :PORT of the host of the gateway at `address`.
+
+    Raises ValueError if it is none of them.
+    """
+    if re.match(r"https?://", text, re.IGNORECASE):
+        return Metrics(text)
+    host, colon, port = text.rpartition(":")
+    if "/" in text or not (colon and port.isascii() and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+        raise ValueError("must be HOST:PORT, :PORT or a URL, such as http://127.0.0.1:9464/metrics")
+    beside = host_of(address)
+    url = url_of(f"{host or beside}:{port}", beside)
+    assert url is not None
+    return Metrics(url)
 
 
 def url_of(address: str | None, host: str) -> str | None:
