@@ -94,7 +94,8 @@ def argv(data_dir: Path, *flags: str) -> list[str]:
 @contextmanager
 def container(data_dir: Path, *flags: str) -> Iterator[Container]:
     """Run a gateway as process 1. At the end nothing of it is left."""
-    process = subprocess.Popen(argv(data_dir, *flags), stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "SGW_WORKERS_ISOLATION": "process"}  # or bwrap would stand between zygote and gateway
+    process = subprocess.Popen(argv(data_dir, *flags), stdout=subprocess.PIPE, text=True, env=environment)
     running = Container(process)
     try:
         yield running
