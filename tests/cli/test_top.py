@@ -93,6 +93,17 @@ def test_rates_latencies_and_errors_are_those_of_the_interval(counted: Counted, 
     assert screen.wait() == 0
 
 
+def in_order(text: str, first: str, second: str) -> bool:
+    """Return whether both are there, one before the other. Of a screen that is being drawn neither may be."""
+    return -1 < text.find(first) < text.find(second)
+
+
+def fills(lines: list[str], columns: int, rows: int) -> bool:
+    """Return whether a screen is as large as that, with the keys on its last line."""
+    whole = len(lines) == rows and lines[-1].startswith("q quit")
+    return whole and all(len(line) <= columns for line in lines)
+
+
 def test_keys_sort_scroll_and_quit_and_the_terminal_is_left_as_it_was(counted: Counted, terminal: Terminal) -> None:
     few, many = (counted.run(session="new").session_id for _ in range(2))
     for _ in range(3):
@@ -100,11 +111,10 @@ def test_keys_sort_scroll_and_quit_and_the_terminal_is_left_as_it_was(counted: C
     screen = terminal("top", *QUICK)
     eventually(lambda: few in screen.text and many in screen.text)
     screen.press("c")
-    eventually(lambda: screen.text.index(many) < screen.text.index(few))
+    eventually(lambda: in_order(screen.text, many, few))
     assert not echoed(screen)
     screen.resize(80, 16)
-    eventually(lambda: screen.text.splitlines()[-1].startswith("q quit") and len(screen.text.splitlines()) == 16)
-    assert all(len(line) <= 80 for line in screen.text.splitlines())
+    eventually(lambda: fills(screen.text.splitlines(), 80, 16))
     screen.press("q")
     assert screen.wait() == 0
     assert echoed(screen)
