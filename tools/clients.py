@@ -57,7 +57,9 @@ def run_step(language: Language, step: str) -> bool:
     """Run one script of a client. Returns whether it succeeded."""
     print(f"\n-- {language.title}: {step}", flush=True)
     began = time.monotonic()
-    ok = subprocess.run([str(language.folder / step)], cwd=language.folder, check=False).returncode == 0
+    environment = {"SGW_COMMAND": str(ROOT / "tools" / "gateway_for_clients"), **os.environ}
+    done = subprocess.run([str(language.folder / step)], cwd=language.folder, env=environment, check=False)
+    ok = done.returncode == 0
     print(f"-- {language.title}: {step} {'done' if ok else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
     return ok
 
