@@ -74,7 +74,7 @@ class Callers:
     def of(self, context: Context, method: str) -> Caller:
         """Return the caller of a method. Raises Unauthenticated and PermissionDenied."""
         metadata = context.invocation_metadata()
-        credential = _credential(metadata)
+        credential = _credential(metadata)  # as `_shown` does, but for each call: its metadata are read once
         if credential is None and self._certificates is not None:
             credential = self._certificates.of(context)
         try:

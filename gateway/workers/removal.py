@@ -19,7 +19,6 @@ def remove_tree(root: Path) -> None:
     An app may nest directories deeper than any stack, path or number of open files allows, and take the permissions
     away from itself: each directory is moved up to the first level, and emptied there.
     """
-    problem: OSError | None = None
     try:
         top = _opened(root.name, os.open(root.parent, _DIRECTORY))
     except FileNotFoundError:
