@@ -51,7 +51,14 @@ func (f *fakeGateway) RunStream(
 	return f.runStream(request, stream)
 }
 
-func (f *fakeGateway) StreamKeepalive(stream keepaliveServer) error { return f.keepalive(stream) }
+// StreamKeepalive stays silent when a test says nothing of it: whoever opens a session renews it, test or not.
+func (f *fakeGateway) StreamKeepalive(stream keepaliveServer) error {
+	if f.keepalive != nil {
+		return f.keepalive(stream)
+	}
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
 
 func (f *fakeGateway) WatchSessions(
 	request *pb.WatchSessionsRequest, stream grpc.ServerStreamingServer[pb.WatchSessionsResponse],
