@@ -12,6 +12,10 @@ operation of the same store sees it at once. Whoever else reads the records may 
 and, when the process dies in it, for good; but nobody, then or later, may find a session due before the end of a window
 that was returned.
 
+A call may be put on record after `admit` has returned, but before anything that comes with a later turn of the event
+loop, as any answer to its caller does; a store that others write to as well does it before. If that fails, the store
+has the call nevertheless, and raises the failure from the next operation that would admit another one.
+
 Every operation on an open store may raise StoreFailure, and has then changed nothing; a StoreFailure never stands for
 something else, such as an id that is taken. What was on record before is there again when `recover` has returned, but
 for what the failure has destroyed.

@@ -112,6 +112,10 @@ class SqliteStore(SessionStore):
         self._calls = CallRecords(COLUMNS, session_of)
         self._turns = SharedTransactions(self._commit)
         self._ends: asyncio.TimerHandle | None = None
+        self._turn: asyncio.Handle | None = None
+        self._later = self._alone = not shared
+        """Whether calls may be put on record at the end of the loop's turn: nobody else changes their sessions, and
+        those of the turn before are there."""
 
     async def open(self) -> None:
         """See `SessionStore.open`. A file that is damaged is set aside, and what can be read of it is taken over."""
@@ -148,6 +152,12 @@ class SqliteStore(SessionStore):
         return await self.get(session_id) if found is not None and session_id in self._calls.unwritten else found
 
     async def admit(self, session_id: str, now: Instant, hold_until: float) -> Session | None:
+        if self._later and self._turns.waiting is None:
+            session = self._calls.admit_later(session_id, now, hold_until)
+            if session is not None:
+                if self._turn is None:
+                    self._turn = asyncio.get_running_loop().call_soon(self._write_admitted)
+                return session
         return await self._turns.run(self._calls.admit, session_id, now, hold_until)
 
     async def finish(self, session_id: str, now: Instant, *, started: bool) -> Session | None:
@@ -175,6 +185,7 @@ class SqliteStore(SessionStore):
         return self._changed(session_id, self._one(_ADOPT, values) or self._one(_GET, (session_id,)))
 
     async def hold(self, session_ids: Iterable[str], hold_until: float) -> None:
+        self._write_all()
         self._db.many(_HOLD, [(hold_until, session_id) for session_id in session_ids])
 
     async def renew(self, session_id: str, now: Instant) -> Session | None:
@@ -263,6 +274,7 @@ class SqliteStore(SessionStore):
     async def recover(self, failure: StoreFailure) -> None:
         self._cancel_ends()  # nobody else uses the connection meanwhile
         await self._db.recover(failure)
+        self._later = self._alone
         if self._calls.unwritten:
             self._write_ends_in(STORE_END_DELAY)
 
@@ -292,6 +304,7 @@ class SqliteStore(SessionStore):
     def _write_all(self) -> None:
         if self._calls.unwritten:
             self._commit(self._calls.write_all)
+        self._later = self._alone
 
     def _changed(self, session_id: str, session: Session | None) -> Session | None:
         if session is None:
@@ -299,6 +312,16 @@ class SqliteStore(SessionStore):
         else:
             self._calls.learn(session)
         return session
+
+    def _write_admitted(self) -> None:
+        self._turn = None
+        try:
+            self._commit(self._calls.write_admitted)
+        except StoreFailure as failure:
+            # Whoever comes next meets it, before anything else is done.
+            self._later = False
+            if failure.problem is StoreProblem.BUSY:
+                self._write_ends_in(STORE_BUSY_LAST)
 
     def _write_ends_in(self, delay: float) -> None:
         if self._ends is None:
@@ -317,6 +340,9 @@ class SqliteStore(SessionStore):
         if self._ends is not None:
             self._ends.cancel()
             self._ends = None
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     def _one(self, statement: str, values: Sequence[object] | dict[str, object]) -> Session | None:
         rows = self._db.all(statement, values)

@@ -31,7 +31,7 @@ class SharedTransactions:
     def __init__(self, commit: Callable[..., Any]) -> None:
         """`commit(work, *args)` returns what `work(connection, *args)` returns, and has committed it then."""
         self._commit = commit
-        self._waiting: list[_Waiting] | None = None
+        self.waiting: list[_Waiting] | None = None
         """None while nobody has to be waited for: an operation that ran must not be overtaken on its way back."""
         self._alone = True
         """The last turn that had any operation had a single one."""
@@ -40,8 +40,8 @@ class SharedTransactions:
 
     async def run(self, operation: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts) -> T:
         """Return what `operation(connection, *args)` returns, once that is on record."""
-        if self._waiting is None:
-            self._waiting = []
+        if self.waiting is None:
+            self.waiting = []
             self._loop = asyncio.get_running_loop()
             self._loop.call_soon(self._end_turn)
             if self._alone:
@@ -50,7 +50,7 @@ class SharedTransactions:
                 return answer
         assert self._loop is not None
         outcome: asyncio.Future[T] = self._loop.create_future()
-        self._waiting.append(_Waiting(operation, args, outcome))
+        self.waiting.append(_Waiting(operation, args, outcome))
         try:
             return await outcome
         except asyncio.CancelledError:
@@ -64,7 +64,7 @@ class SharedTransactions:
             return outcome.result()
 
     def _end_turn(self) -> None:
-        arrived, self._waiting = self._waiting or [], None
+        arrived, self.waiting = self.waiting or [], None
         operations, self._ran = self._ran + len(arrived), 0
         if operations:
             self._alone = operations == 1
@@ -82,7 +82,7 @@ class SharedTransactions:
             else:
                 one.outcome.set_exception(error)
         # Behind those who have just been answered: whoever comes before that waits for the next transaction.
-        self._waiting = []
+        self.waiting = []
         assert self._loop is not None
         self._loop.call_soon(self._end_turn)
 

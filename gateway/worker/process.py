@@ -143,6 +143,7 @@ def enter(directory: str, worker_id: str, confinement: Confinement) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     os.umask(0o077)
+    yield_to_gateway()
     if not confinement.users:
         # Else the directory is the gateway's, as is the record: it decides whom the gateway kills.
         _write(f"{directory}/{_PID}", f"{os.getpid()} {start_time(os.getpid())}")
@@ -156,6 +157,17 @@ def enter(directory: str, worker_id: str, confinement: Confinement) -> None:
     environment["SGW_WORKER_ID"] = worker_id
     # The import of the app may have asked for it, and the answer is cached.
     tempfile.tempdir = None
+
+
+def yield_to_gateway() -> None:
+    """Have this process wake up without taking the processor from whoever runs, when there is no idle one.
+
+    A gateway that is interrupted for the call it has just handed out does less with each turn of its loop. The share of
+    the processor stays what it is. What the app starts is scheduled alike, and may change that (docs/adr/0043).
+    """
+    # Not everywhere allowed, and not what anything depends on.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _write(path: str, text: str) -> None:

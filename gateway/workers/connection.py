@@ -87,6 +87,7 @@ class WorkerConnection(asyncio.Protocol):
         self._on_broken = on_broken
         self._reader = FrameReader(one_field=True)
         self._transport: asyncio.Transport | None = None
+        self._descriptor = -1
         self._calls: dict[str, SentCall] = {}
         self._exit: WorkerExit | None = None
 
@@ -95,6 +96,7 @@ class WorkerConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
+            self._descriptor = sock.fileno()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def data_received(self, data: bytes) -> None:
@@ -152,7 +154,22 @@ class WorkerConnection(asyncio.Protocol):
     def send(self, frame: pb.ToWorker) -> None:
         """Write one frame. On a broken connection it is dropped: the worker's end answers every call."""
         if self._transport is not None:
-            self._transport.write(encode(frame))
+            self._write(self._transport, encode(frame))
+
+    def _write(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write at once what the loop would write at the end of its turn: the worker begins while the gateway goes on
+        with the next call.
+        """
+        # A transport that is closing may have given its descriptor back, and another one may have it by now.
+        if self._descriptor >= 0 and not transport.is_closing() and transport.get_write_buffer_size() == 0:
+            try:
+                sent = os.write(self._descriptor, data)
+            except OSError:
+                sent = 0  # full, or broken, which the transport finds out by itself
+            if sent == len(data):
+                return
+            data = data[sent:]
+        transport.write(data)
 
     def worker_exited(self, exit_: WorkerExit) -> None:
         """Take in what it said last, and answer every other call in flight: the process is gone."""

@@ -7,7 +7,7 @@ import pytest
 
 from tools.paths import ROOT
 
-BUDGET = 234
+BUDGET = 241
 """Function calls for each Run (bench/cost.py). Whoever saves some lowers it; a rise needs a reason in its commit."""
 WITH_METRICS = 21
 """And so many more when the calls are counted for Prometheus."""

@@ -13,7 +13,7 @@ from gateway.stores.base import SessionStore, StoreFailure
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
-from gateway.testing.store_harness import START, a_session, added, at
+from gateway.testing.store_harness import a_session, added, at
 from gateway.testing.waiting import until
 from gateway.timing import STORE_BUSY_PATIENCE, STORE_PROBE
 
@@ -60,15 +60,15 @@ async def test_a_lock_that_is_gone_in_time_is_not_seen_by_anyone(
 ) -> None:
     session = await added(store)
     other = lock(path)
-    admission = asyncio.ensure_future(store.admit(session.id, at(1), START + 10))
+    renewal = asyncio.ensure_future(store.renew(session.id, at(1)))
     await clock.advance(STORE_BUSY_PATIENCE / 2)
-    assert not admission.done()
+    assert not renewal.done()
     assert store.available
     other.close()
     await clock.advance(STORE_BUSY_PATIENCE / 2)
-    admitted = await admission
-    assert admitted is not None
-    assert admitted.call_count == 1
+    renewed = await renewal
+    assert renewed is not None
+    assert renewed.deadline == session.deadline + 1
 
 
 async def test_a_lock_that_lasts_is_told_after_the_patience_and_then_at_once(
@@ -78,12 +78,12 @@ async def test_a_lock_that_lasts_is_told_after_the_patience_and_then_at_once(
     told: list[bool] = []
     store.on_change = lambda: told.append(store.available)
     with closing(lock(path)):
-        admission = asyncio.ensure_future(store.admit(session.id, at(1), START + 10))
+        renewal = asyncio.ensure_future(store.renew(session.id, at(1)))
         await clock.advance(STORE_BUSY_PATIENCE - 0.01)
-        assert not admission.done()
+        assert not renewal.done()
         await clock.advance(0.2)
         with pytest.raises(StoreUnavailable) as caught:
-            await admission
+            await renewal
         assert caught.value.run_state is RunState.NOT_STARTED
         assert caught.value.retry_after is not None
         assert not store.available

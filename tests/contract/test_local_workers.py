@@ -212,6 +212,16 @@ class TestZygotes(PoolFixtures):
         leased = await lease(await start_pool(), make_app(interpreter=sys.executable))
         assert (await leased.call())["calls"] == 1
 
+    async def test_a_worker_and_what_it_starts_wake_up_without_taking_the_processor_from_whoever_runs(
+        self, start_pool: StartPool, make_app: MakeApp
+    ) -> None:
+        pool = await start_pool()
+        for method in ("fork", "spawn"):
+            leased = await lease(pool, make_app(name=method, start_method=method))
+            pid = (await leased.call())["pid"]
+            child = (await leased.call("bear"))["pid"]
+            assert [os.sched_getscheduler(each) for each in (pid, child)] == [os.SCHED_BATCH] * 2
+
     async def test_workers_outlive_their_zygote_and_the_next_lease_gets_another(
         self, start_pool: StartPool, app: AppVersion
     ) -> None:

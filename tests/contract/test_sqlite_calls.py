@@ -22,9 +22,18 @@ SHORT, LONG = 0.01, 1.0
 
 
 @pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    """The store of one process of several."""
+    store = SqliteStore(path, shared=True)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
 async def other(store: SqliteStore, path: Path) -> AsyncIterator[SqliteStore]:
-    """Another process's store on the same file."""
-    other = SqliteStore(path)
+    """That of another one on the same file."""
+    other = SqliteStore(path, shared=True)
     await other.open()
     yield other
     await other.close()

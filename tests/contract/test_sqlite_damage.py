@@ -288,7 +288,7 @@ async def test_a_locked_store_is_busy_at_once_and_reads_go_on(store: SqliteStore
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for operation in (
-        store.admit(session.id, at(1), START + 10),
+        store.renew(session.id, at(1)),
         store.restore([replace(session, call_count=8)], 0.0),
         store.hold([session.id], START + 10),
         store.purge(WALL),

@@ -41,6 +41,17 @@ class TestSqliteStore(SessionStoreSuite):
     pass
 
 
+class TestSharedSqliteStore(SessionStoreSuite):
+    """The store of one process of several keeps the same promises."""
+
+    @pytest.fixture
+    async def store(self, path: Path) -> AsyncIterator[SessionStore]:
+        store = SqliteStore(path, shared=True)
+        await store.open()
+        yield store
+        await store.close()
+
+
 class TestGuardedSqliteStore(SessionStoreSuite):
     @pytest.fixture
     async def store(self, path: Path) -> AsyncIterator[SessionStore]:
@@ -53,6 +64,7 @@ class TestGuardedSqliteStore(SessionStoreSuite):
 async def test_what_was_written_is_there_although_nobody_closed_the_store(store: SessionStore, path: Path) -> None:
     session = await added(store)
     await store.admit(session.id, at(1), START + 100)
+    await asyncio.sleep(0)  # the turn of the loop is over
     other = SqliteStore(path)
     await other.open()
     assert await other.get(session.id) == await store.get(session.id)
