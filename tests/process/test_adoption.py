@@ -18,6 +18,8 @@ from tests.scenarios.failures import refused
 
 AWARE = Path(__file__).parent.parent / "apps" / "aware"
 PROBES = {"probe": PROBE}
+SEVERAL = ("--processes", "2")
+"""A process that shares its records with others looks at them before a call begins, and so sees what was forged."""
 
 
 def forge(data_dir: Path, statement: str, *values: object) -> None:
@@ -95,7 +97,7 @@ async def test_a_worker_that_no_gateway_comes_back_to_ends_itself(data_dir: Path
 
 
 async def test_a_worker_refuses_a_call_under_another_epoch_than_its_own(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as gateway:
+    with GatewayProcess(data_dir, PROBES, SEVERAL) as gateway:
         async with connected(gateway.address) as client:
             session = await client.new("remember", {"text": "mine"})
             forge(data_dir, "UPDATE sessions SET epoch = epoch + 1 WHERE id = ?", session.id)
@@ -106,7 +108,7 @@ async def test_a_worker_refuses_a_call_under_another_epoch_than_its_own(data_dir
 
 
 async def test_a_call_whose_record_names_another_worker_goes_to_neither(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as gateway:
+    with GatewayProcess(data_dir, PROBES, SEVERAL) as gateway:
         async with connected(gateway.address) as client:
             forged, victim = await client.new("run"), await client.new("remember", {"text": "mine"})
             forge(data_dir, "UPDATE sessions SET worker_id = ? WHERE id = ?", victim.session.worker_id, forged.id)

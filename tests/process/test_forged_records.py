@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.testing.process import GatewayProcess
 from tests.process.observe import wait_for_exit, worker_pid
-from tests.process.test_adoption import forge
+from tests.process.test_adoption import SEVERAL, forge
 from tests.scenarios.client import connected
 from tests.scenarios.conftest import PROBE
 from tests.scenarios.failures import refused
@@ -14,7 +14,7 @@ PROBES = {"probe": PROBE}
 
 
 async def test_a_call_that_cannot_be_given_to_the_worker_gives_its_turn_back(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as gateway:
+    with GatewayProcess(data_dir, PROBES, SEVERAL) as gateway:
         async with connected(gateway.address) as client:
             session = (await client.new()).id
             forge(data_dir, "UPDATE sessions SET epoch = -1 WHERE id = ?", session)
@@ -40,7 +40,7 @@ async def test_what_cannot_be_told_of_a_record_is_an_internal_error_with_an_id(d
 
 
 async def test_a_session_whose_record_was_deleted_is_not_found_and_gives_its_worker_back(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as gateway:
+    with GatewayProcess(data_dir, PROBES, SEVERAL) as gateway:
         async with connected(gateway.address) as client:
             called, idle = await client.new(), await client.new(session_timeout=1)
             pids = [worker_pid(data_dir, each.session.worker_id) for each in (called, idle)]
@@ -52,7 +52,7 @@ async def test_a_session_whose_record_was_deleted_is_not_found_and_gives_its_wor
 
 
 async def test_a_record_of_another_worker_names_the_session_in_its_error(data_dir: Path) -> None:
-    with GatewayProcess(data_dir, PROBES) as gateway:
+    with GatewayProcess(data_dir, PROBES, SEVERAL) as gateway:
         async with connected(gateway.address) as client:
             session = (await client.new()).id
             forge(data_dir, "UPDATE sessions SET worker_id = 'wrk_another' WHERE id = ?", session)

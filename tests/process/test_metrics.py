@@ -145,6 +145,7 @@ async def test_a_store_that_fails_is_seen_while_it_does_and_counted(gateway: Gat
     async with connected(gateway.address) as client:
         opened = await client.new("run")
         with locked(gateway.data_dir / "sessions.db"):
+            await refused(client.keepalive(opened.id), "STORE_UNAVAILABLE")
             await refused(client.run(session=opened.id), "STORE_UNAVAILABLE", "NOT_STARTED")
             page = await scraped(gateway)
             assert (page.total("sgw_store_available"), page.total("sgw_serving")) == (0, 0)

@@ -64,6 +64,7 @@ async def test_a_locked_store_is_told_and_comes_back_by_itself_and_nothing_is_lo
             running = asyncio.create_task(client.run("hold", {"gate": gate.path, "word": "a"}, session=opened.id))
             assert await gate.arrival() == "a"
             with locked(store_of(gateway)):
+                await refused(client.keepalive(opened.id), UNAVAILABLE)
                 await refused(client.run(session=opened.id), UNAVAILABLE, "NOT_STARTED")
                 assert await health.next() == NOT_SERVING
                 for request in (
@@ -85,6 +86,21 @@ async def test_a_locked_store_is_told_and_comes_back_by_itself_and_nothing_is_lo
         # Once for each change.
         assert gateway.log.count("the store is unavailable") == 1
         assert gateway.log.count("the store is available again") == 1
+
+
+async def test_a_call_that_meets_a_lock_runs_and_is_on_record_when_the_lock_has_gone(data_dir: Path) -> None:
+    with GatewayProcess(data_dir, PROBES) as gateway:
+        async with connected(gateway.address, "owner") as client, watched_health(client.channel) as health:
+            opened = await client.new("remember", {"text": "kept"})
+            with locked(store_of(gateway)):
+                answer = await client.run("recall", session=opened.id)
+                assert (answer.output["memory"], answer.session.call_count) == ("kept", 2)
+                # What it leaves behind is in the way of the next one, which would be ahead of the record by two.
+                await refused(client.run(session=opened.id), UNAVAILABLE, "NOT_STARTED")
+                assert await health.next() == NOT_SERVING
+            assert await health.next() == SERVING
+            assert (await client.get(opened.id)).call_count == 2
+        await after_a_kill(gateway, opened.id, 2, "kept")
 
 
 async def test_a_store_that_cannot_write_its_files_is_told_and_comes_back_by_itself(data_dir: Path) -> None:
@@ -147,6 +163,7 @@ async def test_a_worker_that_dies_while_the_store_is_locked_is_told_and_is_on_re
             running = asyncio.create_task(client.run("hold", {"gate": gate.path, "word": "a"}, session=opened.id))
             assert await gate.arrival() == "a"
             with locked(store_of(gateway)):
+                await refused(client.keepalive(opened.id), UNAVAILABLE)
                 await refused(client.run(session=opened.id), UNAVAILABLE, "NOT_STARTED")
                 assert await health.next() == NOT_SERVING
                 kill_worker(data_dir, opened.session.worker_id)
