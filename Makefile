@@ -37,7 +37,7 @@ endif
 
 .PHONY: help demo test serve chaos fuzz clients compare-clients conformance conformance-oldest bench bench-quick bench-test \
 	check check-format check-code check-types check-layers check-protos check-generate check-docs \
-	format generate docs baseline lock lock-java audit sbom build clean moved
+	format generate docs baseline lock lock-java lock-debian audit sbom build clean moved
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -145,6 +145,9 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 
 lock-java: $(INSTALLED) ## write clients/java/dependencies.lock from what Maven resolves
 	@$(BIN)/python -m tools.supply lock-java
+
+lock-debian: $(INSTALLED) ## write clients/cpp/packages.lock and clients/ruby/packages.lock from what apt resolves
+	@$(BIN)/python -m tools.supply lock-debian
 
 audit: $(INSTALLED) $(SUPPLY) ## pins, hashes, licences and known vulnerabilities of all dependencies (AUDIT_ALL=1: unasked is a failure)
 	@.venv/supply/bin/python -m tools.supply audit

@@ -37,12 +37,23 @@ const serviceConfig = `{
 	}]
 }`
 
+// roundRobin is the same for names that may stand for several gateways: calls go round among all that they stand for.
+// A plain HOST:PORT is one gateway, and one connection, which is cheaper where the gateway has several processes.
+var roundRobin = `{"loadBalancingConfig": [{"round_robin": {}}],` + serviceConfig[1:]
+
+func serviceConfigOf(address string) string {
+	if strings.HasPrefix(address, "dns:") {
+		return roundRobin
+	}
+	return serviceConfig
+}
+
 // dial prepares a connection, which is made with the first request.
 func dial(s *settings) (*grpc.ClientConn, error) {
 	options := []grpc.DialOption{
 		grpc.WithUserAgent("sessiongateway-go/" + Version),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
-		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDefaultServiceConfig(serviceConfigOf(s.address)),
 		// Otherwise a record of the name service could say what is repeated.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithStatsHandler(sendingWatcher{}),

@@ -20,8 +20,8 @@ type settings struct {
 	pacing    *pacing
 }
 
-// WithAddress says where the gateway is, as "HOST:PORT". Left out: the environment's SGW_ADDRESS, else
-// [DefaultAddress].
+// WithAddress says where the gateway is, as "HOST:PORT". With "dns:///HOST:PORT", or "dns://NAMESERVER:PORT/HOST:PORT",
+// calls go round among all addresses of the name. Left out: the environment's SGW_ADDRESS, else [DefaultAddress].
 func WithAddress(address string) Option {
 	return func(s *settings) { s.address = address }
 }

@@ -15,8 +15,12 @@ PATH = "/metrics"
 _MAX_HEAD = 8192
 """Bytes of a request line with its header fields."""
 
-_MAX_CONNECTIONS = 16
-"""At a time. Further ones are closed at once."""
+_MAX_WAITING = 64
+"""Connections whose request is not whole yet. For a further one the oldest gives way, which is
+not a scrape: that is whole at once."""
+
+_MAX_ANSWERED = 16
+"""Requests at a time. Further ones are closed at once."""
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -30,6 +34,9 @@ class Endpoint:
         self._page = page
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        """The oldest first."""
+        self._answered = 0
         self._servers: list[asyncio.Server] = []
 
     async def start(self, address: str, content_type: str, sockets: Sequence[socket.socket] = ()) -> str:
@@ -60,24 +67,40 @@ class Endpoint:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        if len(self._waiting) >= _MAX_WAITING:
+            self._waiting.pop(next(iter(self._waiting))).transport.abort()
+        self._waiting[task] = writer
         try:
-            if len(self._tasks) <= _MAX_CONNECTIONS:
-                # What a client sends that is no request, that takes too long, or that goes away is its own affair.
-                with contextlib.suppress(OSError, TimeoutError, EOFError):
-                    await self._answer(reader, writer)
+            # What a client sends that is no request, that takes too long, or that goes away is its own affair.
+            with contextlib.suppress(OSError, TimeoutError, EOFError):
+                head = await self._head(reader)
+                self._waiting.pop(task, None)
+                if self._answered < _MAX_ANSWERED:
+                    await self._answer(head, reader, writer)
         except Exception:
             logger.exception("a scrape failed")
         finally:
+            self._waiting.pop(task, None)
             self._tasks.discard(task)
             # At once: a client that does not read what it asked for must not keep the connection.
             writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _head(self, reader: asyncio.StreamReader) -> bytes:
+        """Return a request up to its empty line; nothing of one that is too long."""
         try:
             async with asyncio.timeout(SCRAPE_PATIENCE):
-                head = await reader.readuntil(b"\r\n\r\n")
+                return await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
-            head = b""
+            return b""
+
+    async def _answer(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._answered += 1
+        try:
+            await self._tell(head, reader, writer)
+        finally:
+            self._answered -= 1
+
+    async def _tell(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         status, body = await self._response(head)
         kind = self._content_type if status == "200 OK" else _TEXT
         fields = (

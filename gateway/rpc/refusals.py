@@ -4,6 +4,7 @@ import asyncio
 import enum
 import logging
 from collections import Counter
+from dataclasses import dataclass
 
 from gateway.timing import TLS_REFUSALS_TOLD
 
@@ -66,27 +67,35 @@ class Refusals:
         self._what = what
         # Present from the start: Prometheus does not see a number rise that was not there before.
         self.counts: Counter[str] = Counter({reason.value: 0 for reason in reasons})
-        self._pause: asyncio.TimerHandle | None = None
-        self._untold = 0
-        self._last = ("", "")
+        self._paused: dict[str, _Pause] = {}
+        """By reason, so that many of one kind do not hide another."""
 
     def add(self, reason: enum.StrEnum, peer: str, why: str) -> None:
         """Count one. `peer` is its address, `why` what the log says."""
         self.counts[reason.value] += 1
-        if self._pause is None:
-            self._log(peer, why, 0)
+        pause = self._paused.get(reason.value)
+        if pause is None:
+            self._log(reason.value, peer, why, 0)
         else:
-            self._untold += 1
-            self._last = peer, why
+            pause.untold += 1
+            pause.last = peer, why
 
-    def _log(self, peer: str, why: str, more: int) -> None:
+    def _log(self, reason: str, peer: str, why: str, more: int) -> None:
         # Not a warning: it is the peer's fault, and every scanner of ports would cause some.
-        others = f", and {more} more since the last such line" if more else ""
+        others = f", and {more} more of this kind since the last such line" if more else ""
         logger.info("refused %s %s: %s%s", self._what, peer, why, others)
-        self._pause = asyncio.get_running_loop().call_later(TLS_REFUSALS_TOLD, self._go_on)
+        self._paused[reason] = _Pause()
+        asyncio.get_running_loop().call_later(TLS_REFUSALS_TOLD, self._go_on, reason)
 
-    def _go_on(self) -> None:
-        self._pause = None
-        if self._untold:
-            more, self._untold = self._untold - 1, 0
-            self._log(*self._last, more)
+    def _go_on(self, reason: str) -> None:
+        pause = self._paused.pop(reason)
+        if pause.untold:
+            self._log(reason, *pause.last, pause.untold - 1)
+
+
+@dataclass(slots=True)
+class _Pause:
+    """A while in which refusals of one reason are not told."""
+
+    untold: int = 0
+    last: tuple[str, str] = ("", "")

@@ -14,6 +14,7 @@ from gateway.auth.credentials import Credentials
 from gateway.auth.holders import Reason as CallerReason
 from gateway.clock import Clock
 from gateway.config import ServerSettings
+from gateway.rpc.absent import Health
 from gateway.rpc.bounds import Bounds
 from gateway.rpc.callers import Callers
 from gateway.rpc.certificates import CertificateUnusable, certificates_of
@@ -81,7 +82,7 @@ class Server:
         """
         self._settings = settings
         self._sockets = sockets
-        self._health = health.aio.HealthServicer()
+        self._health = Health(HEALTH_NAMES)
         try:
             self.transport = choose(settings.transport)
             self._certificates = certificates_of(settings)

@@ -103,7 +103,7 @@ class LocalPool(WorkerPool):
         for version in self._versions.values():
             version.keep_ready = version.app.ref in wanted
         for app in apps:
-            self._version(app).keep_ready = True
+            self._version(app).want_ready()
         self._schedule()
 
     async def describe(self, app: AppVersion, *, timeout: float) -> Sequence[FunctionDescription]:
@@ -256,7 +256,7 @@ class LocalPool(WorkerPool):
                     return  # whose turn it is has the next room, whatever app the others want
                 self._start_worker(version)
         for version in self._versions.values():
-            if version.keep_ready and version.resting is None:
+            if version.refills:
                 self._fill_up(version)
 
     def _fill_up(self, version: Version) -> None:
@@ -320,7 +320,7 @@ class LocalPool(WorkerPool):
             self._rest(version)
         else:
             version.starting -= 1
-            version.backoff = 0.0
+            version.has_started()
             self._became_idle(worker)
         self._schedule()
 
@@ -332,7 +332,7 @@ class LocalPool(WorkerPool):
         self._version(worker.app).idle.append(worker)
 
     def _start_failed(self, version: Version, error: AppStartFailed) -> None:
-        logger.warning("%s", error)
+        logger.log(version.level_of(error), "%s", error)
         self.meter.deaths[START] += 1
         self._waiters.fail_next(version, error)
         self._rest(version)

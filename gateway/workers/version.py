@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import copy
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.clock import Clock, Timer
 from gateway.errors import AppStartFailed
 from gateway.model import AppVersion, FunctionDescription
+from gateway.workers.containment.choice import UNAVAILABLE
 from gateway.workers.process import LocalWorker
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.zygote import Zygote
@@ -35,9 +37,40 @@ class Version:
         """Seconds of the last rest after a failed start."""
         self.resting: Timer | None = None
         self.last_used = 0.0
+        self._lack = ""
+        """Why its isolation was not to be had the last time."""
+        self._waits_for_change = False
         self._new_zygote = new_zygote
         self._clock = clock
         self._zygote: asyncio.Task[Zygote] | None = None
+
+    @property
+    def refills(self) -> bool:
+        """Whether workers are to be made ready that nobody has asked for."""
+        return self.keep_ready and self.resting is None and not self._waits_for_change
+
+    def want_ready(self) -> None:
+        """Keep workers ready from now on: something has changed."""
+        self.keep_ready = True
+        self._waits_for_change = False
+
+    def has_started(self) -> None:
+        """A worker has become ready."""
+        self.backoff = 0.0
+        self._lack = ""
+        self._waits_for_change = False
+
+    def level_of(self, error: AppStartFailed) -> int:
+        """Return how loud a failed start is told.
+
+        What the machine lacks is told once, as long as it is the same; and only who asks for the app, or a deployment,
+        has it looked for again: time alone mends nothing there.
+        """
+        lack = str(error) if error.metadata.get("exceptionType") == UNAVAILABLE else ""
+        is_known = bool(lack) and lack == self._lack
+        self._lack = lack
+        self._waits_for_change = bool(lack)
+        return logging.DEBUG if is_known else logging.WARNING
 
     async def zygote(self) -> Zygote:
         """Return a zygote that has imported the app, starting one if there is none. Raises AppStartFailed."""

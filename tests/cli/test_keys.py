@@ -130,6 +130,17 @@ def test_a_directory_without_keys_lists_none_and_is_not_made(key: Command, tmp_p
     assert key("list").err == ""
 
 
+def test_to_revoke_where_there_are_no_keys_makes_nothing_and_says_that_there_is_no_such_key(
+    sgw: Sgw, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        refused = sgw("key", "revoke", "me", "--data-dir", str(tmp_path / "data"), "--json")
+        assert (refused.code, error(refused)["code"]) == (3, "KEY_NOT_FOUND")
+        assert error(refused)["message"] == "there is no key me"
+        assert list(tmp_path.glob("data/*")) == []
+        (tmp_path / "data").mkdir(exist_ok=True)
+
+
 def test_a_key_for_a_gateway_that_never_was_is_made_with_a_word_on_the_directory(key: Command, tmp_path: Path) -> None:
     made = key("create", "me")
     assert (made.code, made.json["name"]) == (0, "me")

@@ -1,8 +1,11 @@
 """A gateway takes over what it can be sure of, and a worker that nobody takes over ends itself."""
 
 import asyncio
+import socket
 import sqlite3
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import time as wall_clock
 
@@ -10,6 +13,8 @@ import pytest
 
 from gateway.testing.gate import Gate
 from gateway.testing.process import GatewayProcess
+from gateway.worker.process import WorkerDirectory
+from gateway.workers.runtime import runtime_directory
 from sessiongateway.v1 import errors_pb2
 from tests.process.observe import eventually, wait_for_exit, worker_directories, worker_pid
 from tests.scenarios.client import CallFailed, connected
@@ -56,6 +61,69 @@ async def test_a_worker_of_another_epoch_is_not_taken_over(data_dir: Path) -> No
             async with connected(second.address) as client:
                 await refused(client.run(session=session.id), "SESSION_ENDED", "NOT_STARTED")
         await asyncio.to_thread(wait_for_exit, [pid])
+
+
+@contextmanager
+def answering(path: Path, nonsense: bytes) -> Iterator[None]:
+    """Be where a worker's socket was: say this to each who connects, and hear them out."""
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.sendall(nonsense)
+                        while nonsense and connection.recv(4096):
+                            pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\xff\xff\xff\xff",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0\0\0\x04\xff\xff\xff\xff",
+        b"\0\0\0\x0affffff",
+        b"\0\0\0\0",
+        b"",
+    ],
+    ids=[
+        "a length that is none",
+        "another protocol",
+        "no message",
+        "the beginning of no message",
+        "an empty frame",
+        "an end",
+    ],
+)
+async def test_a_worker_that_answers_an_adoption_with_nonsense_is_ended_and_no_other_suffers(
+    data_dir: Path, nonsense: bytes
+) -> None:
+    with GatewayProcess(data_dir, PROBES, drain="keep") as first:
+        async with connected(first.address) as client:
+            spoilt, other = await client.new("run"), await client.new("remember", {"text": "mine"})
+        pid = worker_pid(data_dir, spoilt.session.worker_id)
+        first.stop()
+        directory = WorkerDirectory(runtime_directory(data_dir) / spoilt.session.worker_id)
+        with answering(directory.socket, nonsense), GatewayProcess(data_dir, PROBES) as second:
+            async with connected(second.address) as client:
+                error = await refused(client.run(session=spoilt.id), "SESSION_ENDED", "NOT_STARTED")
+                assert error.detail.end_reason == errors_pb2.END_REASON_WORKER_LOST
+                assert (await client.run("recall", session=other.id)).output["memory"] == "mine"
+            await asyncio.to_thread(wait_for_exit, [pid])
+            assert "Traceback" not in second.log
 
 
 async def test_a_call_that_ended_while_no_gateway_was_there_has_moved_the_window(data_dir: Path, gate: Gate) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
 from gateway.auth.keys import Scope
@@ -63,17 +64,31 @@ async def test_it_tells_of_the_server_and_of_each_connection_with_its_peer_and_c
 
 async def test_what_is_not_there_is_not_found(gateway: GatewayProcess) -> None:
     async with asking(gateway) as stub:
-        for call in (
-            stub.GetServer(channelz_pb2.GetServerRequest(server_id=2**40)),
-            stub.GetServerSockets(channelz_pb2.GetServerSocketsRequest(server_id=2**40)),
-            stub.GetSocket(channelz_pb2.GetSocketRequest(socket_id=2**40)),
-            stub.GetChannel(channelz_pb2.GetChannelRequest(channel_id=2**40)),
-            stub.GetSubchannel(channelz_pb2.GetSubchannelRequest(subchannel_id=2**40)),
+        for kind, call in (
+            ("server", stub.GetServer(channelz_pb2.GetServerRequest(server_id=2**40))),
+            ("server", stub.GetServerSockets(channelz_pb2.GetServerSocketsRequest(server_id=2**40))),
+            ("socket", stub.GetSocket(channelz_pb2.GetSocketRequest(socket_id=2**40))),
+            ("channel", stub.GetChannel(channelz_pb2.GetChannelRequest(channel_id=2**40))),
+            ("subchannel", stub.GetSubchannel(channelz_pb2.GetSubchannelRequest(subchannel_id=2**40))),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as error:
                 await call
             assert error.value.code() is grpc.StatusCode.NOT_FOUND
+            assert error.value.details() == f"there is no {kind} {2**40}"
+            info = info_of(error.value)
+            assert (info.reason, info.domain) == ("CHANNELZ_NOT_FOUND", "sessiongateway")
+            assert info.metadata == {"kind": kind, "id": str(2**40), "httpStatus": "404"}
         assert (await stub.GetServers(channelz_pb2.GetServersRequest(start_server_id=2**40))).end
+
+
+def info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
+    """Return the ErrorInfo of a status, whose code and message the details repeat."""
+    found = dict(error.trailing_metadata())
+    status = status_pb2.Status.FromString(found["grpc-status-details-bin"])
+    assert (status.code, status.message) == (error.code().value[0], error.details())
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return info
 
 
 async def test_where_callers_need_keys_it_is_for_those_who_may_see_everything(

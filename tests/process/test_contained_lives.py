@@ -175,6 +175,20 @@ def test_a_profile_that_the_machine_cannot_give_is_refused_with_the_reason_and_w
     assert "no bwrap. Install bubblewrap" in str(refused.value)
 
 
+def test_what_the_machine_cannot_give_is_logged_once_however_often_it_is_asked_for(data_dir: Path, app: Path) -> None:
+    (app / "app.toml").write_text('isolation = "sandbox"\nmin_idle = 3')
+    with (
+        GatewayProcess(data_dir, {"contained": app}, environment={"PATH": "/nowhere"}) as gateway,
+        Inference(address=gateway.address) as client,
+    ):
+        for _ in range(3):
+            with pytest.raises(AppStartFailedError):
+                opened(client)
+        # Besides the line of each call that failed, which has its id.
+        told = [line for line in gateway.log.splitlines() if "is not to be had here" in line and "call_id" not in line]
+        assert len(told) == 1
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="the tests do not run as root")
 def test_by_itself_a_gateway_of_root_gives_its_workers_users_or_says_why_it_cannot(data_dir: Path) -> None:
     if problem := lacking(COLUMNS[0]):

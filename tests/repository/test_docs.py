@@ -12,6 +12,7 @@ from gateway import process_environment
 from gateway.apps.manifest import IGNORED, Manifest
 from gateway.cli.root import sgw
 from gateway.config import CLIENT_VARIABLES, environment_name, setting_paths
+from gateway.rpc import absent
 from gateway.worker.process import KEPT_VARIABLES
 from gateway.workers.process import WorkerState
 from sessiongateway.v1 import errors_pb2, sessions_pb2
@@ -68,7 +69,7 @@ def names_in_capitals() -> set[str]:
     prefixes = r"^(ERROR_CODE|RUN_STATE|END_REASON|SESSION_STATUS)_"
     short = {re.sub(prefixes, "", name) for name in full}
     statuses = {status.name for status in grpc.StatusCode} | {state.name for state in WorkerState}
-    health = {"SERVING", "NOT_SERVING"}
+    health = {"SERVING", "NOT_SERVING", absent.SERVICE_NOT_FOUND, absent.CHANNELZ_NOT_FOUND}
     variables = {environment_name(path) for path in setting_paths()} | CLIENT_VARIABLES | {"SGW_WORKER_ID"}
     return full | short | statuses | health | variables | {*KEPT_VARIABLES} | {*process_environment.VARIABLES}
 

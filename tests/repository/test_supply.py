@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from email.parser import Parser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 import pytest
 
 from tools.paths import ROOT
-from tools.supply import advisories, locks, maven, policy
+from tools.supply import advisories, debian, locks, maven, policy
 from tools.supply.component import ECOSYSTEMS, Component
 
 HASH = "sha256:" + "a" * 64
 KV = Component("pypi", "kv", "1.0", (HASH,))
-OWN = frozenset({"pypi", "npm", "golang", "cargo", "maven"})
+OWN = frozenset({"pypi", "npm", "golang", "cargo", "maven", "deb"})
 
 
 @pytest.mark.parametrize("lock", locks.LOCKS, ids=lambda lock: lock.path)
@@ -103,6 +104,53 @@ def test_every_dependency_of_the_rust_client_is_pinned() -> None:
     wanted = set(re.findall(r"^([\w-]+) =", manifest, re.MULTILINE))
     assert wanted
     assert wanted <= {component.name for component in locks.cargo((ROOT / "clients/rust/Cargo.pins").read_text())}
+
+
+def test_the_locks_of_debian_have_all_that_the_scripts_install_and_that_is_delivered() -> None:
+    for client in debian.CLIENTS:
+        locked = {each.name: each.runtime for each in locks.debian((ROOT / client.lock).read_text())}
+        assert {f"debian/{name}" for name in client.packages()} <= set(locked)
+        assert all(locked[f"debian/{name}"] for name in client.delivered)
+        assert locked["debian/libgrpc29"]
+
+
+def test_the_gems_of_the_ruby_client_are_locked_in_versions_that_its_gemspec_allows() -> None:
+    wanted = re.findall(
+        r'dependency "([^"]+)", "(?:~>|>=) ([0-9.]+)"', (ROOT / "clients/ruby/sessiongateway.gemspec").read_text()
+    )
+    assert len(wanted) == 4
+    locked = {each.name: each.version for each in locks.debian((ROOT / "clients/ruby/packages.lock").read_text())}
+    for gem, least in wanted:
+        found, bound = (
+            [int(each) for each in version.split(".")[:2]] for version in (locked[f"debian/ruby-{gem}"], least)
+        )
+        assert found[0] == bound[0], gem
+        assert found >= bound, gem
+
+
+def test_a_package_of_debian_is_locked_with_its_source_and_what_it_needs_is_known() -> None:
+    about = Parser().parsestr(
+        "Package: liba1\nVersion: 1.2-3+b1\nSource: a (1.2-3)\nPre-Depends: libb (>= 2)\n"
+        f"Depends: libc:any | libd, libe\nSHA256: {'0' * 64}"
+    )
+    assert list(debian.needs(about)) == ["libb", "libc", "libe"]
+    *_, line = debian.lock_of({"liba1": about}, {"liba1"}).splitlines()
+    (component,) = locks.debian(line)
+    assert (component.purl, component.runtime) == ("pkg:deb/debian/liba1@1.2-3%2Bb1", True)
+    assert component.source == ("a", "1.2-3")
+    (other,) = locks.debian(debian.lock_of({"liba1": about}, ()).splitlines()[-1])
+    assert not other.runtime
+
+
+def test_advisories_speak_of_debian_s_sources_and_only_those_count_that_the_distribution_has_mended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = Component("deb", "debian/libgrpc29", "1-3+b1", (HASH,), source=("grpc", "1-3"))
+    with database(200, {"results": [{"vulns": [{"id": "CVE-1"}, {"id": "DSA-2"}]}]}) as (url, asked):
+        monkeypatch.setenv("OSV_URL", url)
+        found = advisories.ask_osv([package])
+    assert asked[0][1]["queries"] == [{"version": "1-3", "package": {"name": "grpc", "ecosystem": "Debian:12"}}]
+    assert found.advisories == [("debian/libgrpc29 1-3+b1", "DSA-2")]
 
 
 @contextmanager

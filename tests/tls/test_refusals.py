@@ -109,5 +109,19 @@ async def test_many_refusals_are_one_line_a_second_with_their_number(caplog: pyt
     assert [record.message for record in caplog.records] == ["refused a TLS handshake with peer 0: why"]
     await until(lambda: len(caplog.records) > 1)
     assert caplog.records[1].message == (
-        "refused a TLS handshake with peer 999: why, and 998 more since the last such line"
+        "refused a TLS handshake with peer 999: why, and 998 more of this kind since the last such line"
     )
+
+
+async def test_many_refusals_of_one_kind_do_not_hide_another(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    refusals = Refusals()
+    for _ in range(1000):
+        refusals.add(Reason.NO_TLS, "scanner", "no TLS")
+    refusals.add(Reason.BAD_CERTIFICATE, "victim", "expired")
+    assert [record.message for record in caplog.records] == [
+        "refused a TLS handshake with scanner: no TLS",
+        "refused a TLS handshake with victim: expired",
+    ]
+    await until(lambda: len(caplog.records) > 2)
+    assert caplog.records[2].message.endswith("no TLS, and 998 more of this kind since the last such line")

@@ -1,4 +1,4 @@
-"""`python -m tools.supply audit|sbom|lock-java`."""
+"""`python -m tools.supply audit|sbom|lock-java|lock-debian`."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tools.paths import ROOT
-from tools.supply import advisories, maven, policy, withdrawn
+from tools.supply import advisories, debian, maven, policy, withdrawn
 from tools.supply.component import Component
 from tools.supply.locks import PYTHON, all_components, unlocked
 
@@ -43,9 +43,6 @@ def _policy(report: Report, locks: Mapping[str, Sequence[Component]]) -> None:
         report.failed(fault)
     if not faults:
         report.passed(f"{sum(map(len, locks.values()))} pins in {len(locks)} lock files")
-    report.not_checked(
-        "Ruby, C++: they have no lock file; Debian's packages, which apt checks, are what they are tested with"
-    )
 
 
 def _withdrawn(report: Report, locks: Mapping[str, Sequence[Component]]) -> None:
@@ -54,17 +51,19 @@ def _withdrawn(report: Report, locks: Mapping[str, Sequence[Component]]) -> None
         _tell(report, lock, partial(withdrawn.python, _UV, lock, sys.executable))
     modules = {each for components in locks.values() for each in components if each.type == "golang"}
     _tell(report, f"{len(modules)} modules of Go", partial(withdrawn.go, sorted(modules)))
-    report.not_checked("npm, Rust, Java: their lock files and tools do not tell of it offline")
+    report.not_checked("npm, Rust, Java, Debian: their lock files and tools do not tell of it offline")
 
 
 def _resolved(report: Report) -> None:
-    print("What Maven resolves is what is locked (every other tool refuses by itself what has another hash):")
+    print("What Maven and apt resolve is what is locked (every other tool refuses by itself what has another hash):")
 
-    def differing() -> list[str]:
-        now, locked = (set(text.splitlines()) for text in (maven.resolved(), maven.LOCK.read_text(encoding="utf-8")))
-        return sorted(now ^ locked)
+    def differing(resolved: Callable[[], str], lock: str) -> list[str]:
+        locked = (ROOT / lock).read_text(encoding="utf-8")
+        return sorted(set(resolved().splitlines()) ^ set(locked.splitlines()))
 
-    _tell(report, "clients/java", differing)
+    _tell(report, "clients/java", partial(differing, maven.resolved, str(maven.LOCK)))
+    for client in debian.CLIENTS:
+        _tell(report, client.lock, partial(differing, partial(debian.resolved, client), client.lock))
 
 
 def _tell(report: Report, what: str, look: Callable[[], Sequence[str]]) -> None:
@@ -130,5 +129,13 @@ def lock_java() -> int:
     return 0
 
 
+def lock_debian() -> int:
+    """Write the lock files of the clients for C++ and Ruby. Returns the exit code."""
+    for client in debian.CLIENTS:
+        (ROOT / client.lock).write_text(debian.resolved(client), encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit({"audit": audit, "sbom": sbom, "lock-java": lock_java}[sys.argv[1]]())
+    tasks = {"audit": audit, "sbom": sbom, "lock-java": lock_java, "lock-debian": lock_debian}
+    sys.exit(tasks[sys.argv[1]]())

@@ -47,13 +47,21 @@ def ask_osv(components: Sequence[Component]) -> Found:
     known: list[tuple[str, str]] = []
     for first in range(0, len(components), _AT_A_TIME):
         batch = components[first : first + _AT_A_TIME]
-        queries = [
-            {"version": each.version, "package": {"name": each.name, "ecosystem": ECOSYSTEMS[each.type]}}
-            for each in batch
-        ]
+        queries = [_question(each) for each in batch]
         for each, result in zip(batch, _posted(f"{url}/v1/querybatch", {"queries": queries}), strict=True):
-            known += ((f"{each.name} {each.version}", advisory["id"]) for advisory in result.get("vulns", ()))
+            found = (str(advisory["id"]) for advisory in result.get("vulns", ()))
+            known += ((f"{each.name} {each.version}", id) for id in found if each.type != "deb" or _is_mended(id))
     return Found(url, len(components), known)
+
+
+def _question(component: Component) -> Mapping[str, Any]:
+    name, version = component.source if any(component.source) else (component.name, component.version)
+    return {"version": version, "package": {"name": name, "ecosystem": ECOSYSTEMS[component.type]}}
+
+
+def _is_mended(advisory: str) -> bool:
+    """Return whether the distribution has announced a package without the fault: nothing helps against others."""
+    return advisory.startswith(("DSA-", "DLA-"))
 
 
 def _posted(url: str, document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

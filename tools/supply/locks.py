@@ -108,6 +108,16 @@ def maven(text: str) -> Iterator[Component]:
             yield Component("maven", f"{group}:{artifact}", version, (digest,), runtime=runtime)
 
 
+def debian(text: str) -> Iterator[Component]:
+    """Yield the packages of a list with `package version source version-of-source scope sha256:HEX` in each line."""
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, version, source, of_source, scope, digest = line.split()
+            yield Component(
+                "deb", f"debian/{name}", version, (digest,), runtime=scope == "runtime", source=(source, of_source)
+            )
+
+
 PYTHON = (
     "requirements/bootstrap.lock",
     "requirements/dev.lock",
@@ -125,6 +135,8 @@ LOCKS = (
     *(Lock(f"{module}/go.sum", go) for module in ("clients/go", "bench/load", "bench/echo")),
     Lock("clients/rust/Cargo.pins", cargo),
     Lock("clients/java/dependencies.lock", maven),
+    Lock("clients/cpp/packages.lock", debian),
+    Lock("clients/ruby/packages.lock", debian),
 )
 
 

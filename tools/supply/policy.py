@@ -39,7 +39,8 @@ def faults(locks: Mapping[str, Iterable[Component]]) -> Iterator[str]:
     for path, components in locks.items():
         for component in components:
             where = f"{path}: {component.name} {component.version}"
-            if re.search(r"[*^~<>=, ]", component.version):
+            # To Debian a tilde is part of a version.
+            if re.search(r"[*^<>=, ]" if component.type == "deb" else r"[*^~<>=, ]", component.version):
                 yield f"{where}: is no single version"
             if not component.hashes:
                 yield f"{where}: has no hash"

@@ -18,7 +18,7 @@ from packageurl import PackageURL
 
 from tools.paths import ROOT
 from tools.supply.component import Component
-from tools.supply.locks import Lock, cargo, go, maven, npm, pip
+from tools.supply.locks import Lock, cargo, debian, go, maven, npm, pip
 from tools.supply.policy import with_licences
 
 OUTPUT = ROOT / "build" / "sbom"
@@ -46,6 +46,8 @@ PRODUCTS = (
     Product("sessiongateway-go", ComponentType.LIBRARY, "clients/go/go.sum", go),
     Product("sessiongateway-java", ComponentType.LIBRARY, "clients/java/dependencies.lock", maven),
     Product("sessiongateway-rust", ComponentType.LIBRARY, "clients/rust/Cargo.pins", cargo),
+    Product("sessiongateway-cpp", ComponentType.LIBRARY, "clients/cpp/packages.lock", debian),
+    Product("sessiongateway-ruby", ComponentType.LIBRARY, "clients/ruby/packages.lock", debian),
 )
 
 

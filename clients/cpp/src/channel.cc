@@ -58,6 +58,16 @@ bool is_loopback(const std::string& address) {
   return host == "localhost" || host == "[::1]" || host.starts_with("127.");
 }
 
+// For names that may stand for several gateways calls go round among all that they stand for. A plain HOST:PORT is one
+// gateway, and one connection, which is cheaper where the gateway has several processes.
+std::string service_config_of(std::string_view address) {
+  const bool several = std::ranges::any_of(std::array{"dns:", "ipv4:", "ipv6:"},
+                                           [&](const char* each) { return address.starts_with(each); });
+  std::string config = kServiceConfig;
+  if (several) config.insert(1, R"("loadBalancingConfig": [{"round_robin": {}}],)");
+  return config;
+}
+
 }  // namespace
 
 std::string address_of(const ClientOptions& options) {
@@ -85,7 +95,7 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address, const st
   arguments.SetMaxReceiveMessageSize(kMaxAnswer);
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetUserAgentPrefix("sessiongateway-cpp/" SESSIONGATEWAY_VERSION);
-  arguments.SetServiceConfigJSON(kServiceConfig);
+  arguments.SetServiceConfigJSON(service_config_of(address));
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A gateway that was restarted should be found again within seconds; gRPC's own limit is two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);

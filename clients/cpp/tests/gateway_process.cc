@@ -68,7 +68,15 @@ GatewayProcess::~GatewayProcess() {
 }
 
 void GatewayProcess::restart() {
+  die();
+  come_back();
+}
+
+void GatewayProcess::die() {
   stop(SIGKILL);
+}
+
+void GatewayProcess::come_back() {
   start(address_);
 }
 

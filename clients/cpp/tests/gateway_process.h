@@ -25,6 +25,10 @@ class GatewayProcess {
   /// Kills it, and starts the next one on the same port and records.
   void restart();
 
+  /// The two halves of that.
+  void die();
+  void come_back();
+
  private:
   void start(const std::string& listen);
   void stop(int signal);

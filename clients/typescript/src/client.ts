@@ -24,7 +24,10 @@ const DEFAULT_ADDRESS = '127.0.0.1:50151';
 export interface InferenceOptions {
   /** Sent with every request. Left out: the environment's SGW_API_KEY, if there is one. */
   apiKey?: string | undefined;
-  /** HOST:PORT of the gateway. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151. */
+  /**
+   * HOST:PORT of the gateway; dns:///HOST:PORT or ipv4:ADDRESS:PORT,ADDRESS:PORT, among which calls go round. Left out:
+   * the environment's SGW_ADDRESS, else 127.0.0.1:50151.
+   */
   address?: string | undefined;
   /** Milliseconds that a request may take with all its attempts, where it does not say itself. Left out: no limit. */
   timeoutMs?: number | undefined;

@@ -35,9 +35,12 @@ export class Connection extends Http2SessionManager {
   #isClosed = false;
   #onUnused: (() => void) | undefined;
 
-  /** Remembers where to connect. An attempt that takes longer than `connectTimeout` fails. */
-  constructor(url: string, tls: ConnectionOptions, limits: Limits) {
-    super(url, PINGS, { maxSessionMemory: MAX_MEMORY_MB, createConnection: dialer(tls, limits) });
+  /**
+   * Remembers where to connect: to the host of the URL, or to one of its addresses. An attempt that takes longer than
+   * `connectTimeout` fails.
+   */
+  constructor(url: string, tls: ConnectionOptions, limits: Limits, ip?: string) {
+    super(url, PINGS, { maxSessionMemory: MAX_MEMORY_MB, createConnection: dialer(tls, limits, ip) });
     this.#limits = limits;
   }
 
@@ -125,15 +128,17 @@ export class Connection extends Http2SessionManager {
  * Returns what opens sockets as Node would. Here, because a host may take a connection and never finish it: that attempt
  * ends for all who wait for it, and also when nobody does any more.
  */
-function dialer(tls: ConnectionOptions, limits: Limits): (authority: URL) => Socket {
+function dialer(tls: ConnectionOptions, limits: Limits, ip?: string): (authority: URL) => Socket {
   return ({ protocol, hostname, port: given }) => {
     const isEncrypted = protocol === 'https:';
-    const host = hostname.replace(/^\[|\]$/g, '');
+    const name = hostname.replace(/^\[|\]$/g, '');
+    const host = ip ?? name;
     // A URL leaves out the port that is usual for its scheme.
     const port = Number(given) || (isEncrypted ? 443 : 80);
-    const name = isIP(host) === 0 ? { servername: host } : {};
+    // The certificate is of the name, whichever of its addresses this is.
+    const server = isIP(name) === 0 ? { servername: name } : {};
     const socket = isEncrypted
-      ? connectEncrypted({ ...name, ...tls, host, port, ALPNProtocols: ['h2'] })
+      ? connectEncrypted({ ...server, ...tls, host, port, ALPNProtocols: ['h2'] })
       : connectPlain({ host, port });
     void limitAttempt(socket, isEncrypted ? 'secureConnect' : 'connect', limits);
     return socket;

@@ -12,6 +12,7 @@ import type { Flight } from './flight.js';
 import { AppService } from './gen/sessiongateway/v1/apps_pb.js';
 import { SessionService } from './gen/sessiongateway/v1/sessions_pb.js';
 import type { Deadline, Pacing } from './pacing.js';
+import type { Place } from './route.js';
 import { onAbort } from './signals.js';
 import { transportError } from './status.js';
 
@@ -26,16 +27,19 @@ export interface Stubs {
 /** Opened with the first request, and again whenever it is needed and gone. */
 export class Line {
   readonly stubs: Stubs;
+  /** Where it leads. */
+  readonly place: Place;
   readonly #address: string;
   readonly #connection: Connection;
   readonly #pacing: Pacing;
 
   /** Remembers where to connect. */
-  constructor(address: string, isEncrypted: boolean, tls: ConnectionOptions, pacing: Pacing) {
-    const baseUrl = `${isEncrypted ? 'https' : 'http'}://${address}`;
-    this.#address = address;
+  constructor(place: Place, isEncrypted: boolean, tls: ConnectionOptions, pacing: Pacing) {
+    const baseUrl = `${isEncrypted ? 'https' : 'http'}://${place.authority}`;
+    this.place = place;
+    this.#address = place.authority;
     this.#pacing = pacing;
-    this.#connection = new Connection(baseUrl, tls, pacing);
+    this.#connection = new Connection(baseUrl, tls, pacing, place.ip);
     const transport = createGrpcTransport({ baseUrl, sessionManager: this.#connection, readMaxBytes: MAX_ANSWER });
     this.stubs = { sessions: createClient(SessionService, transport), apps: createClient(AppService, transport) };
   }
@@ -43,6 +47,16 @@ export class Line {
   /** Whether it is being opened at this moment. */
   get isConnecting(): boolean {
     return this.#connection.state() === 'connecting';
+  }
+
+  /** Whether it stands, as far as is known. */
+  get isOpen(): boolean {
+    return ['open', 'idle', 'verifying'].includes(this.#connection.state());
+  }
+
+  /** Opens it, unless it is open, and returns whether that was possible. */
+  reach(): Promise<boolean> {
+    return this.#connection.reach();
   }
 
   /**

@@ -18,17 +18,17 @@ import { Line } from './line.js';
 import type { Stubs } from './line.js';
 import { backoffDelay } from './pacing.js';
 import type { Deadline, Pacing } from './pacing.js';
+import { readAddress, Route } from './route.js';
+import type { Place } from './route.js';
 import type { TlsOptions } from './types.js';
 import { VERSION } from './version.js';
 
-/** Sends over one connection; over another one from when the first has gone silent. */
+/** Sends over one connection to each gateway; over another one from when that has gone silent. */
 export class Transport {
   readonly #pacing: Pacing;
-  readonly #open: () => Line;
-  readonly #lines = new Set<Line>();
+  readonly #route: Route;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #flights = new Set<Flight>();
-  #line: Line;
   #closed = false;
 
   /**
@@ -39,13 +39,8 @@ export class Transport {
   constructor(address: string, apiKey: string | undefined, tls: TlsOptions | undefined, pacing: Pacing) {
     this.#pacing = pacing;
     this.#headers = headers(apiKey);
-    checkAddress(address);
-    this.#open = () => {
-      const line = new Line(address, tls !== undefined, definedOnly(tls), pacing);
-      this.#lines.add(line);
-      return line;
-    };
-    this.#line = this.#open();
+    const open = (place: Place) => new Line(place, tls !== undefined, definedOnly(tls), pacing);
+    this.#route = new Route(readAddress(address), pacing, open);
   }
 
   /**
@@ -63,8 +58,7 @@ export class Transport {
     try {
       for (let attempt = 0; ; attempt += 1) {
         try {
-          const line = this.#line;
-          await line.connect(flight, deadline, undefined);
+          const line = await this.#route.connect(flight, deadline, undefined);
           return await method(line.stubs, this.#options(flight, deadline));
         } catch (reason) {
           const failure = flight.failure(reason);
@@ -97,9 +91,8 @@ export class Transport {
    */
   async run(request: RunRequest, deadline: Deadline, signal?: AbortSignal): Promise<RunResponse> {
     const flight = this.#begin(true, signal);
-    const line = this.#line;
     try {
-      await line.connect(flight, deadline, 'not_started');
+      const line = await this.#route.connect(flight, deadline, 'not_started');
       return await line.stubs.sessions.run(request, this.#options(flight, deadline));
     } catch (reason) {
       throw flight.failure(reason);
@@ -143,9 +136,7 @@ export class Transport {
     for (const flight of [...this.#flights]) {
       flight.cancel('the client was closed during the request');
     }
-    for (const line of [...this.#lines]) {
-      line.close();
-    }
+    this.#route.close();
   }
 
   async #stream<Message>(
@@ -153,26 +144,14 @@ export class Transport {
     deadline: Deadline | undefined,
     open: (stubs: Stubs, options: StubOptions) => AsyncIterable<Message>,
   ): Promise<ServerCall<Message>> {
-    const line = this.#line;
     try {
-      await line.connect(flight, deadline, flight.isRun ? 'not_started' : undefined);
+      const line = await this.#route.connect(flight, deadline, flight.isRun ? 'not_started' : undefined);
       return new ServerCall(flight, open(line.stubs, this.#options(flight, deadline)), () => {
-        this.#leave(line);
+        this.#route.leave(line);
       });
     } catch (failure) {
       flight.end();
       throw failure;
-    }
-  }
-
-  /**
-   * Takes another connection from now on: this one says nothing, and may lead to a host that has vanished. What is in
-   * flight stays on it, since it may as well be that only one stream is stuck.
-   */
-  #leave(line: Line): void {
-    if (line === this.#line && !line.isConnecting && !this.#closed) {
-      this.#line = this.#open();
-      line.retire(() => this.#lines.delete(line));
     }
   }
 
@@ -191,15 +170,6 @@ export class Transport {
       // 0 would mean none, and the wire has no fractions.
       ...(remaining === undefined ? {} : { timeoutMs: Math.max(1, Math.ceil(remaining)) }),
     };
-  }
-}
-
-function checkAddress(address: string): void {
-  if (/^[a-z][a-z\d+.-]*:\/\//i.test(address)) {
-    throw new TypeError(`the address of a gateway is HOST:PORT, not a URL: '${address}'`);
-  }
-  if (!/^(\[[^\]]+\]|[^:/?#@\s]+):\d{1,5}$/.test(address) || !URL.canParse(`http://${address}`)) {
-    throw new TypeError(`the address of the gateway must be HOST:PORT, not '${address}'`);
   }
 }
 

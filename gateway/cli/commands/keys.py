@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,12 +122,17 @@ def revoke(keys: Sequence[str], *, data_dir: str | None, config: Path | None, as
     """
     now = datetime.now(UTC)
     revoked = []
-    with _file(data_dir, config) as file, file.changing() as kept:
+    with _file(data_dir, config) as file, _kept(file) as kept:
         for asked in keys:
             key = _named(kept, asked)
             kept[key.id] = key.model_copy(update={"revoked_at": key.revoked_at or now})
             revoked.append(_document(kept[key.id], now))
     Output(as_json=as_json).show({"keys": revoked}, lambda terminal: terminal.key_table(revoked))
+
+
+def _kept(file: KeyFile) -> AbstractContextManager[dict[str, Key]]:
+    """Return the keys that are to be changed. Where there are none, nothing is made to change."""
+    return file.changing() if file.exists() else nullcontext({})
 
 
 def _named(keys: Mapping[str, Key], asked: str) -> Key:

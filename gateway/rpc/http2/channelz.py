@@ -4,8 +4,9 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import grpc
 from grpc_channelz.v1 import channelz_pb2 as pb
+
+from gateway.rpc.absent import CHANNELZ_NOT_FOUND, abort_absent
 
 if TYPE_CHECKING:
     from gateway.rpc.http2.connection import Connection
@@ -110,5 +111,4 @@ def _name(name: Any) -> str:
 
 
 async def _none(context: Context, kind: str, number: int) -> NoReturn:
-    await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no {kind} {number}")
-    raise AssertionError("abort returns")
+    await abort_absent(context, CHANNELZ_NOT_FOUND, f"there is no {kind} {number}", kind=kind, id=str(number))

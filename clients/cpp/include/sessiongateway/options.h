@@ -44,7 +44,8 @@ struct Pacing {
 
 /// Where a gateway is, and how to talk to it.
 struct ClientOptions {
-  /// HOST:PORT. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151.
+  /// HOST:PORT; dns:///HOST:PORT or ipv4:ADDRESS:PORT,ADDRESS:PORT, among which calls go round. Left out: the
+  /// environment's SGW_ADDRESS, else 127.0.0.1:50151.
   std::string address = {};
   /// Sent with every request; "" for none. Left out: the environment's SGW_API_KEY, if there is one.
   std::optional<std::string> api_key = std::nullopt;

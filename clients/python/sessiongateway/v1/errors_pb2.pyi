@@ -185,7 +185,7 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     Status: UNAUTHENTICATED
     HTTP: 401
     Metadata: none
-    Do: send "authorization: Bearer KEY" with a valid key.
+    Do: send "authorization: Bearer KEY" with an API key or token that is good, or connect with a certificate that is known.
     """
     ERROR_CODE_PERMISSION_DENIED: _ErrorCode.ValueType  # 21
     """The caller is known, but may not do this.
@@ -193,7 +193,7 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     Status: PERMISSION_DENIED
     HTTP: 403
     Metadata: permission
-    Do: use a key that has the permission.
+    Do: use a key, token or certificate that has the permission.
     """
     ERROR_CODE_GATEWAY_DRAINING: _ErrorCode.ValueType  # 22
     """The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
@@ -417,7 +417,7 @@ ERROR_CODE_UNAUTHENTICATED: ErrorCode.ValueType  # 20
 Status: UNAUTHENTICATED
 HTTP: 401
 Metadata: none
-Do: send "authorization: Bearer KEY" with a valid key.
+Do: send "authorization: Bearer KEY" with an API key or token that is good, or connect with a certificate that is known.
 """
 ERROR_CODE_PERMISSION_DENIED: ErrorCode.ValueType  # 21
 """The caller is known, but may not do this.
@@ -425,7 +425,7 @@ ERROR_CODE_PERMISSION_DENIED: ErrorCode.ValueType  # 21
 Status: PERMISSION_DENIED
 HTTP: 403
 Metadata: permission
-Do: use a key that has the permission.
+Do: use a key, token or certificate that has the permission.
 """
 ERROR_CODE_GATEWAY_DRAINING: ErrorCode.ValueType  # 22
 """The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats

@@ -29,6 +29,13 @@ module SessionGateway
       ]
     }.freeze
 
+    # For names that may stand for several gateways calls go round among all that they stand for. A plain HOST:PORT is
+    # one gateway, and one connection, which is cheaper where the gateway has several processes.
+    ROUND_ROBIN = {
+      "grpc.service_config" => JSON.generate(SERVICE_CONFIG.merge(loadBalancingConfig: [{ round_robin: {} }]))
+    }.freeze
+    SEVERAL = %w[dns: ipv4: ipv6:].freeze
+
     COMMON = {
       "grpc.max_receive_message_length" => MAX_ANSWER,
       "grpc.max_send_message_length" => -1,
@@ -64,6 +71,7 @@ module SessionGateway
       # @param credentials [GRPC::Core::ChannelCredentials, nil] nil: plain text
       def channel(address, credentials)
         settings = loopback?(address) ? COMMON.merge("grpc.enable_http_proxy" => 0) : COMMON
+        settings = settings.merge(ROUND_ROBIN) if address.start_with?(*SEVERAL)
         GRPC::Core::Channel.new(address, settings, credentials || :this_channel_is_insecure)
       end
 

@@ -33,7 +33,8 @@ module SessionGateway
 
     # Remembers the settings; the connection is made with the first request.
     #
-    # @param address [String, nil] HOST:PORT; nil: the environment's SGW_ADDRESS, else 127.0.0.1:50151
+    # @param address [String, nil] HOST:PORT; dns:///HOST:PORT or ipv4:ADDRESS:PORT,ADDRESS:PORT, among which calls go
+    #   round; nil: the environment's SGW_ADDRESS, else 127.0.0.1:50151
     # @param api_key [String, nil] sent with every request; nil: the environment's SGW_API_KEY, if there is one
     # @param timeout [Numeric, nil] seconds that a request may take with all its attempts, where it does not say itself;
     #   nil: as long as it takes

@@ -20,7 +20,20 @@ class RealGateway
   # Stops the gateway and starts it again on the same records and port.
   def restart(signal = "TERM")
     halt(signal)
+    come_back
+  end
+
+  # Starts it again where it has been, after +halt+.
+  def come_back
     start(@address)
+  end
+
+  # Ends the process and waits for that.
+  def halt(signal)
+    Process.kill(signal, @pid)
+    Process.wait(@pid)
+    @reader.kill.join
+    @output.close
   end
 
   def stop
@@ -48,12 +61,5 @@ class RealGateway
     @output = output
     # Whatever else it prints must not fill the pipe, whose other end its workers have, too.
     @reader = Thread.new { output.read }
-  end
-
-  def halt(signal)
-    Process.kill(signal, @pid)
-    Process.wait(@pid)
-    @reader.kill.join
-    @output.close
   end
 end

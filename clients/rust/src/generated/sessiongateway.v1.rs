@@ -703,14 +703,14 @@ pub enum ErrorCode {
     /// Status: UNAUTHENTICATED
     /// HTTP: 401
     /// Metadata: none
-    /// Do: send "authorization: Bearer KEY" with a valid key.
+    /// Do: send "authorization: Bearer KEY" with an API key or token that is good, or connect with a certificate that is known.
     Unauthenticated = 20,
     /// The caller is known, but may not do this.
     ///
     /// Status: PERMISSION_DENIED
     /// HTTP: 403
     /// Metadata: permission
-    /// Do: use a key that has the permission.
+    /// Do: use a key, token or certificate that has the permission.
     PermissionDenied = 21,
     /// The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
     /// by itself.

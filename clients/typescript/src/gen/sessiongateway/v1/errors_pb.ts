@@ -475,7 +475,7 @@ export enum ErrorCode {
    * Status: UNAUTHENTICATED
    * HTTP: 401
    * Metadata: none
-   * Do: send "authorization: Bearer KEY" with a valid key.
+   * Do: send "authorization: Bearer KEY" with an API key or token that is good, or connect with a certificate that is known.
    *
    * @generated from enum value: ERROR_CODE_UNAUTHENTICATED = 20;
    */
@@ -487,7 +487,7 @@ export enum ErrorCode {
    * Status: PERMISSION_DENIED
    * HTTP: 403
    * Metadata: permission
-   * Do: use a key that has the permission.
+   * Do: use a key, token or certificate that has the permission.
    *
    * @generated from enum value: ERROR_CODE_PERMISSION_DENIED = 21;
    */

@@ -281,7 +281,7 @@ public enum ErrorCode
    * Status: UNAUTHENTICATED
    * HTTP: 401
    * Metadata: none
-   * Do: send "authorization: Bearer KEY" with a valid key.
+   * Do: send "authorization: Bearer KEY" with an API key or token that is good, or connect with a certificate that is known.
    * </pre>
    *
    * <code>ERROR_CODE_UNAUTHENTICATED = 20;</code>
@@ -294,7 +294,7 @@ public enum ErrorCode
    * Status: PERMISSION_DENIED
    * HTTP: 403
    * Metadata: permission
-   * Do: use a key that has the permission.
+   * Do: use a key, token or certificate that has the permission.
    * </pre>
    *
    * <code>ERROR_CODE_PERMISSION_DENIED = 21;</code>
@@ -647,7 +647,7 @@ public enum ErrorCode
    * Status: UNAUTHENTICATED
    * HTTP: 401
    * Metadata: none
-   * Do: send "authorization: Bearer KEY" with a valid key.
+   * Do: send "authorization: Bearer KEY" with an API key or token that is good, or connect with a certificate that is known.
    * </pre>
    *
    * <code>ERROR_CODE_UNAUTHENTICATED = 20;</code>
@@ -660,7 +660,7 @@ public enum ErrorCode
    * Status: PERMISSION_DENIED
    * HTTP: 403
    * Metadata: permission
-   * Do: use a key that has the permission.
+   * Do: use a key, token or certificate that has the permission.
    * </pre>
    *
    * <code>ERROR_CODE_PERMISSION_DENIED = 21;</code>

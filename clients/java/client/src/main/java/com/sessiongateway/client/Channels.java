@@ -52,6 +52,11 @@ final class Channels {
     if (apiKey != null && !apiKey.isEmpty()) {
       builder.intercept(MetadataUtils.newAttachHeadersInterceptor(headers(apiKey)));
     }
+    if (address.startsWith("dns:")) {
+      // A name that may stand for several gateways: calls go round among all of them. A plain
+      // HOST:PORT is one, and one connection, which is cheaper for one with several processes.
+      builder.defaultLoadBalancingPolicy("round_robin");
+    }
     String version = Channels.class.getPackage().getImplementationVersion();
     return builder
         .userAgent("sessiongateway-java/" + (version == null ? "dev" : version))

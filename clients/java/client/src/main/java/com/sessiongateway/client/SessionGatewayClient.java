@@ -194,7 +194,8 @@ public final class SessionGatewayClient implements AutoCloseable {
     private Builder() {}
 
     /**
-     * Sets the gateway's HOST:PORT. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151.
+     * Sets the gateway's HOST:PORT. With dns:///HOST:PORT calls go round among all addresses of the
+     * name. Left out: the environment's SGW_ADDRESS, else 127.0.0.1:50151.
      */
     public Builder address(String address) {
       this.address = address;
