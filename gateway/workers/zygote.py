@@ -61,8 +61,15 @@ class Zygote:
         """Start the process and wait until it has imported the app. Raises AppStartFailed."""
         ours, theirs = socket.socketpair()
         with theirs:
+            spawning = asyncio.ensure_future(self._spawn(theirs.fileno()))
             try:
-                await self._spawn(theirs.fileno())
+                await asyncio.shield(spawning)
+            except asyncio.CancelledError:
+                # The process may be there by now, and nobody else would see to its end.
+                await asyncio.wait((spawning,))
+                ours.close()
+                await self.stop()
+                raise
             except OSError as error:
                 ours.close()
                 await asyncio.to_thread(self.containment.close)
