@@ -46,6 +46,7 @@ help: ## list the targets
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
 	@echo '  CLIENT=go              one language of "clients", "compare-clients", "conformance"; there also SCENARIO=watch, JOBS=2'
 	@echo '  TRANSPORT=grpcio       what the gateways of "make test", "make chaos", "make conformance" speak HTTP/2 with'
+	@echo '  STORE=redis            where the gateways of "make test" have their records'
 	@echo '  FIGURES=calls          one group of "make bench" or "make bench-quick"'
 	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
 
@@ -137,7 +138,7 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	@echo 'sessiongateway @ file:./clients/python' > build/overrides.txt
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.lock
 	$(COMPILE) --group generate -o requirements/generate.lock
-	$(COMPILE) pyproject.toml --extra tracing --extra jwt --group dev --no-emit-package sessiongateway --override build/overrides.txt \
+	$(COMPILE) pyproject.toml --extra tracing --extra jwt --extra redis --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
 	$(COMPILE) --group bench -o requirements/bench.lock
 	$(COMPILE) --group supply -o requirements/supply.lock

@@ -23,6 +23,7 @@ from gateway.sources.section import Count, Positive, Seconds
 from gateway.sources.section import Section as _Section
 from gateway.sources.values import Value, values_of
 from gateway.sources.variables import from_environment, from_flags, variable
+from gateway.store_settings import StoreSettings
 from gateway.worker_settings import WorkerSettings
 
 ENVIRONMENT_PREFIX = "SGW_"
@@ -264,6 +265,7 @@ class Settings(BaseModel):
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
     sessions: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
     workers: WorkerSettings = WorkerSettings()
     quotas: QuotaSettings = QuotaSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -282,6 +284,14 @@ class Settings(BaseModel):
         if value.max_workers < processes:
             text = f"max_workers must be at least {processes}: each of the gateway's processes has its part"
             raise Contradiction(text, "workers.max_workers", "processes")
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _of_one_process(cls, value: StoreSettings, info: ValidationInfo) -> StoreSettings:
+        if value.address is not None and info.data.get("processes", 1) > 1:
+            text = "processes must be 1 with a store in Redis, which one process has for itself"
+            raise Contradiction(text, "processes", "store.url")
         return value
 
     @field_validator("auth")

@@ -37,10 +37,10 @@ from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import CallMeter
 from gateway.sessions.pages import KEY_BYTES, Tokens
 from gateway.share import WHOLE, Share
+from gateway.storage import session_store
 from gateway.stores.base import StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.metered import MeteredStore
-from gateway.stores.sqlite import SqliteStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
 from gateway.tracing.tracing import CannotTrace, Tracing
 from gateway.worker.privileges import set_dumpable
@@ -76,7 +76,7 @@ class Gateway:
             self.registry = AppRegistry(settings.data_dir / "apps", settings.apps)
         except AppDirectoryError as error:
             raise CannotStart(str(error)) from error
-        store = SqliteStore(settings.data_dir / "sessions.db", shared=member is not None)
+        store = session_store(settings, clock, shared=member is not None)
         exposed = bool(settings.metrics.address)
         self.store = MeteredStore(store, clock) if exposed else GuardedStore(store, clock)
         share = WHOLE if member is None else Share(member.index, member.board.count)

@@ -250,3 +250,30 @@ DOCTOR_STORE = 10.0
 
 DOCTOR_APP_END = 2.0
 """For the end of a process that has only imported an app."""
+
+REDIS_CONNECT = 1.0
+"""For a connection to Redis. One that takes longer on the way to the next machine will not be of use for calls."""
+
+REDIS_REPLY = 1.0
+"""For a reply of Redis, which takes a fraction of a millisecond. Beyond it callers are better told; with the next probe
+and its connection it is still below CALL_LEASE_RENEWAL, so that holds are renewed in time."""
+
+REDIS_CLAIM = 10.0
+"""For how long a gateway's claim to its prefix in Redis outlasts it, so long that a pause of a few inspections loses
+nothing. The same gateway, started again, does not wait for it."""
+
+REDIS_WRITER = 3600.0
+"""For how long Redis remembers a gateway that it has not heard of, in which what was unknown of its last operations can
+still be settled. Longer than any network is away while sessions, which last no longer, still matter."""
+
+REDIS_RECORD_GRACE = 120.0
+"""How much longer than its retention Redis keeps the record of a finished session by itself: a purge, which says how
+many it removed, comes first."""
+
+REDIS_CLOCK_SLEW = 0.0005
+"""Seconds by which a gateway follows the clock of Redis in a second: as fast as NTP lets a clock run away from others.
+A session of a minute is so at most 30 ms off by it."""
+
+REDIS_CLOCK_STEP = 1.0
+"""By how much the clock of Redis may be away from what was measured before, until that is said. Clocks that are kept
+differ by milliseconds."""

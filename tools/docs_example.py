@@ -29,6 +29,10 @@ max_workers = 64
 min_idle = 4
 queue_time = 10
 
+[store]
+url = "redis://sgw@127.0.0.1:6379/0"
+password_file = "/etc/session-gateway/redis.password"
+
 [quotas]
 live_sessions = 100
 calls_per_second = 200

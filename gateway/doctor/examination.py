@@ -8,6 +8,7 @@ from gateway.doctor import callers, directory, isolation, machine, software, tls
 from gateway.doctor.apps import apps
 from gateway.doctor.finding import Finding, failed, ok
 from gateway.doctor.live import Caller, live
+from gateway.doctor.redis import redis
 from gateway.doctor.store import holder, store
 
 Look = Callable[[], Finding | Iterable[Finding]]
@@ -25,6 +26,9 @@ async def examine(subject: Subject) -> AsyncIterator[Finding]:
     """Yield a finding for each check, as they come."""
     for check, look in _installation(subject.loaded):
         for finding in attempted(check, look):
+            yield finding
+    if subject.loaded.settings.store.address is not None:
+        async for finding in redis(subject.loaded.settings.store):
             yield finding
     async for finding in apps(subject.loaded.settings):
         yield finding
@@ -63,7 +67,8 @@ def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     yield "permissions", lambda: directory.permissions(data_dir)
     yield "file system", lambda: directory.file_system(data_dir)
     yield "room", lambda: directory.room(data_dir)
-    yield "store", lambda: store(data_dir / "sessions.db")
+    if settings.store.address is None:
+        yield "store", lambda: store(data_dir / "sessions.db")
     yield "data directory in use", lambda: _in_use(loaded)
 
 

@@ -62,7 +62,11 @@ def packages(
 
 def extras_of(settings: Settings) -> list[str]:
     """Return the extras of the gateway that these settings need."""
-    wanted = {"jwt": settings.auth.jwt_issuer, "tracing": settings.tracing.endpoint}
+    wanted = {
+        "jwt": settings.auth.jwt_issuer,
+        "tracing": settings.tracing.endpoint,
+        "redis": settings.store.address is not None,
+    }
     return [extra for extra, setting in wanted.items() if setting]
 
 

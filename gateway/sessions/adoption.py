@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -124,7 +125,7 @@ class Adoption:
 
     async def _resume(self, live: LiveSession, call: PendingCall) -> None:
         """Have the next call wait until this one, which an earlier gateway gave, has ended."""
-        await live.turns.enter(0.0)
+        await live.turns.enter(math.inf)
         live.calls.add(call)
 
         def done() -> None:

@@ -304,7 +304,10 @@ class NewSessionCall:
         function = await self._parts.functions.named(app, request.function, lambda: self._parts.patience(caller))
         async with self._parts.quotas.opening(caller.principal) as at_most:
             live = await self._opened(app, request, caller, at_most)
-        await live.turns.enter(0.0)
+        if self._closed:  # while it was put on record
+            await asyncio.shield(self._parts.lifecycle.end_surely(live, EndReason.FIRST_CALL_FAILED))
+            raise draining()
+        await live.turns.enter(math.inf)
         self._opening.add(live)
         try:
             return await self._in_session.perform(live, live.epoch, function, request, progress)

@@ -163,6 +163,9 @@ class Lifecycle:
         if session is None:
             raise SessionNotFound.of(session_id)
         if session.status is SessionStatus.ACTIVE:
+            live = self.live.get(session_id)
+            if live is not None:  # it has been opened meanwhile
+                return live
             # On record, but no worker of this gateway has it: its worker is going, or was never ours.
             session = await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit()) or session
         raise finished_error(session)
@@ -215,7 +218,7 @@ class Lifecycle:
                 self._release(live, session)
             raise finished_error(session)
         if live is not None:
-            live.record = session
+            live.remember(session)  # which may be older than what has been taken since
         return session
 
     async def end(self, session_id: str, principal: str | None, reason: EndReason = EndReason.CALLER) -> Session:
@@ -273,10 +276,17 @@ class Lifecycle:
 
     async def _finish(self, session_id: str, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
         live = self.live.get(session_id)
-        running = len(live.calls) if live is not None else None
-        session = await self._store.end(session_id, reason, self._clock.now(), exit_, running=running)
-        if live is not None and session is not None:
-            self._release(live, session)
+        if live is None:
+            return await self._store.end(session_id, reason, self._clock.now(), exit_)
+        # No call begins meanwhile: it would be taken back from the count as one that did not.
+        live.turns.pause()
+        try:
+            running = len(live.calls)
+            session = await self._store.end(session_id, reason, self._clock.now(), exit_, running=running)
+            if session is not None:
+                self._release(live, session)
+        finally:
+            live.turns.resume()
         return session
 
     async def _expire(self, session_id: str) -> Session | None:

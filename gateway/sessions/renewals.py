@@ -109,8 +109,8 @@ class Renewals:
             for session_id in asked:
                 if session_id not in slid:
                     others[session_id] = await self._renewed_alone(session_id, principal)
-            for session_id in [session_id for session_id, each in slid.items() if each.over]:  # meanwhile
-                others[session_id] = finished_error(slid.pop(session_id).record)
+        for session_id in [session_id for session_id, each in slid.items() if each.over]:  # meanwhile
+            others[session_id] = finished_error(slid.pop(session_id).record)
         return Renewal(now, slid, others)
 
     async def _slide(self, known: dict[str, LiveSession], principal: str, now: Instant) -> dict[str, LiveSession]:

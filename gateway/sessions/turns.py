@@ -19,6 +19,7 @@ class Turns:
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._coming = 0
+        self._paused = 0
         self._closed: Callable[[], GatewayError] | None = None
 
     @property
@@ -43,7 +44,7 @@ class Turns:
         """Take this call's turn if it is free. Whoever entered must `leave`. Raises what `close` was given."""
         if self._closed is not None:
             raise self._closed()
-        if self._free == 0:
+        if self._free == 0 or self._paused:
             return False
         self._free -= 1
         return True
@@ -74,13 +75,24 @@ class Turns:
 
     def leave(self) -> None:
         """Let the next one in."""
-        while self._waiting:
+        while self._waiting and not self._paused:
             turn = self._waiting.popleft()
             # One whose call has been cancelled in this very moment is still in the queue.
             if not turn.done():
                 turn.set_result(None)
                 return
         self._free += 1
+
+    def pause(self) -> None:
+        """Let nobody in until `resume`, which is called as often."""
+        self._paused += 1
+
+    def resume(self) -> None:
+        """Let those in again who have a turn."""
+        self._paused -= 1
+        for _ in range(self._free if self._waiting and not self._paused else 0):
+            self._free -= 1
+            self.leave()
 
     def close(self, error: Callable[[], GatewayError]) -> None:
         """Turn away all who wait, and all who come, each with an error of its own: the session is over."""

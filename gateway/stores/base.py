@@ -19,6 +19,9 @@ has the call nevertheless, and raises the failure from the next operation that w
 Every operation on an open store may raise StoreFailure, and has then changed nothing; a StoreFailure never stands for
 something else, such as an id that is taken. What was on record before is there again when `recover` has returned, but
 for what the failure has destroyed.
+
+An operation that is cancelled has either changed nothing, or returns and meets the cancellation at its next await. The
+end of a call is put on record whoever is cancelled, once it has been asked for.
 """
 
 import enum
@@ -41,9 +44,9 @@ class StoreProblem(enum.Enum):
     BUSY = "somebody else has locked it"
     FULL = "there is no room left to write"
     READ_ONLY = "it cannot be written"
-    IO = "its files cannot be read or written"
+    IO = "it cannot be reached, or its files cannot be read or written"
     DAMAGED = "what is in it makes no sense"
-    GONE = "its files have been deleted or replaced"
+    GONE = "what was in it, or its files, have been deleted or replaced"
 
 
 class StoreFailure(Exception):
@@ -53,6 +56,7 @@ class StoreFailure(Exception):
         """`what` is for the log, in the words of whatever is behind the store."""
         super().__init__(f"{problem.value} ({what})")
         self.problem = problem
+        self.what = what
 
 
 class InvalidCursor(Exception):
@@ -137,8 +141,7 @@ class SessionStore(ABC):
         Active and not due: the call is counted and held, the window slides to now plus the session's timeout. Due: the
         session expires. Finished: nothing changes. The status of what is returned tells which.
 
-        Calls are admitted in the order in which they ask, and return in it. One that is cancelled meanwhile has either
-        changed nothing, or returns and meets the cancellation at its next await.
+        Calls are admitted in the order in which they ask, and return in it.
         """
 
     @abstractmethod

@@ -47,6 +47,11 @@ class GuardedStore(SessionStore):
         """Whether operations reach the store."""
         return self._failure is None
 
+    @property
+    def inside(self) -> SessionStore:
+        """The store that is guarded."""
+        return self._store
+
     async def open(self) -> None:
         await self._store.open()
 

@@ -35,6 +35,8 @@ class FakeClock(Clock):
 
     def __init__(self, settled: Callable[[], Awaitable[None]] = settle) -> None:
         """`settled` is awaited around each timer, so that what it starts has run before the next one fires."""
+        self.elsewhere: Callable[[], Awaitable[bool]] | None = None
+        """Waits for what goes on outside the event loop, and says whether there was anything."""
         self._settled = settled
         self._elapsed = 0.0
         self._timers: list[tuple[float, int, FakeTimer]] = []
@@ -51,13 +53,18 @@ class FakeClock(Clock):
     async def advance(self, seconds: float) -> None:
         """Let that much time pass: every timer on the way fires at its own moment, and what it starts may settle."""
         target = self._elapsed + seconds
-        await self._settled()
+        await self._quiet()
         while self._timers and self._timers[0][0] <= target:
             moment, _, timer = heapq.heappop(self._timers)
             self._elapsed = max(self._elapsed, moment)
             callback, timer.callback = timer.callback, None
             if callback is not None:
                 callback()
-                await self._settled()
+                await self._quiet()
         self._elapsed = target
+        await self._quiet()
+
+    async def _quiet(self) -> None:
         await self._settled()
+        while self.elsewhere is not None and await self.elsewhere():
+            await self._settled()

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.testing.isolation import isolation
+from gateway.testing.store import store_for
 from gateway.testing.transport import transport
 from gateway.workers.runtime import clear_leftovers, runtime_directory
 
@@ -43,6 +44,7 @@ class GatewayProcess:
         for name, path in (apps or {}).items():
             self._arguments += ["--app", f"{name}={path}"]
         self._arguments += flags
+        self._store = {f"SGW_STORE_{name.upper()}": value for name, value in store_for(data_dir).items()}
         self._environment = environment or {}
         self._launcher = launcher
         self._process: subprocess.Popen[str] | None = None
@@ -83,7 +85,7 @@ class GatewayProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment, **_SETTINGS, **self._environment},
+            env={**environment, **_SETTINGS, **self._store, **self._environment},
             cwd=tempfile.gettempdir(),
         )
         self._readers = [

@@ -11,6 +11,7 @@ from gateway.config import Settings
 from gateway.main import Gateway
 from gateway.testing.clock import FakeClock
 from gateway.testing.isolation import isolation
+from gateway.testing.store import store_for
 from gateway.testing.transport import transport
 
 
@@ -38,7 +39,10 @@ async def in_process_gateway(
     server = {"listen": "127.0.0.1:0", "drain": "end", "drain_grace": 5.0, "transport": transport()}
     server |= sections.pop("server", {})
     sections["workers"] = {"isolation": isolation(), **sections.pop("workers", {})}
+    sections = {"store": store_for(data_dir), **sections}
     settings = Settings.model_validate({"data_dir": data_dir, "apps": dict(apps or {}), "server": server, **sections})
     gateway = Gateway(settings, clock)
+    if isinstance(clock, FakeClock):
+        clock.elsewhere = getattr(gateway.store.inside, "quiet", None)
     async with gateway.running() as address:
         yield InProcessGateway(address, gateway, clock)

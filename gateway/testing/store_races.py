@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from gateway.model import EndReason, SessionStatus
 from gateway.stores.base import SessionStore
-from gateway.testing.store_harness import START, TIMEOUT, added, at
+from gateway.testing.store_harness import START, TIMEOUT, a_session, added, at
 
 
 class StoreRacing:
@@ -74,6 +76,51 @@ class StoreRacing:
         final = await store.get(session.id)
         assert final is not None
         assert final.call_count == counted
+
+    @pytest.mark.parametrize("turns", range(5))
+    async def test_an_operation_that_is_cancelled_has_changed_nothing_or_returns(
+        self, store: SessionStore, turns: int
+    ) -> None:
+        before, new = await added(store), a_session()
+        returned: list[str] = []
+
+        async def create() -> None:
+            await store.create(new)
+            returned.append(new.id)
+            await asyncio.Event().wait()  # for good
+
+        async def end() -> None:
+            await store.end(before.id, EndReason.CALLER, at(1))
+            returned.append(before.id)
+            await asyncio.Event().wait()
+
+        tasks = [asyncio.ensure_future(create()), asyncio.ensure_future(end())]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(task.cancelled() for task in tasks)
+        ended = await store.get(before.id)
+        assert ended is not None
+        assert (await store.get(new.id) is not None) is (new.id in returned)
+        assert (ended.status is SessionStatus.ENDED) is (before.id in returned)
+
+    @pytest.mark.parametrize("turns", range(1, 5))
+    async def test_the_end_of_a_call_is_put_on_record_whoever_is_cancelled(
+        self, store: SessionStore, turns: int
+    ) -> None:
+        session = await added(store)
+        await store.admit(session.id, at(0), START + 100)
+        renewing = asyncio.ensure_future(store.renew(session.id, at(1)))
+        task = asyncio.ensure_future(store.finish(session.id, at(5), started=False))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(renewing, task, return_exceptions=True)
+        final = await store.get(session.id)
+        assert final is not None
+        assert (final.in_flight, final.call_count) == (0, 0)
 
     async def test_of_many_ends_at_one_moment_one_reason_stays(self, store: SessionStore) -> None:
         session = await added(store)

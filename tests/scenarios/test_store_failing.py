@@ -12,11 +12,17 @@ from sessiongateway.v1 import errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 from tests.process.observe import kill_worker
 from tests.scenarios.client import Client
-from tests.scenarios.conftest import VirtualGateway
+from tests.scenarios.conftest import StartVirtual, VirtualGateway
 from tests.scenarios.failures import refused
 
 UNAVAILABLE = "STORE_UNAVAILABLE"
 LONG = 300.0
+
+
+@pytest.fixture
+async def virtual(start_virtual: StartVirtual) -> VirtualGateway:
+    """A gateway with the embedded store, of which a file is locked here, whatever store other tests have."""
+    return await start_virtual(store={})
 
 
 class Lock:

@@ -257,7 +257,7 @@ async def test_a_session_whose_worker_went_with_a_dead_gateway_expires_or_ends_w
     await store.create(record)
     await store.create(replace(record, id="sess_idle", deadline=990.0, expires_at=START - 10.0))
     await store.close()
-    virtual = await start_virtual()
+    virtual = await start_virtual(store={})
     assert (await failure(virtual.client.run(session="sess_idle"))).code == "SESSION_EXPIRED"
     error = await failure(virtual.client.run(session="sess_left"))
     assert (error.code, error.end_reason) == ("SESSION_ENDED", "WORKER_LOST")

@@ -59,10 +59,11 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(
 TABLES = {"apps", "quotas.principals"}
 TOKENS = {"auth.jwt_issuer", "auth.jwt_audience", "auth.jwt_jwks_file"}
 ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca", "auth.certificates_file", *TOKENS}
+OF_REDIS = {f"store.{name}" for name in ("prefix", "password", "password_file", "tls_ca", "tls_cert", "tls_key")}
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in setting_paths() if path not in TABLES | {"data_dir"} | ONLY_TOGETHER]
+    "path", [path for path in setting_paths() if path not in TABLES | {"data_dir"} | ONLY_TOGETHER | OF_REDIS]
 )
 def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value_of = operator.attrgetter(path)
@@ -70,6 +71,7 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special = {"server.listen": "127.0.0.1:1", "log.level": "debug", "log.format": "json", "server.drain": "end"}
     special |= {"server.transport": "grpcio", "server.auth": "keys"}
     special |= {"metrics.address": "127.0.0.1:1", "auth.jwt_algorithms": "ES256, EdDSA"}
+    special |= {"store.url": "redis://127.0.0.1/1"}
     special |= {"workers.isolation": "user", "workers.user_range": "2000-3000"}
     special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
@@ -100,6 +102,18 @@ def test_settings_that_need_each_other_can_come_from_the_environment(monkeypatch
     assert [str(operator.attrgetter(path)(settings)) for path in ONLY_TOGETHER] == [
         f"/{path}" for path in ONLY_TOGETHER
     ]
+
+
+@pytest.mark.parametrize("left_out", ["password", "password_file"])
+def test_settings_of_redis_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
+    given = OF_REDIS - {f"store.{left_out}"}
+    for path in given:
+        monkeypatch.setenv(environment_name(path), f"/{path}")
+    monkeypatch.setenv("SGW_STORE_URL", "rediss://h")
+    store = load().store
+    shown = {path: getattr(store, path.partition(".")[2]) for path in given}
+    shown = {path: getattr(value, "get_secret_value", lambda value=value: value)() for path, value in shown.items()}
+    assert {path: str(value) for path, value in shown.items()} == {path: f"/{path}" for path in given}
 
 
 def test_there_are_no_more_processes_than_workers() -> None:

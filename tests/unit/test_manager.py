@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, RunState, SessionBusy
 from gateway.model import EndReason
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.requests import Caller, RunAnswer, RunRequest
-from gateway.stores.base import SessionFilter
+from gateway.stores.base import SessionFilter, SessionStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock, settle
 from gateway.testing.memory_machine import MemoryMachine
@@ -43,11 +43,11 @@ class Waiting:
 class Served:
     """A manager with all that it needs, and calls to it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, around: Callable[[SessionStore], SessionStore] = lambda store: store) -> None:
         Waiting.open = asyncio.Event()
         (directory / "app.py").touch()
         self.clock = FakeClock()
-        self.store = SqliteStore(directory / "sessions.db")
+        self.store = around(SqliteStore(directory / "sessions.db"))
         settings = Settings(workers=WorkerSettings(max_workers=1, min_idle=0), sessions=SessionSettings(queue_size=5))
         self.pool = MemoryPool(settings.workers, MemoryMachine(self.clock, {"app": Waiting}), self.clock)
         registry = AppRegistry(directory / "apps", {"app": directory})

@@ -34,6 +34,22 @@ def test_an_end_that_waits_to_be_written_delays_an_expiry_by_less_than_the_short
     assert timing.STORE_END_DELAY < timing.STORE_END_SLIDE < MIN_SESSION_TIMEOUT / 2
 
 
+def test_holds_are_renewed_in_time_although_a_redis_has_answered_nothing() -> None:
+    assert timing.REDIS_REPLY + timing.STORE_PROBE + timing.REDIS_CONNECT < timing.CALL_LEASE_RENEWAL
+
+
+def test_a_claim_outlives_some_inspections_and_the_failures_that_come_before_them() -> None:
+    assert timing.STORE_INSPECTION * 3 + timing.REDIS_REPLY + timing.REDIS_CONNECT < timing.REDIS_CLAIM
+
+
+def test_redis_remembers_a_gateway_for_as_long_as_any_session_may_live_without_it() -> None:
+    assert timing.REDIS_WRITER >= MAX_SESSION_TIMEOUT
+
+
+def test_a_purge_comes_before_redis_lets_go_of_a_record_by_itself() -> None:
+    assert timing.PURGE_INTERVAL < timing.REDIS_RECORD_GRACE
+
+
 def test_a_key_that_is_revoked_is_good_for_nothing_within_a_second_even_if_a_look_at_the_keys_fails() -> None:
     assert 0 < timing.KEYS_POLL <= 0.5
     assert timing.KEYS_POLL * 3 < 1

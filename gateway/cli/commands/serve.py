@@ -25,6 +25,7 @@ _SECTIONS = {
     "min_idle": "workers",
     "queue_time": "workers",
     "metrics_address": "metrics",
+    "store_url": "store",
     "log_level": "log",
     "log_format": "log",
 }
@@ -40,6 +41,15 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
             raise click.BadParameter(f"{name} is given twice; give one of them a version: {name}@VERSION=PATH")
         apps[name] = path
     return apps
+
+
+def _store(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and ":" in value.partition("://")[2].rpartition("@")[0]:
+        raise click.BadParameter(
+            "has a password, which everybody on the machine can read here: give it in SGW_STORE_PASSWORD, or in the "
+            "file of store.password_file"
+        )
+    return value
 
 
 @click.command(
@@ -67,6 +77,13 @@ def _apps(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dic
 @click.option("--client-ca", metavar="FILE", help="Refuse clients without a certificate of these authorities (PEM).")
 @click.option("--insecure", is_flag=True, default=None, help="Listen where others can connect, with nothing encrypted.")
 @click.option("--auth", metavar="auto|keys|open", help="Whether callers need an API key (sgw key create).  [auto]")
+@click.option(
+    "--store",
+    "store_url",
+    metavar="sqlite|URL",
+    callback=_store,
+    help="Where the records of sessions are: in the data directory, or in Redis.  [sqlite]",
+)
 @click.option("--processes", metavar="N", help="Gateway processes on the one port.  [1]")
 @click.option("--max-workers", metavar="N", help="Worker processes at a time.")
 @click.option("--min-idle", metavar="N", help="Workers kept ready for each app.")
