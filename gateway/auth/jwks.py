@@ -35,7 +35,10 @@ class VerifyingKey:
 
 
 def parsed(content: bytes, algorithms: Collection[str]) -> Sequence[VerifyingKey]:
-    """Return the keys in a file that can be used. Raises ValueError for a file without any; its text says why."""
+    """Return the keys in a file that can be used. An issuer may have withdrawn them all, and say so by an empty set.
+
+    Raises ValueError for a set of which none can be used; its text says why.
+    """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -49,8 +52,10 @@ def parsed(content: bytes, algorithms: Collection[str]) -> Sequence[VerifyingKey
             found.append(_key(each, algorithms))
         except ValueError as error:
             reasons.append(f"key {number}: {error}")
-    if not found:
-        raise ValueError(f"no key in it can be used ({'; '.join(reasons[:3]) or 'it is empty'})")
+    if not listed:
+        logger.warning("the issuer of tokens has no keys: no token lets anybody in")
+    elif not found:
+        raise ValueError(f"no key in it can be used ({'; '.join(reasons[:3])})")
     if reasons:
         logger.warning("keys of the issuer of tokens that cannot be used: %s", "; ".join(reasons[:3]))
     return found

@@ -190,10 +190,11 @@ class Lifecycle:
     async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
         """End a call that was admitted, and return the session as it is now. A store that fails is no error of it."""
         live.in_flight -= 1
+        now = self._clock.now()
         try:
-            session = await self._store.finish(live.id, self._clock.now(), started=started)
+            session = await self._store.finish(live.id, now, started=started)
         except StoreUnavailable:
-            return self.unwritten.settle(live, started=started)
+            return self.unwritten.settle(live, now, started=started)
         live.record = session or live.record
         return session
 

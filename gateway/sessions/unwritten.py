@@ -13,7 +13,7 @@ from gateway.errors import WorkerExit
 from gateway.model import TRANSITIONS, EndReason, Session, SessionStatus
 from gateway.sessions.live import LiveSession
 from gateway.stores.base import SessionStore
-from gateway.timing import CALL_LEASE
+from gateway.timing import CALL_LEASE, STORE_END_SLIDE
 
 logger = logging.getLogger("gateway.sessions")
 
@@ -26,9 +26,14 @@ class Unwritten:
         self._over: dict[str, Session] = {}
         self._changes = 0
 
-    def settle(self, live: LiveSession, *, started: bool) -> Session:
-        """End a call, as `SessionStore.finish` does."""
-        record, now = live.latest(), self._clock.now()
+    def settle(self, live: LiveSession, now: Instant, *, started: bool) -> Session:
+        """End a call, as `SessionStore.finish` does.
+
+        What is told of its window is only in memory. Should this gateway die, the next one has what the worker says of
+        the call's end, which was a little earlier than `now`: no more is told than that.
+        """
+        record = live.latest()
+        now = Instant(now.monotonic - STORE_END_SLIDE, now.wall - STORE_END_SLIDE)
         active = record.status is SessionStatus.ACTIVE
         return self._take(
             live,

@@ -39,6 +39,10 @@ _ISOLATION = (
 )
 
 
+FILES_IN_MEMORY = 64 * 1024 * 1024
+"""Bytes of the files in each of the two directories of a sandbox that are in memory. Whoever needs more room has the
+temporary directory, whose files are counted."""
+
 # bwrap ends with its parent, and all that is in the sandbox with it. That must be whoever the gateway signals, and not
 # the zygote, which workers outlive.
 _KEEPER = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
@@ -54,7 +58,16 @@ def sandboxed(bubblewrap: str, command: Sequence[str], directory: str, app_direc
         arguments += ["--symlink", str(Path(path).readlink()), path] if Path(path).is_symlink() else _shown(path)
     for path in (*_SYSTEM, *_CONFIGURATION):
         arguments += _shown(path)
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    arguments += [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        *_in_memory("/dev/shm"),
+        "--remount-ro",
+        "/dev",
+        *_in_memory("/tmp"),
+    ]
     for path in needed(app_directory):
         arguments += _shown(path)
     for name in ("work", "tmp"):
@@ -62,6 +75,11 @@ def sandboxed(bubblewrap: str, command: Sequence[str], directory: str, app_direc
             arguments += ["--bind", f"{directory}/{name}", f"{directory}/{name}"]
     # Inside, the root is a file system in memory: what is not bound cannot be filled.
     return [*arguments, "--remount-ro", "/", "--chdir", f"{directory}/work" if directory else "/", "--", *command]
+
+
+def _in_memory(path: str) -> list[str]:
+    # Nobody counts these files, and without a size each place would hold half of the machine's memory.
+    return ["--size", str(FILES_IN_MEMORY), "--tmpfs", path]
 
 
 def needed(app_directory: str) -> list[str]:

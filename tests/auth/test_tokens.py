@@ -252,7 +252,6 @@ WEAK = Issuer(keys={"weak": ("RS256", rsa.generate_private_key(public_exponent=6
         (b"[" * 100_000, "not JSON"),
         (b"[]", "no array `keys`"),
         (b'{"keys": {}}', "no array `keys`"),
-        (b'{"keys": []}', "it is empty"),
         (b'{"keys": [7]}', "key 1: no object"),
         (b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}]}', "RSA, EC and OKP"),
         (b'{"keys": [{"kty": "EC", "crv": "secp256k1"}]}', "it has none"),
@@ -299,6 +298,20 @@ async def test_a_key_that_is_taken_out_of_the_file_is_good_no_more(tmp_path: Pat
     assert tokens.find(two, NOW).principal
     with pytest.raises(NotLetIn):
         tokens.find(one, NOW)
+
+
+async def test_an_issuer_that_withdraws_all_its_keys_lets_nobody_in(
+    tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "jwks.json"
+    issuer.write(path)
+    tokens, token = IssuedTokens(settings(path)), issuer.token()
+    replace(path, b'{"keys": []}')
+    assert await tokens.refresh()
+    assert tokens.keys == 0
+    with pytest.raises(NotLetIn):
+        tokens.find(token, NOW)
+    assert "no token lets anybody in" in caplog.text
 
 
 @pytest.mark.parametrize("gone", [True, False])

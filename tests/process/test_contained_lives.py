@@ -15,6 +15,7 @@ import pytest
 
 from gateway.testing.process import GatewayProcess
 from gateway.testing.waiting import until
+from gateway.worker.sandbox import FILES_IN_MEMORY
 from sessiongateway import AppStartFailedError, Inference, SessionEndedError, WorkerLostError
 from tests.process.observe import (
     DEADLINE,
@@ -144,6 +145,21 @@ def test_limits_hold_for_a_worker_that_is_contained(data_dir: Path, app: Path, p
             called(client, session, "children", count=1)
             called(client, session, "block")
         assert ended.value.end_reason == "process_limit"
+
+
+def test_a_sandbox_has_little_room_for_files_in_memory(data_dir: Path, profile: str) -> None:
+    if profile != "sandbox":
+        pytest.skip("only a sandbox has files in memory of its own")
+    with served(data_dir, profile) as gateway, Inference(address=gateway.address) as client:
+        session = opened(client).session_id
+        for directory, room, error in (
+            ("/tmp", FILES_IN_MEMORY, "ENOSPC"),
+            ("/dev/shm", FILES_IN_MEMORY, "ENOSPC"),
+            ("/dev", 0, "EROFS"),
+            ("/", 0, "EROFS"),
+        ):
+            found = called(client, session, "fill", directory=directory, bytes=2 * FILES_IN_MEMORY)
+            assert found == {"written": room, "error": error}, directory
 
 
 def test_an_app_gets_what_it_asks_for_and_no_less_than_the_setting(data_dir: Path, app: Path, profile: str) -> None:

@@ -1,5 +1,6 @@
 """An app that says who and where it is."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -35,6 +36,17 @@ class App(BaseApp):
     def leave(self, input: dict[str, Any]) -> None:
         """Exit."""
         sys.exit(input["code"])
+
+    def fill(self, input: dict[str, Any]) -> dict[str, Any]:
+        """Write until there is no room, and say how many bytes there was room for, and what was said then."""
+        written = 0
+        try:
+            with Path(input["directory"], "filling").open("wb", buffering=0) as file:
+                while written < input["bytes"]:
+                    written += file.write(bytes(1 << 20))
+        except OSError as error:
+            return {"written": written, "error": errno.errorcode[error.errno or 0]}
+        return {"written": written, "error": ""}
 
     def children(self, input: dict[str, Any]) -> dict[str, Any]:
         """Start processes that stay."""
