@@ -106,7 +106,7 @@ async def test_a_call_that_ran_is_answered_although_its_end_cannot_be_recorded_a
     answer = await call
     assert (answer.output["word"], answer.session.call_count) == ("a", 2)
     # No more than what the worker can tell another gateway, should this one die before it is on record.
-    assert answer.session.expires_in.ToMilliseconds() == round(1000 * (60 - STORE_END_SLIDE))
+    assert answer.session.expires_in.ToTimedelta().total_seconds() == pytest.approx(60 - STORE_END_SLIDE)
     outage = await lock.lift()
     after = await virtual.client.get(opened.id)
     assert (after.status, after.call_count) == (pb.SESSION_STATUS_ACTIVE, 2)
