@@ -163,7 +163,7 @@ def yield_to_gateway() -> None:
     """Have this process wake up without taking the processor from whoever runs, when there is no idle one.
 
     A gateway that is interrupted for the call it has just handed out does less with each turn of its loop. The share of
-    the processor stays what it is. What the app starts is scheduled alike, and may change that (docs/adr/0043).
+    the processor stays what it is. What the app starts is scheduled alike, and may change that (docs/adr/0042).
     """
     # Not everywhere allowed, and not what anything depends on.
     with contextlib.suppress(OSError):

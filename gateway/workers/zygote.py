@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import signal
 import socket
@@ -25,6 +26,8 @@ from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.output import OutputReader
 from gateway.workers.replies import start_error, start_exit_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
+
+logger = logging.getLogger("gateway.workers")
 
 
 class ZygoteGone(Exception):
@@ -73,6 +76,9 @@ class Zygote:
             except OSError as error:
                 ours.close()
                 await asyncio.to_thread(self.containment.close)
+                # The path is for whoever runs the gateway, not for callers.
+                interpreter = self.app.interpreter or sys.executable
+                logger.warning("user %d cannot run %s: %s", os.geteuid(), interpreter, error.strerror)
                 failure = pb.Failure(
                     type=type(error).__name__, message=f"the interpreter cannot be run: {error.strerror}"
                 )
