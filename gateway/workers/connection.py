@@ -206,10 +206,6 @@ class WorkerConnection(asyncio.Protocol):
             self._on_ready(frame.ready)
         elif kind == "failed":
             self._on_failed(frame.failed)
-        elif (
-            not frame.ByteSize()
-        ):  # of a worker that is newer than this gateway there may be kinds that it does not know
-            raise FrameError("a frame with nothing in it")
 
     def _answer(self, result: pb.Result, payload: bytes | None) -> None:
         sent = self._calls.pop(result.id, None)
