@@ -86,7 +86,7 @@ def _arguments(draw: st.DrawFn) -> tuple[tuple[str, ...], list[str]]:
     path = draw(st.sampled_from(sorted(_COMMANDS)))
     options = [name for parameter in _COMMANDS[path].params for name in parameter.opts if name.startswith("-")]
     # Standard input would be waited for, and no argument that a process is started with has a NUL in it.
-    text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=10)
+    text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10)
     word = st.sampled_from(_WORDS) | text.filter(lambda text: text not in ("-", "@-"))
     pieces = st.lists(st.sampled_from(options or ["-h"]) | word | word, max_size=6)
     return path, draw(pieces)
