@@ -105,7 +105,8 @@ class Credentials:
         if not self.required:
             return False, "callers need no API key"
         counts = [self._keyring.count(now)]
-        ways = [f"API keys ({counts[0]} good)"]
+        usable = self._keyring.usable
+        ways = [f"API keys ({counts[0]} good)" if usable else "API keys (none, while their file cannot be used)"]
         if self._tokens is not None:
             counts.append(self._tokens.keys)
             ways.append(f"tokens of {self._issuer} (its keys: {counts[-1]})")
@@ -113,7 +114,8 @@ class Credentials:
             counts.append(len(self._mappings.value))
             ways.append(f"client certificates (mappings: {counts[-1]})")
         nobody = not any(counts)
-        hint = "; nobody is let in: sgw key create NAME --data-dir DIR" if nobody else ""
+        mending = "sgw key create NAME --data-dir DIR" if usable else "mend the file of keys, or put a backup back"
+        hint = f"; nobody is let in: {mending}" if nobody else ""
         return nobody, f"callers are known by {', '.join(ways)}{hint}"
 
 

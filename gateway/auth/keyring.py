@@ -22,6 +22,10 @@ class Demand(enum.Enum):
     """From the first key on, and from then on always: revoking the last one must not let everybody in."""
 
 
+_FAILURES = 2
+"""In a row, until what the file said no longer counts."""
+
+
 class Keyring:
     """The keys of one data directory.
 
@@ -38,6 +42,11 @@ class Keyring:
         """Whether a caller needs a key. Once it is true it stays so."""
         if self._stamp is not None:
             self._keys = file.read()
+
+    @property
+    def usable(self) -> bool:
+        """Whether the file could be read, or is not there and need not be."""
+        return self._failures < _FAILURES
 
     def count(self, now: float) -> int:
         """Return how many keys are good at a wall-clock time, in seconds."""
@@ -73,7 +82,7 @@ class Keyring:
     def _failed(self, why: str) -> bool:
         self._failures += 1
         # Once may be a moment without free descriptors; a file that is damaged or gone stays so.
-        if self._failures != 2:  # noqa: PLR2004
+        if self._failures != _FAILURES:
             return False
         logger.error("%s; callers are refused until it is there again", why)
         self._stamp, self._keys = None, {}

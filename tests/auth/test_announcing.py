@@ -62,3 +62,22 @@ async def test_it_is_said_again_only_when_it_has_changed(tmp_path: Path, caplog:
     issue(tmp_path, "third")
     assert await credentials.refresh()
     assert announced(credentials, caplog) == [(logging.INFO, "callers are known by API keys (2 good)")]
+
+
+async def test_of_keys_whose_file_cannot_be_used_the_log_does_not_say_that_one_is_to_be_made(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    issue(tmp_path, "me")
+    credentials = Credentials(Keyring(KeyFile(tmp_path), Demand.ALWAYS))
+    file = tmp_path / "keys.json"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    for _ in range(3):
+        await credentials.refresh()
+    [(level, text)] = announced(credentials, caplog)
+    assert level == logging.WARNING
+    assert "none, while their file cannot be used" in text
+    assert "nobody is let in: mend the file of keys" in text
+    file.write_bytes(whole)
+    assert await credentials.refresh()
+    assert announced(credentials, caplog) == [(logging.INFO, "callers are known by API keys (1 good)")]
