@@ -29,7 +29,7 @@ from gateway.stores.redis_calls import KnownSessions
 from gateway.stores.redis_clock import GatewayTime, ServerTime
 from gateway.stores.redis_connection import Word
 from gateway.stores.redis_link import Claim, Link, Server
-from gateway.stores.redis_rows import moved, or_nothing, session_of, text, values_of
+from gateway.stores.redis_rows import as_answered, or_nothing, session_of, text, values_of
 from gateway.stores.redis_server import RedisServer
 from gateway.stores.redis_turns import Turns
 from gateway.timing import REDIS_RECORD_GRACE, STORE_END_DELAY
@@ -327,7 +327,7 @@ class RedisStore(SessionStore):
             return None
         if len(row) == _SHORT:
             assert known is not None
-            session = moved(known, row, self._time.offset)
+            session = as_answered(known, row, self._time.offset)
         else:
             session = session_of(row, self._time.offset)
         self._known.learn(session)

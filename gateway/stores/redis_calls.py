@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gateway.clock import Instant
 from gateway.model import Session, SessionStatus
-from gateway.stores.redis_rows import active
+from gateway.stores.moved import moved
 from gateway.timing import STORE_END_SLIDE
 
 
@@ -76,7 +76,7 @@ class KnownSessions:
         until = at.monotonic + known.timeout, at.wall + known.timeout
         if until[0] <= known.deadline:
             until = known.deadline, known.expires_at
-        return active(known, until, known.last_call_at, known.call_count, known.in_flight - count)
+        return moved(known, until, known.in_flight - count, known.last_call_at, known.call_count)
 
     def take(self, session_ids: Iterable[str]) -> dict[str, Ends]:
         """Return the unwritten ends of these sessions, which are about to be written."""
@@ -110,7 +110,7 @@ class KnownSessions:
             known = self._known.get(session_id)
             if known is not None:
                 until = now.monotonic + known.timeout, now.wall + known.timeout
-                self._known[session_id] = active(known, until, known.last_call_at, known.call_count, known.in_flight)
+                self._known[session_id] = moved(known, until, known.in_flight, known.last_call_at, known.call_count)
 
     def restored(self, session: Session) -> None:
         """Take a session that was put on record as it is given: what was unwritten of it is in it."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.errors import WorkerExit
 from gateway.model import AppRef, EndReason, Session, SessionStatus
+from gateway.stores.moved import moved
 from gateway.stores.redis_connection import Word
 
 _STATUSES = {status.value.encode(): status for status in SessionStatus}
@@ -72,33 +73,10 @@ def session_of(row: Any, offset: float) -> Session:
     )
 
 
-def moved(was: Session, row: Any, offset: float) -> Session:
+def as_answered(was: Session, row: Any, offset: float) -> Session:
     """Return an active session of which a script returns only what calls and keepalives change."""
     until = float(row[0]) - offset, float(row[1])
-    return active(was, until, float(row[2]) if row[2] else None, int(row[3]), int(row[4]))
-
-
-def active(
-    was: Session, until: tuple[float, float], last_call_at: float | None, call_count: int, in_flight: int
-) -> Session:
-    """Return an active session with other calls, and a window until then, on the monotonic and the wall clock."""
-    deadline, expires_at = until
-    # By position, which costs half of dataclasses.replace: one for each call.
-    return Session(
-        was.id,
-        was.owner,
-        was.app,
-        was.worker_id,
-        was.epoch,
-        was.timeout,
-        was.created_at,
-        expires_at,
-        deadline,
-        was.status,
-        last_call_at=last_call_at,
-        call_count=call_count,
-        in_flight=in_flight,
-    )
+    return moved(was, until, int(row[4]), float(row[2]) if row[2] else None, int(row[3]))
 
 
 def _number(value: bytes) -> int | None:

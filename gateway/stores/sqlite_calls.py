@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from gateway.clock import Instant
 from gateway.model import TRANSITIONS, EndReason, Session, SessionStatus
+from gateway.stores.moved import moved
 from gateway.stores.sqlite_database import BEGIN
 from gateway.timing import STORE_END_SLIDE
 
@@ -97,7 +98,7 @@ class CallRecords:
         if known is not None and now.monotonic < known.session.deadline:
             was, (monotonic, wall) = known.session, now
             until = monotonic + was.timeout, wall + was.timeout
-            session = _moved(was, until, was.in_flight + 1, wall, was.call_count + 1)
+            session = moved(was, until, was.in_flight + 1, wall, was.call_count + 1)
             values = (session.in_flight, session.call_count, wall, hold_until, session.deadline, session.expires_at)
             if db.execute(_ADMIT_KNOWN, values + known.condition).rowcount:
                 self._note(session)
@@ -112,7 +113,7 @@ class CallRecords:
             return None
         was, (monotonic, wall) = known.session, now
         until = monotonic + was.timeout, wall + was.timeout
-        session = _moved(was, until, was.in_flight + 1, wall, was.call_count + 1)
+        session = moved(was, until, was.in_flight + 1, wall, was.call_count + 1)
         self._known[session_id] = _Known(session, known.in_flight, known.deadline, known.call_count, hold_until)
         self.unwritten.add(session_id)
         self.admitted.add(session_id)
@@ -124,7 +125,7 @@ class CallRecords:
         if known is not None and now.monotonic < known.session.deadline:
             was, (monotonic, wall) = known.session, now
             until = monotonic + was.timeout, wall + was.timeout
-            session = _moved(was, until, was.in_flight, was.last_call_at, was.call_count)
+            session = moved(was, until, was.in_flight, was.last_call_at, was.call_count)
             if self._written(db, known, session):
                 return session
         return self._unless_due(db, self._renew, {"id": session_id, "now": now.monotonic, "wall": now.wall})
@@ -145,7 +146,7 @@ class CallRecords:
             return None
         later = deadline > was.deadline
         until = (deadline, now.wall + was.timeout) if later else (was.deadline, was.expires_at)
-        session = _moved(was, until, was.in_flight - 1, was.last_call_at, was.call_count)
+        session = moved(was, until, was.in_flight - 1, was.last_call_at, was.call_count)
         self._known[session_id] = _Known(session, known.in_flight, known.deadline, known.call_count, known.hold_until)
         self.unwritten.add(session_id)
         return session
@@ -285,26 +286,3 @@ def _as_recorded(session: Session) -> _Known:
 def _begin(db: sqlite3.Connection) -> None:
     if not db.in_transaction:
         db.execute(BEGIN)
-
-
-def _moved(
-    was: Session, until: tuple[float, float], in_flight: int, last_call_at: float | None, call_count: int
-) -> Session:
-    """Return an active session with other calls, and a window until then, on the monotonic and the wall clock."""
-    deadline, expires_at = until
-    # By position, which costs half of dataclasses.replace: one for each call.
-    return Session(
-        was.id,
-        was.owner,
-        was.app,
-        was.worker_id,
-        was.epoch,
-        was.timeout,
-        was.created_at,
-        expires_at,
-        deadline,
-        was.status,
-        last_call_at=last_call_at,
-        call_count=call_count,
-        in_flight=in_flight,
-    )
