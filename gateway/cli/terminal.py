@@ -172,7 +172,7 @@ class Terminal:
 
 def sessions_table(infos: Sequence[SessionInfo], *, wrap: bool = True) -> Table:
     """Return a table of sessions; without `wrap` each has one line, whatever the width."""
-    table = _table("session", "app", "status", "left", "calls")
+    table = _table("session", "app", "status", "left or reason", "calls")
     table.columns[0].no_wrap = True
     table.columns[4].justify = "right"
     if not wrap:

@@ -21,6 +21,9 @@ _INVALID = {
 """By OpenSSL's number of the error (X509_V_ERR_...): what it means, and what to do."""
 
 
+_REPLACE = "Put the right file there; a running gateway goes on with the one from before."
+
+
 def listening(server: ServerSettings) -> Finding:
     """Whether the address needs TLS, and has it."""
     problem = objection(server)
@@ -33,18 +36,29 @@ def listening(server: ServerSettings) -> Finding:
 def certificates(server: ServerSettings, now: float | None = None) -> Iterator[Finding]:
     """Whether the files are there and belong together, and the certificate is good for a while yet."""
     check = "certificate"
+    if server.tls_cert is None or server.tls_key is None:
+        yield skipped(check, "no server.tls_cert")
+        return
     try:
-        if certificates_of(server) is None or server.tls_cert is None or server.tls_key is None:
-            yield skipped(check, "no server.tls_cert")
-            return
         # Without the authorities of clients: the handshake below is one with a client that shows nothing.
         loaded = Certificates(server.tls_cert, server.tls_key)
     except CertificateUnusable as error:
-        yield failed(check, str(error), "Put the right file there; a running gateway goes on with the one from before.")
+        yield failed(check, str(error), _REPLACE)
         return
     yield _validity(server.tls_cert, loaded, time.time() if now is None else now)
     if server.tls_key.stat().st_mode & 0o077:
         yield warning("private key", f"others may read {server.tls_key}", f"chmod 600 {server.tls_key}")
+    if server.client_ca is not None:
+        yield _client_authority(server, server.client_ca)
+
+
+def _client_authority(server: ServerSettings, path: Path) -> Finding:
+    check = "client authority"
+    try:
+        certificates_of(server)
+    except CertificateUnusable as error:
+        return failed(check, str(error), _REPLACE)
+    return ok(check, f"clients need a certificate of an authority in {path}")
 
 
 def _validity(path: Path, loaded: Certificates, now: float) -> Finding:

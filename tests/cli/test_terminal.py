@@ -48,7 +48,7 @@ def test_sessions_are_a_table_with_whole_ids(terminal: Terminal, sgw: Sgw, new_s
     screen = terminal("session", "list", "--limit", "2")
     assert screen.wait() == 0
     heading, _, first, second, more = screen.text.splitlines()
-    assert heading.split() == ["session", "app", "status", "left", "calls"]
+    assert heading.split() == ["session", "app", "status", "left", "or", "reason", "calls"]
     assert first.startswith(ended)
     assert first.split()[2:] == ["ended", "caller", "1"]
     assert second.startswith(active)

@@ -24,7 +24,12 @@ def files(tmp_path: Path) -> Files:
 
 def looked_at(files: Files, now: float | None = None) -> list[Finding]:
     settings = ServerSettings(tls_cert=files.certificate, tls_key=files.key, client_ca=files.ca)
-    return list(certificates(settings, now))
+    return [finding for finding in certificates(settings, now) if finding.check != "client authority"]
+
+
+def authority_of_clients(files: Files) -> list[Finding]:
+    settings = ServerSettings(tls_cert=files.certificate, tls_key=files.key, client_ca=files.ca)
+    return [finding for finding in certificates(settings) if finding.check == "client authority"]
 
 
 def the_one(findings: list[Finding], status: Status, *words: str) -> None:
@@ -63,6 +68,15 @@ def test_the_key_of_another_and_a_missing_file_are_failures(files: Files) -> Non
     the_one(looked_at(files), Status.FAILED, "is not the key of the certificate")
     files.certificate.unlink()
     the_one(looked_at(files), Status.FAILED, "No such file")
+
+
+def test_the_authority_of_clients_is_told_by_its_own_name(files: Files) -> None:
+    the_one(authority_of_clients(files), Status.OK, str(files.ca))
+    replace(files.ca, b"nothing")
+    the_one(authority_of_clients(files), Status.FAILED, str(files.ca), "no certificate in PEM form")
+    the_one(looked_at(files), Status.OK)
+    files.ca.unlink()
+    the_one(authority_of_clients(files), Status.FAILED, "No such file")
 
 
 def test_a_key_that_others_may_read_is_a_warning(files: Files) -> None:
