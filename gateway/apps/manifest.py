@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gateway.apps.limits import LimitsTable
 from gateway.apps.names import check_name
+from gateway.apps.placement import RayTable
 from gateway.model import AppRef, AppVersion, Profile
 
 MANIFEST_NAME = "app.toml"
@@ -56,6 +57,7 @@ class Manifest(BaseModel):
         "`user`, `sandbox`.",
     )
     limits: LimitsTable = Field(LimitsTable(), description="What a session may take at the most.")
+    ray: RayTable = Field(RayTable(), description="What Ray is to see to, where it places the workers.")
 
     @field_validator("name")
     @classmethod
@@ -107,6 +109,7 @@ def app_version(name: str, version: str, directory: Path) -> AppVersion:
         min_idle=manifest.min_idle,
         limits=manifest.limits.limits(),
         isolation=manifest.isolation,
+        ray=manifest.ray.placement(),
     )
 
 

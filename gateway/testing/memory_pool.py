@@ -58,7 +58,11 @@ class _Waiter:
 class MemoryPool(WorkerPool):
     """Workers on a MemoryMachine. `crash` is what `close` is not: the end of a gateway that did not see it coming."""
 
-    def __init__(self, settings: WorkerSettings, machine: MemoryMachine, clock: Clock) -> None:
+    def __init__(
+        self, settings: WorkerSettings, machine: MemoryMachine, clock: Clock, *, anywhere: bool = False
+    ) -> None:
+        """With `anywhere` other pools have workers on the machine too, and leave theirs to one another."""
+        self.anywhere = anywhere
         self._settings = settings
         self._machine = machine
         self._clock = clock
@@ -69,16 +73,22 @@ class MemoryPool(WorkerPool):
         self._closing = False
 
     async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
+        adopted = await self.adopt(leases)
+        for process in [process for id, process in self._machine.processes.items() if id not in self._workers]:
+            if not self.anywhere:
+                process.stop(WorkerExit(signal=9))
+        return adopted
+
+    async def adopt(self, leases: Sequence[WorkerLease]) -> Mapping[str, Worker]:
         adopted: dict[str, Worker] = {}
         for lease in leases:
             process = self._machine.processes.get(lease.worker_id)
-            if process is None or (process.session_id, process.epoch) != (lease.session_id, lease.epoch):
+            if process is None or process.session_id != lease.session_id or process.epoch > lease.epoch:
                 continue
+            process.epoch, process.outlive = lease.epoch, lease.timeout + self._settings.orphan_grace
             worker = self._workers[process.id] = MemoryWorker(process, self._gone)
             asyncio.get_running_loop().call_soon(worker.say_standing)
             adopted[lease.session_id] = worker
-        for process in [process for id, process in self._machine.processes.items() if id not in self._workers]:
-            process.stop(WorkerExit(signal=9))
         return adopted
 
     async def close(self, *, keep_leased: bool = False) -> None:
@@ -94,6 +104,12 @@ class MemoryPool(WorkerPool):
         while self._workers:
             self._all_gone.clear()
             await self._all_gone.wait()
+
+    def detach(self, worker: Worker) -> None:
+        assert isinstance(worker, MemoryWorker)
+        if self._workers.pop(worker.id, None) is not None:
+            worker.let_go()
+        self._schedule()
 
     def crash(self) -> None:
         """Let go of everything without a word."""
@@ -165,7 +181,7 @@ class MemoryPool(WorkerPool):
 
     def end(self, worker: Worker, reason: str = "", *, in_turn: bool = False) -> None:
         assert isinstance(worker, MemoryWorker)
-        if not worker.ending and worker.exit is None:
+        if not worker.ending and worker.exit is None and not worker.fenced:
             worker.ending = True
             asyncio.get_running_loop().call_soon(worker.process.stop, WorkerExit(exit_code=0))
 

@@ -9,6 +9,7 @@ from gateway.model import new_call_id
 from gateway.testing.memory_machine import MemoryProcess, Outcome, functions_of
 from gateway.workers.base import PendingCall, Standing, Worker, WorkerCall
 from gateway.workers.replies import call_error, lost_error
+from sessiongateway.worker.v1 import worker_pb2 as pb
 
 
 class MemoryCall(PendingCall):
@@ -45,6 +46,11 @@ class MemoryWorker(Worker):
     def exit(self) -> WorkerExit | None:
         return self._exit
 
+    @property
+    def fenced(self) -> bool:
+        """Whether another pool has taken the process over."""
+        return self.process.link is not self
+
     def when_lost(self, callback: Callable[[WorkerExit], object]) -> None:
         if self._exit is not None:
             callback(self._exit)
@@ -62,6 +68,9 @@ class MemoryWorker(Worker):
         sent = MemoryCall(self, call)
         if self._exit is not None:
             sent.finish(lost_error(self.id, self._exit, RunState.NOT_STARTED))
+        elif self.fenced:
+            fenced = pb.Failure(kind=pb.FAILURE_KIND_FENCED)
+            sent.finish(call_error(self.app.ref, self.id, call, fenced))
         else:
             self._calls[call.call_id] = sent
             self.send(self.process.receive, call)
@@ -83,7 +92,8 @@ class MemoryWorker(Worker):
     def let_go(self) -> None:
         """Hear nothing of the process any more, and leave it to itself."""
         self._deaf = True
-        self.process.detach()
+        if self.process.link is self:  # or another gateway has it by now
+            self.process.detach()
 
     def answered(self, call_id: str, outcome: Outcome, *, repeated: bool) -> None:
         """The process says how a call ended."""

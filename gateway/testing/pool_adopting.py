@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import CallCountMismatch, RequestIdReused, RunState, WorkerExit
+from gateway.errors import CallCountMismatch, RequestIdReused, RunState, WorkerExit, WorkerLeased
 from gateway.model import AppVersion
 from gateway.testing.gate import Gate
 from gateway.testing.pool_harness import EPOCH, Leased, PoolFixtures, StartPool, answer, lease, share
@@ -76,15 +76,60 @@ class PoolAdopting(PoolFixtures):
         await pool.close(keep_leased=True)
         assert not exists(pid)
 
+    @pytest.mark.parametrize("raised", [0, 1, 5])
+    async def test_a_pool_takes_over_at_any_time_a_worker_of_another_one_which_is_then_fenced_off(
+        self, start_pool: StartPool, app: AppVersion, raised: int
+    ) -> None:
+        pool = await start_pool()
+        leased = await lease(pool, app, outlive=OUTLIVE)
+        await leased.call()
+        if not raised:
+            await pool.close(keep_leased=True)  # two that hold the same epoch are not told apart
+        taker = await start_pool.beside()
+        adopted = await taker.adopt([replace(record_of(leased), epoch=EPOCH + raised)])
+        again = Leased(adopted[leased.session_id], leased.session_id, EPOCH + raised)
+        assert (await standing_of(again)).started == 1
+        assert (await again.call())["calls"] == 2
+        assert taker.holder(again.worker.id) == leased.session_id
+        if raised:
+            with pytest.raises(WorkerLeased) as caught:
+                await leased.call()
+            assert caught.value.run_state is RunState.NOT_STARTED
+        assert (await again.call())["calls"] == 3
+
+    async def test_one_that_was_fenced_off_does_not_end_what_is_anothers(
+        self, start_pool: StartPool, app: AppVersion
+    ) -> None:
+        pool = await start_pool()
+        leased = await lease(pool, app, outlive=OUTLIVE)
+        pid = (await leased.call())["pid"]
+        taker = await start_pool.beside()
+        adopted = await taker.adopt([replace(record_of(leased), epoch=EPOCH + 1)])
+        again = Leased(adopted[leased.session_id], leased.session_id, EPOCH + 1)
+        assert (await again.call())["calls"] == 2
+        pool.end(leased.worker)
+        with pytest.raises(WorkerLeased):
+            await leased.call()  # has come after the end that was asked for
+        assert await again.call() == {"calls": 3, "pid": pid}
+
+    async def test_taking_over_what_is_not_there_any_more_gives_nothing(
+        self, start_pool: StartPool, app: AppVersion
+    ) -> None:
+        pool = await start_pool()
+        leased = await lease(pool, app)
+        pool.end(leased.worker)
+        await until(lambda: pool.holder(leased.worker.id) is None)
+        assert await pool.adopt([record_of(leased)]) == {}
+
     @pytest.mark.parametrize("field", ["epoch", "session_id"])
-    async def test_a_worker_of_another_session_or_epoch_counts_as_lost(
+    async def test_a_worker_of_another_session_or_a_higher_epoch_counts_as_lost(
         self, start_pool: StartPool, app: AppVersion, field: str
     ) -> None:
         pool = await start_pool()
         leased = await lease(pool, app, outlive=OUTLIVE)
         await pool.close(keep_leased=True)
         record = record_of(leased)
-        wrong = replace(record, epoch=EPOCH + 1) if field == "epoch" else replace(record, session_id="sess_another")
+        wrong = replace(record, epoch=EPOCH - 1) if field == "epoch" else replace(record, session_id="sess_another")
         adopted = await start_pool.again([wrong])
         for worker in adopted.workers.values():
             lost: list[WorkerExit] = []

@@ -43,6 +43,9 @@ class StartPool(Protocol):
     async def again(self, leases: Sequence[WorkerLease]) -> Adopted:
         """Start a pool on what the one before has left."""
 
+    async def beside(self) -> WorkerPool:
+        """Start a pool that finds nothing to adopt, and can reach the workers of the one before, which goes on."""
+
 
 _numbers = itertools.count(1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.worker.confinement import Confinement
 from gateway.worker.family import mark
-from gateway.worker.orphan import tell_when_parent_dies
+from gateway.worker.orphan import die_with_parent, tell_when_parent_dies
 
 CANNOT_ENTER_EXIT = 75
 """Exit code of a worker whose process could not be set up, such as on a full disk (EX_TEMPFAIL of sysexits.h): no fault
@@ -129,9 +129,9 @@ def record_process(directory: WorkerDirectory, pid: int) -> None:
     _write(str(directory.pid), f"{pid} {start_time(pid)}")
 
 
-def enter(directory: str, worker_id: str, confinement: Confinement) -> None:
+def enter(directory: str, worker_id: str, confinement: Confinement, *, supervised: bool = False) -> None:
     """Make this process, fresh from a fork, the worker of that directory: own group, own streams, own places, and its
-    own user if it has one.
+    own user if it has one. One that is `supervised` ends with its zygote, whether or not a gateway is there.
 
     Paths are put together by hand here: each function of Python that runs after the fork for the first time writes to
     some pages of memory that the process else shares with the zygote, and pathlib has dozens of them.
@@ -148,7 +148,8 @@ def enter(directory: str, worker_id: str, confinement: Confinement) -> None:
         # Else the directory is the gateway's, as is the record: it decides whom the gateway kills.
         _write(f"{directory}/{_PID}", f"{os.getpid()} {start_time(os.getpid())}")
     confinement.become_worker(directory)
-    tell_when_parent_dies()  # not before: a change of users undoes it
+    # Not before: a change of users undoes it.
+    die_with_parent() if supervised else tell_when_parent_dies()
     _redirect_streams(f"{directory}/{_OUTPUT}")
     os.chdir(work)
     environment = os.environ

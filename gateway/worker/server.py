@@ -12,6 +12,7 @@ from functools import partial
 
 from gateway.timing import ACCEPT_PAUSE
 from gateway.worker.connection import Connection
+from gateway.worker.door import Door
 from gateway.worker.failures import format_traceback
 from gateway.worker.family import end_families, own_mark
 from gateway.worker.host import AppHost, failure_of
@@ -39,10 +40,18 @@ class _Running:
 class WorkerServer:
     """Serves one app instance to the gateway until it is told to shut down or is left alone for too long."""
 
-    def __init__(self, loop: WorkerLoop, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits) -> None:
+    def __init__(
+        self,
+        loop: WorkerLoop,
+        start: Callable[[], AppHost],
+        zygote: int,
+        limits: ProcessLimits,
+        door: Door | None = None,
+    ) -> None:
         self._loop = loop
         self._make_host = start
         self._limits = limits
+        self._door = door
         self._host: AppHost | None = None
         self._ready = False
         self._session_id, self._epoch = "", 0
@@ -52,6 +61,8 @@ class WorkerServer:
         self._calls: dict[str, _Running] = {}
         self._journal = Journal()
         self._connections: list[Connection] = []
+        self._fenced: set[Connection] = set()
+        """Those of gateways whose lease another one has taken over."""
         self.abandoned = False
         """Whether it ended for want of a gateway."""
         self._first_contact = asyncio.Event()
@@ -63,6 +74,8 @@ class WorkerServer:
         self._orphan.listen()
         self._limits.serve()
         self._listen(listener)
+        if self._door is not None:
+            self._door.open(self._loop, lambda sock: Connection(self, sock, self._loop))
         # The gateway is there before the app is constructed, so that it hears how that goes.
         await self._first_contact.wait()
         try:
@@ -77,6 +90,8 @@ class WorkerServer:
         self.abandoned = not self._connections
         self._loop.unwatch(listener.fileno())
         listener.close()
+        if self._door is not None:
+            self._door.close(self._loop)
         await self._stop()
         return 0
 
@@ -121,6 +136,7 @@ class WorkerServer:
     def disconnected(self, connection: Connection) -> None:
         """A gateway is gone. What it had asked for goes on."""
         self._connections.remove(connection)
+        self._fenced.discard(connection)
         for running in self._calls.values():
             if running.connection is connection and running.outlet is not None:
                 running.outlet.gone()
@@ -135,6 +151,10 @@ class WorkerServer:
             if kind == "call":
                 call = frame.call
                 calls.append((call, call.payload if payload is None else payload))
+            elif kind == "lease":
+                self._lease(connection, frame.lease)
+            elif connection in self._fenced:
+                pass  # nor may it end, or hold up, what is another's by now
             elif kind == "cancel":
                 cancelled.add(frame.cancel.id)
             else:
@@ -144,11 +164,20 @@ class WorkerServer:
         for call, payload in calls:
             self.called(connection, call, payload, cancelled=call.id in cancelled)
 
+    def _lease(self, connection: Connection, lease: pb.Lease) -> None:
+        """Be leased, or go on in the hands of another gateway: from then on only its calls have the right epoch."""
+        if (self._session_id or lease.again) and lease.session_id != self._session_id:
+            return
+        if lease.epoch < self._epoch:
+            return
+        if lease.epoch > self._epoch:
+            self._fenced = {other for other in self._connections if other is not connection}
+        self._fenced.discard(connection)
+        self._session_id, self._epoch = lease.session_id, lease.epoch
+        self._orphan.leased(lease.outlive)
+
     def _manage(self, kind: str | None, frame: pb.ToWorker) -> None:
-        if kind == "lease":
-            self._session_id, self._epoch = frame.lease.session_id, frame.lease.epoch
-            self._orphan.leased(frame.lease.outlive)
-        elif kind == "credit":
+        if kind == "credit":
             running = self._calls.get(frame.credit.id)
             if running is not None and running.outlet is not None:
                 running.outlet.credit(frame.credit)
@@ -192,7 +221,7 @@ class WorkerServer:
 
     def _finished(self, call_id: str, task: asyncio.Task[Outcome]) -> None:
         connection = self._calls.pop(call_id).connection
-        if not connection.open and self._connections:
+        if (not connection.open or connection in self._fenced) and self._connections:
             connection = self._connections[-1]  # a gateway that has taken over, and waits for this call's end too
         self._tell(connection, call_id, task)
 
@@ -213,6 +242,7 @@ class WorkerServer:
             running=list(self._calls),
             started=self._started,
             last_end=self._last_end,
+            now=time.clock_gettime(time.CLOCK_BOOTTIME),
         )
         return pb.FromWorker(ready=ready)
 
@@ -239,11 +269,17 @@ def _outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
 
 
 def serve(
-    listener: socket.socket, loop: WorkerLoop, start: Callable[[], AppHost], zygote: int, limits: ProcessLimits
+    listener: socket.socket,
+    loop: WorkerLoop,
+    start: Callable[[], AppHost],
+    zygote: int,
+    limits: ProcessLimits,
+    *,
+    door: Door | None = None,
 ) -> int:
     """Run a worker in this process to its end and return its exit code. `zygote` is the process that forked it."""
     listener.setblocking(False)
-    server = WorkerServer(loop, start, zygote, limits)
+    server = WorkerServer(loop, start, zygote, limits, door)
     try:
         code = loop.run_until_complete(server.run(listener))
     finally:

@@ -1,6 +1,6 @@
 """A worker in a fresh interpreter, for apps with `start_method = "spawn"`.
 
-`python -m gateway.worker.spawned LISTENER_FD APP_DIRECTORY ZYGOTE LIMITS` serves the app in a process that the
+`python -m gateway.worker.spawned LISTENER_FD APP_DIRECTORY ZYGOTE LIMITS [DOOR]` serves the app in a process that the
 zygote has set up; `python -m gateway.worker.spawned describe APP_DIRECTORY` writes what the app offers to standard
 output, as one FromZygote message.
 """
@@ -10,6 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
+from gateway.worker.door import Door
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import new_loop
@@ -29,7 +30,7 @@ def _describe(app_directory: Path) -> None:
         out.write(answer.SerializeToString())
 
 
-def main(what: str, app_directory: Path, zygote: str = "0", limits: str = "{}") -> int:
+def main(what: str, app_directory: Path, zygote: str = "0", limits: str = "{}", door: str = "") -> int:
     """Describe or serve the app. Returns the exit code."""
     if what == "describe":
         _describe(app_directory)
@@ -37,7 +38,14 @@ def main(what: str, app_directory: Path, zygote: str = "0", limits: str = "{}") 
     mark_output()
     listener = socket.socket(fileno=int(what))
     listener.set_inheritable(False)
-    return serve(listener, new_loop(), lambda: AppHost(import_app(app_directory)), int(zygote), ProcessLimits(limits))
+    return serve(
+        listener,
+        new_loop(),
+        lambda: AppHost(import_app(app_directory)),
+        int(zygote),
+        ProcessLimits(limits),
+        door=Door.taken(door),
+    )
 
 
 if __name__ == "__main__":

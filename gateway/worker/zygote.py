@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway.worker.confinement import Confinement
-from gateway.worker.family import adopt_orphans, end_families, orphaned_marks, orphans
+from gateway.worker.door import Door, bound
+from gateway.worker.family import adopt_orphans, end_families, mark_of, orphaned_marks, orphans
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import WorkerLoop, new_loop
@@ -32,6 +33,9 @@ from gateway.worker.warm import warm_up
 from gateway.workers.frames import FrameReader, encode
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
+BecomeWorker = Callable[[socket.socket, Door | None, pb.Fork], NoReturn]
+"""Makes a process, fresh from a fork, a worker: with its listener, and its door if it has one."""
+
 
 class Zygote:
     """Answers Fork with a new worker and tells how each ends."""
@@ -39,7 +43,7 @@ class Zygote:
     def __init__(
         self,
         control: socket.socket,
-        become_worker: Callable[[socket.socket, pb.Fork], NoReturn],
+        become_worker: BecomeWorker,
         confinement: Confinement,
     ) -> None:
         self._control = control
@@ -48,9 +52,13 @@ class Zygote:
         self._wakeup: tuple[int, ...] = ()
         self._workers: dict[int, str] = {}
         self._users: dict[str, int] = {}
+        self._supervised: set[int] = set()
+        """The workers that do not outlive this process."""
 
     def run(self) -> None:
-        """Serve until the gateway closes the control socket. The workers live on."""
+        """Serve until the gateway closes the control socket. The workers live on, but for those with a door: whoever
+        looks after those is gone then.
+        """
         wake_read, wake_write = self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -65,21 +73,35 @@ class Zygote:
                 with contextlib.suppress(ConnectionResetError):  # the gateway died with something yet to read
                     data = self._control.recv(65536)
                 if not data:
+                    self._end_supervised()
                     return
                 for body in reader.feed(data):
                     self._fork(pb.ToZygote.FromString(body).fork)
 
+    def _end_supervised(self) -> None:
+        for pid in self._supervised & self._workers.keys():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+            end_families({mark_of(self._workers.pop(pid))})
+
     def _fork(self, request: pb.Fork) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        outer: socket.socket | None = None
         try:
             # Bound before the fork: when the gateway hears of the worker, it can connect.
             listener.bind(socket_in(request.directory))
             listener.listen(8)
+            if request.HasField("door"):
+                outer = bound(request.door.host)
             if self._confinement.users:
                 self._users[request.worker_id] = self._confinement.user_of(request.directory)
             pid = os.fork()
         except OSError as error:
             listener.close()
+            if outer is not None:
+                outer.close()
             print(f"cannot fork a worker: {error}", file=sys.stderr, flush=True)
             exited = pb.Exited(worker_id=request.worker_id, exit_code=START_FAILED_EXIT)
             self._send(pb.FromZygote(exited=exited))
@@ -88,16 +110,23 @@ class Zygote:
             self._control.close()
             for descriptor in self._wakeup:
                 os.close(descriptor)
-            self._become_worker(listener, request)
+            door = None if outer is None else Door(outer, request.door.key, request.door.purpose)
+            self._become_worker(listener, door, request)
         listener.close()
         self._workers[pid] = request.worker_id
-        self._send(pb.FromZygote(forked=pb.Forked(worker_id=request.worker_id, pid=pid)))
+        forked = pb.Forked(worker_id=request.worker_id, pid=pid)
+        if outer is not None:
+            forked.port = outer.getsockname()[1]
+            outer.close()
+            self._supervised.add(pid)
+        self._send(pb.FromZygote(forked=forked))
 
     def _reap(self) -> None:
         ended: dict[str, int] = {}
         with contextlib.suppress(ChildProcessError):
             while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 worker_id = self._workers.pop(info.si_pid, None)
+                self._supervised.discard(info.si_pid)
                 if worker_id is not None:
                     # Before it is reaped, while nobody else can have its id. Whoever else ends was some worker's.
                     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -129,33 +158,29 @@ def _end_families(ended: Iterable[str], workers: Container[int]) -> None:
         end_families(marks)
 
 
-def _worker_by_fork(
-    host: AppHost, loop: WorkerLoop, limits: ProcessLimits, confinement: Confinement
-) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+def _worker_by_fork(host: AppHost, loop: WorkerLoop, limits: ProcessLimits, confinement: Confinement) -> BecomeWorker:
     zygote = os.getpid()
 
-    def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
+    def become(listener: socket.socket, door: Door | None, request: pb.Fork) -> NoReturn:
         code = START_FAILED_EXIT
         try:
             code = CANNOT_ENTER_EXIT
-            enter(request.directory, request.worker_id, confinement)
+            enter(request.directory, request.worker_id, confinement, supervised=door is not None)
             code = START_FAILED_EXIT
             loop.renew()
-            code = serve(listener, loop, lambda: host, zygote, limits)
+            code = serve(listener, loop, lambda: host, zygote, limits, door=door)
         finally:
             _exit(code)
 
     return become
 
 
-def _worker_by_spawn(
-    app_directory: Path, limits: ProcessLimits, confinement: Confinement
-) -> Callable[[socket.socket, pb.Fork], NoReturn]:
+def _worker_by_spawn(app_directory: Path, limits: ProcessLimits, confinement: Confinement) -> BecomeWorker:
     zygote = os.getpid()
     # The end of a pipe that nobody but this process can write to: it ends with this process.
     alive = os.pipe2(os.O_CLOEXEC)[0] if confinement.sandbox else -1
 
-    def become(listener: socket.socket, request: pb.Fork) -> NoReturn:
+    def become(listener: socket.socket, door: Door | None, request: pb.Fork) -> NoReturn:
         code = CANNOT_ENTER_EXIT
         try:
             parent = str(zygote)
@@ -165,10 +190,12 @@ def _worker_by_spawn(
                 opened = os.open(f"/proc/self/fd/{alive}", os.O_RDONLY | os.O_NONBLOCK)
                 os.set_inheritable(opened, True)
                 parent = str(-opened)
-            enter(request.directory, request.worker_id, confinement)
+            enter(request.directory, request.worker_id, confinement, supervised=door is not None)
             code = START_FAILED_EXIT
             os.set_inheritable(listener.fileno(), True)
             arguments = [str(listener.fileno()), str(app_directory), parent, limits.text]
+            if door is not None:
+                arguments.append(door.handed_over())
             command = confinement.command(
                 ["-m", "gateway.worker.spawned", *arguments], request.directory, str(app_directory)
             )
@@ -207,7 +234,7 @@ def _dying_with_gateway(control: socket.socket) -> Iterator[None]:
 
 def _prepare_fork(
     app_directory: Path, control: socket.socket, limits: ProcessLimits, confinement: Confinement
-) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+) -> tuple[pb.Loaded, BecomeWorker]:
     mark_output()
     with _dying_with_gateway(control):
         host = AppHost(import_app(app_directory))
@@ -242,7 +269,7 @@ def _description(app_directory: Path, control: socket.socket, confinement: Confi
 
 def _prepare_spawn(
     app_directory: Path, control: socket.socket, limits: ProcessLimits, confinement: Confinement
-) -> tuple[pb.Loaded, Callable[[socket.socket, pb.Fork], NoReturn]]:
+) -> tuple[pb.Loaded, BecomeWorker]:
     answer = pb.FromZygote.FromString(_description(app_directory, control, confinement))
     confinement.leave()
     if answer.WhichOneof("frame") == "loaded":

@@ -10,11 +10,25 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.errors import GatewayError, NoWorkerAvailable, RunState, WorkerExit
+from gateway.errors import GatewayDraining, GatewayError, NoWorkerAvailable, RunState, WorkerExit
 from gateway.model import AppRef, AppVersion, FunctionDescription
 from gateway.timing import RETRY_HINT
 from gateway.trace import TraceContext
 from gateway.workers.partials import Partials
+
+
+class PoolUnavailable(GatewayDraining):
+    """What places workers cannot be reached at the moment: none can be started, and none can be looked for. To callers
+    it is a gateway that takes no new sessions for a while; that of another machine may.
+    """
+
+    @classmethod
+    def of(cls, why: str) -> "PoolUnavailable":
+        return cls(
+            f"no worker can be started at the moment: {why}",
+            run_state=RunState.NOT_STARTED,
+            retry_after=RETRY_HINT,
+        )
 
 
 class WorkerCall(NamedTuple):
@@ -169,13 +183,34 @@ class WorkerPool(ABC):
     those of the worker's own start, also where it is adopted.
     """
 
+    anywhere: bool = False
+    """Whether the pool of another gateway, on whatever machine, can adopt workers of this one."""
+
+    def use_secret(self, secret: bytes) -> None:  # noqa: B027  # not every pool has anything to prove
+        """Take what all gateways on the store know, and nobody else. Called before `start`."""
+
     @abstractmethod
     async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
         """Make the pool ready, and take over what an earlier gateway left behind.
 
-        Returns the workers of those leases that are still there, by session id. A worker that then turns out to belong
-        to another session or epoch counts as lost. Whatever else was left behind is ended and cleared away.
+        Returns the workers of those leases that are still there, as `adopt` does. Whatever else was left behind is
+        ended and cleared away.
         """
+
+    @abstractmethod
+    async def adopt(self, leases: Sequence[WorkerLease]) -> Mapping[str, Worker]:
+        """Take over workers that another gateway has, or had. May be called at any time after `start`.
+
+        Returns the workers of those leases that are there, by session id. From then on a worker has the epoch of its
+        lease, which is not below the one that it had, and refuses calls of any other, also those of whoever had it
+        before. A worker that turns out to belong to another session, or to have a higher epoch, counts as lost.
+
+        Raises PoolUnavailable when it cannot be told at the moment which are there. Nothing is taken over then.
+        """
+
+    @abstractmethod
+    def detach(self, worker: Worker) -> None:
+        """Let go of a leased worker at once. It lives on as with `close`, for another gateway to adopt."""
 
     @abstractmethod
     async def close(self, *, keep_leased: bool = False) -> None:

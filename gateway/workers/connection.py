@@ -80,6 +80,8 @@ class WorkerConnection(asyncio.Protocol):
         on_failed: Callable[[pb.Failure], object],
         on_broken: Callable[[], object],
     ) -> None:
+        self.ahead = 0.0
+        """Seconds by which this machine's clock is ahead of the worker's, which may be on another one."""
         self._worker_id = worker_id
         self.app = app
         self._on_ready = on_ready
@@ -90,14 +92,24 @@ class WorkerConnection(asyncio.Protocol):
         self._descriptor = -1
         self._calls: dict[str, SentCall] = {}
         self._exit: WorkerExit | None = None
+        self._held: list[bytes] | None = None
+        """What is to be sent as soon as there is a connection, if that is to be kept until then."""
+
+    def hold(self) -> None:
+        """Keep what is sent until there is a connection: the worker is there, and has yet to let anyone in."""
+        self._held = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast: uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            self._descriptor = sock.fileno()
+            if transport.get_extra_info("ssl_object") is None:
+                self._descriptor = sock.fileno()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if self._held is not None:
+            self._transport.writelines(self._held)
+            self._held = None
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -132,7 +144,7 @@ class WorkerConnection(asyncio.Protocol):
             format=pb.PAYLOAD_FORMAT_STRUCT if call.as_struct else pb.PAYLOAD_FORMAT_JSON,
             request_id=call.request_id,
             fingerprint=call.fingerprint,
-            deadline=call.deadline or 0.0,
+            deadline=call.deadline - self.ahead if call.deadline else 0.0,
             expected_calls=call.expected_calls,
             max_output=call.max_output,
             window=PARTIALS_WINDOW if call.partials is not None and not call.partials.closed else 0,
@@ -144,6 +156,8 @@ class WorkerConnection(asyncio.Protocol):
             self.send(pb.ToWorker(call=frame))
         elif self._transport is not None:
             self._transport.writelines(encode_parts(CALL, frame, CALL_PAYLOAD, call.payload))
+        elif self._held is not None:
+            self._held += encode_parts(CALL, frame, CALL_PAYLOAD, call.payload)
         return sent
 
     def resume(self, call_id: str) -> SentCall:
@@ -155,6 +169,8 @@ class WorkerConnection(asyncio.Protocol):
         """Write one frame. On a broken connection it is dropped: the worker's end answers every call."""
         if self._transport is not None:
             self._write(self._transport, encode(frame))
+        elif self._held is not None:
+            self._held.append(encode(frame))
 
     def _write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Write at once what the loop would write at the end of its turn: the worker begins while the gateway goes on
@@ -183,7 +199,7 @@ class WorkerConnection(asyncio.Protocol):
     def _read_rest(self) -> None:
         # The news of its end may come before what it wrote itself, an answer or why it cannot start.
         sock = None if self._transport is None else self._transport.get_extra_info("socket")
-        if sock is not None:
+        if sock is not None and self._descriptor >= 0:  # what comes through TLS only the transport can read
             with contextlib.suppress(OSError):  # nothing more; or it is closed already
                 while data := os.read(sock.fileno(), LARGE):
                     self.data_received(data)

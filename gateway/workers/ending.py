@@ -6,7 +6,7 @@ from functools import partial
 
 from gateway.clock import Clock, Timer
 from gateway.timing import ENDING_PATIENCE, ENDING_PAUSE, ENDING_TURN
-from gateway.workers.process import LocalWorker
+from gateway.workers.pooled import PooledWorker
 
 AT_A_TIME = os.cpu_count() or 1
 """Workers that are made to end at the same time: they compute (unload() above all), and more of them are not faster."""
@@ -15,17 +15,17 @@ AT_A_TIME = os.cpu_count() or 1
 class EndingQueue:
     """Ends workers in the order in which they come, as soon as no more of them come."""
 
-    def __init__(self, clock: Clock, end: Callable[[LocalWorker, str], object], at_a_time: int = AT_A_TIME) -> None:
+    def __init__(self, clock: Clock, end: Callable[[PooledWorker, str], object], at_a_time: int = AT_A_TIME) -> None:
         """`end` is called when a worker's turn has come, with the reason that it was given with."""
         self._clock = clock
         self._end = end
         self._at_a_time = at_a_time
-        self._waiting: dict[LocalWorker, tuple[str, float]] = {}
+        self._waiting: dict[PooledWorker, tuple[str, float]] = {}
         """Each with its reason and the moment at which it has waited long enough."""
-        self._ending: dict[LocalWorker, Timer] = {}
+        self._ending: dict[PooledWorker, Timer] = {}
         self._pause: Timer | None = None
 
-    def add(self, worker: LocalWorker, reason: str) -> None:
+    def add(self, worker: PooledWorker, reason: str) -> None:
         """End this worker when those before it are through."""
         worker.leave()
         now = self._clock.now().monotonic
@@ -35,7 +35,7 @@ class EndingQueue:
             self._pause.cancel()
         self._pause = self._clock.call_later(max(0.0, min(ENDING_PAUSE, until - now)), self.hurry)
 
-    def remove(self, worker: LocalWorker) -> str | None:
+    def remove(self, worker: PooledWorker) -> str | None:
         """Forget a worker that is gone, or is ended by somebody else. Returns its reason if it was still waiting."""
         waited = self._waiting.pop(worker, None)
         turn = self._ending.pop(worker, None)

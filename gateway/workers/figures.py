@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.workers.place import Place
-from gateway.workers.process import LocalWorker, WorkerState
+from gateway.workers.pooled import PooledWorker, WorkerState
 from gateway.workers.waiters import Waiters
 
 
@@ -29,7 +29,7 @@ class PoolFigures:
     """Those who wait for a fresh worker, by the app that they want."""
 
 
-async def figures_of(place: Place, workers: Mapping[str, LocalWorker], waiters: Waiters) -> PoolFigures:
+async def figures_of(place: Place, workers: Mapping[str, PooledWorker], waiters: Waiters) -> PoolFigures:
     """Return the figures of a pool that has these workers. Does nothing on the event loop that blocks."""
     orphans = await place.orphans(workers)
     states = Counter({state.value: 0 for state in WorkerState})

@@ -1,222 +1,55 @@
 """The pool of worker processes on this machine."""
 
-import asyncio
 import contextlib
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from gateway.clock import Clock, Timer
-from gateway.errors import AppStartFailed, WorkerLeased, WorkerNotFound
-from gateway.model import AppRef, AppVersion, FunctionDescription, new_worker_id
-from gateway.timing import START_BACKOFF_FIRST, START_BACKOFF_MAX
+from gateway.clock import Clock
+from gateway.model import AppVersion, new_worker_id
 from gateway.worker.process import WorkerDirectory
 from gateway.worker_settings import WorkerSettings
-from gateway.workers.base import Worker, WorkerLease, WorkerPool, none_available
+from gateway.workers.base import Worker, WorkerLease
 from gateway.workers.containment.choice import Containments
-from gateway.workers.ending import EndingQueue
-from gateway.workers.figures import PoolFigures, figures_of
-from gateway.workers.meter import START, PoolMeter
 from gateway.workers.place import Place
-from gateway.workers.process import LocalWorker, WorkerState
+from gateway.workers.pooled import PooledWorker
+from gateway.workers.process import LocalWorker
 from gateway.workers.records import read_app
-from gateway.workers.shared import SharedWorkers
-from gateway.workers.version import Version
-from gateway.workers.waiters import Waiter, Waiters
+from gateway.workers.scheduled import ScheduledPool
+from gateway.workers.version import Source, Version
 from gateway.workers.watch import LimitWatch
-from gateway.workers.zygote import Zygote, ZygoteGone
+from gateway.workers.zygote import Zygote
+from gateway.workers.zygotes import Zygotes
 
-logger = logging.getLogger("gateway.workers")
 
-
-class LocalPool(WorkerPool):
-    """Workers as processes of this machine, each forked from the zygote of its app version.
-
-    All of it is driven by `_schedule`: whenever someone asks, a worker becomes ready or one is gone, it hands ready
-    workers to those who wait, in the order in which they came, and starts more as the limit allows.
-    """
+class LocalPool(ScheduledPool):
+    """Workers as processes of this machine, each forked from the zygote of its app version."""
 
     def __init__(self, settings: WorkerSettings, directory: Path, clock: Clock, place: Place | None = None) -> None:
         """`directory` holds the workers' own directories. Its path must be short: sockets are in it. With a `place` of
         one process among several the settings are for all of them.
         """
-        self.meter = PoolMeter()
-        self._place = place or Place(directory, settings.max_workers)
-        self._containments = Containments(settings, directory, self._place.share)
-        self._settings = settings
+        place = place or Place(directory, settings.max_workers)
+        super().__init__(settings, clock, place)
+        self._containments = Containments(settings, directory, place.share)
         self._directory = directory
-        self._clock = clock
-        self._versions: dict[AppRef, Version] = {}
-        self._workers: dict[str, LocalWorker] = {}
-        self._waiters = Waiters()
         self._watch = LimitWatch(clock)
-        self._leaving = EndingQueue(clock, lambda worker, reason: worker.end(settings.end_grace, reason))
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._removing = 0
-        self._tick: Timer | None = None
-        self._closing = False
-        self._all_gone = asyncio.Event()
 
     async def start(self, leases: Sequence[WorkerLease] = ()) -> Mapping[str, Worker]:
         await self._place.prepare()
-        own = self._place.own(leases)
-        workers = await asyncio.gather(*map(self._adopt, own))
-        adopted = {lease.session_id: worker for lease, worker in zip(own, workers, strict=True) if worker}
+        adopted = await self.adopt(leases)
         await self._place.tidy(self._workers, leases)
         self._set_tick()
         return adopted
 
-    async def close(self, *, keep_leased: bool = False) -> None:
-        self._closing = True
-        self._turn_away()
-        kept = [w for w in self._workers.values() if w.state is WorkerState.LEASED] if keep_leased else []
-        for worker in kept:
-            worker.detach()
-            del self._workers[worker.id]
-        self._leaving.close()
-        for worker in list(self._workers.values()):
-            worker.end(self._settings.end_grace)
-        for task in self._tasks:
-            task.cancel()
-        await self._wait_until_gone()
+    async def _closed(self, kept: Collection[str]) -> None:
         await self._watch.close()
-        for version in self._versions.values():
-            await version.stop_zygote()
-        await self._place.clear([worker.id for worker in kept])
+        await self._place.clear(kept)
         if not kept:
             with contextlib.suppress(OSError):
                 self._directory.rmdir()
 
-    def _turn_away(self) -> None:
-        """Start nothing more, and tell those who wait."""
-        if self._tick is not None:
-            self._tick.cancel()
-        for waiter in self._waiters:
-            if not waiter.worker.done():
-                waiter.worker.set_exception(none_available(waiter.version.app))
-        for version in self._versions.values():
-            if version.resting is not None:
-                version.resting.cancel()
-
-    def keep_ready(self, apps: Sequence[AppVersion]) -> None:
-        wanted = {app.ref for app in apps}
-        for version in self._versions.values():
-            version.keep_ready = version.app.ref in wanted
-        for app in apps:
-            self._version(app).want_ready()
-        self._schedule()
-
-    async def describe(self, app: AppVersion, *, timeout: float) -> Sequence[FunctionDescription]:
-        version = self._version(app)
-        version.last_used = self._clock.now().monotonic
-        functions = await version.functions(timeout)
-        if functions is None:
-            raise none_available(app)
-        return functions
-
-    async def lease(
-        self,
-        app: AppVersion,
-        session_id: str,
-        epoch: int,
-        *,
-        outlive: int = 0,
-        worker_id: str = "",
-        owner: str = "",
-        timeout: float,
-    ) -> Worker:
-        worker = self._take(app, worker_id) if worker_id else await self.obtain(app, timeout, owner)
-        worker.bind(session_id, epoch, outlive + self._settings.orphan_grace if outlive else 0)
-        self._schedule()
-        return worker
-
-    async def acquire_shared(self, app: AppVersion, *, owner: str = "", timeout: float) -> Worker:
-        version = self._version(app)
-        version.last_used = self._clock.now().monotonic
-        return await version.shared.acquire(timeout, owner)
-
-    def release_shared(self, worker: Worker) -> None:
-        assert isinstance(worker, LocalWorker)
-        self._version(worker.app).shared.release(worker)
-
-    def end(self, worker: Worker, reason: str = "", *, in_turn: bool = False) -> None:
-        assert isinstance(worker, LocalWorker)
-        if in_turn and worker.state is WorkerState.LEASED and not self._closing:
-            self._leaving.add(worker, reason)
-            return
-        worker.end(self._settings.end_grace, self._leaving.remove(worker) or reason)
-
-    def holder(self, worker_id: str) -> str | None:
-        worker = self._workers.get(worker_id)
-        return None if worker is None or worker.state is WorkerState.GONE else worker.session_id
-
-    def idle_workers(self, app: AppVersion) -> Sequence[str]:
-        version = self._versions.get(app.ref)
-        return [worker.id for worker in version.idle] if version else []
-
-    async def obtain(self, app: AppVersion, timeout: float, owner: str = "") -> LocalWorker:
-        """Return a fresh worker that is nobody's yet. Raises NoWorkerAvailable and AppStartFailed."""
-        if self._closing:
-            raise none_available(app)
-        version = self._version(app)
-        version.last_used = self._clock.now().monotonic
-        waiter = Waiter(owner, version, asyncio.get_running_loop().create_future(), version.last_used)
-        self._waiters.add(waiter)
-        self._schedule()
-        timer = self._clock.call_later(timeout, lambda: self._give_up(waiter))
-        try:
-            return await waiter.worker
-        except asyncio.CancelledError:
-            self._put_back(waiter)
-            raise
-        finally:
-            timer.cancel()
-            self.meter.waits.observe(self._clock.now().monotonic - waiter.since)
-
-    async def _adopt(self, lease: WorkerLease) -> LocalWorker | None:
-        directory = WorkerDirectory(self._directory / lease.worker_id)
-        recorded = read_app(directory.app)
-        if recorded is None or recorded[0].ref != lease.app:
-            return None
-        worker = LocalWorker(lease.worker_id, recorded[0], directory, self._clock, self._gone)
-        worker.functions = recorded[1]
-        if not await worker.adopt(lease, self._settings.output_rate):
-            return None
-        await self._place.keep(worker.id)
-        self._watch.add(worker)
-        return self._workers.setdefault(worker.id, worker)
-
-    def _take(self, app: AppVersion, worker_id: str) -> LocalWorker:
-        worker = self._workers.get(worker_id)
-        if worker is not None and worker.state is WorkerState.LEASED:
-            raise WorkerLeased.of(worker_id)
-        if worker is None or worker.state is not WorkerState.IDLE or worker.app.ref != app.ref:
-            raise WorkerNotFound.of(worker_id)
-        self._version(app).idle.remove(worker)
-        return worker
-
-    def _give_up(self, waiter: Waiter) -> None:
-        if not waiter.worker.done():
-            self._waiters.remove(waiter)
-            waiter.worker.set_exception(none_available(waiter.version.app))
-            self._schedule()
-
-    def _put_back(self, waiter: Waiter) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        elif waiter.worker.done() and not waiter.worker.cancelled() and waiter.worker.exception() is None:
-            # Given just before its taker went away: no session's code has run in it.
-            self._became_idle(waiter.worker.result())
-        self._schedule()
-
-    def _version(self, app: AppVersion) -> Version:
-        version = self._versions.get(app.ref)
-        if version is None:
-            shared = SharedWorkers(
-                app, self._place.share.part(self._settings.max_shared), self._clock, self.obtain, none_available
-            )
-            version = self._versions[app.ref] = Version(app, shared, self._new_zygote, self._clock)
-        return version
+    def _new_source(self, app: AppVersion) -> Source:
+        return Zygotes(app, self._new_zygote, self._clock)
 
     async def _new_zygote(self, app: AppVersion) -> Zygote:
         containment = await self._containments.of(app, self._place.library)
@@ -224,177 +57,32 @@ class LocalPool(WorkerPool):
         await zygote.start(self._settings.start_timeout)
         return zygote
 
-    async def figures(self) -> PoolFigures:
-        """Return how it stands at this moment."""
-        return await figures_of(self._place, self._workers, self._waiters)
-
-    def look_again(self) -> None:
-        """Start more workers, or lend room: another process has changed something."""
-        self._schedule()
-
-    def _schedule(self) -> None:
-        """Serve those who wait, in their turns; then fill up what is to be kept ready."""
-        if self._closing:
-            return
-        self._serve_waiters()
-        if self._place.share.count > 1:
-            waiting = len(self._waiters.pending())
-            if self._place.tell(len(self._workers), waiting, self._versions.values()):
-                self._make_way(None)
-
-    def _serve_waiters(self) -> None:
-        for waiter in self._waiters.pending():
-            if waiter.version.idle:
-                self._waiters.serve(waiter)
-                waiter.worker.set_result(waiter.version.idle.popleft())
-        wanted: dict[Version, int] = {}
-        for waiter in self._waiters.pending():
-            version = waiter.version
-            wanted[version] = wanted.get(version, 0) + 1
-            if version.starting < wanted[version]:
-                if not self._has_room(version):
-                    return  # whose turn it is has the next room, whatever app the others want
-                self._start_worker(version)
-        for version in self._versions.values():
-            if version.refills:
-                self._fill_up(version)
-
-    def _fill_up(self, version: Version) -> None:
-        wanted = self._settings.min_idle if version.app.min_idle is None else version.app.min_idle
-        minimum = self._place.share.part(wanted)
-        while len(version.idle) + version.starting < minimum and len(self._workers) < self._place.room.limit:
-            self._start_worker(version)
-
-    def _has_room(self, version: Version) -> bool:
-        if len(self._workers) < self._place.room.limit:
-            return True
-        self._make_way(version)
-        return False
-
-    def _make_way(self, version: Version | None) -> None:
-        """Have a ready worker, of another version, that nobody waits for give way; its end calls `_schedule` again."""
-        self._leaving.hurry()
-        ending = any(worker.state in (WorkerState.LEAVING, WorkerState.ENDING) for worker in self._workers.values())
-        if not ending:
-            spare = next((v for v in self._versions.values() if v is not version and v.idle), None)
-            if spare is not None:
-                spare.idle.pop().end(self._settings.end_grace)
-            else:
-                self._end_unused_shared()
-
-    def _end_unused_shared(self) -> None:
-        worker = next(filter(None, (version.shared.pop_unused() for version in self._versions.values())), None)
-        if worker is not None:
-            worker.end(self._settings.end_grace)
-
-    def _start_worker(self, version: Version) -> None:
+    def _new_worker(self, version: Version) -> PooledWorker:
         worker_id = self._place.share.drawn(new_worker_id)
         directory = WorkerDirectory(self._directory / worker_id)
         worker = LocalWorker(worker_id, version.app, directory, self._clock, self._gone)
-        self._workers[worker_id] = worker
         self._watch.add(worker)
-        version.starting += 1
-        task = asyncio.get_running_loop().create_task(self._run_start(version, worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return worker
 
-    async def _run_start(self, version: Version, worker: LocalWorker) -> None:
-        try:
-            zygote = await version.zygote()
-            await worker.start(zygote, self._settings.start_timeout, self._settings.output_rate)
-        except AppStartFailed as error:
-            version.starting -= 1
-            worker.kill()
-            self._start_failed(version, error)
-        except asyncio.CancelledError:
-            version.starting -= 1
-            worker.kill()
-            raise
-        except (ZygoteGone, OSError) as error:
-            version.starting -= 1
-            logger.warning("a worker of %s could not be started: %s", version.app.ref, error)
-            worker.kill()
-            if version.backoff:
-                # The second time in a row: whoever waits is told, or this would go on without a pause.
-                self._waiters.fail_next(version, none_available(version.app))
-            self._rest(version)
-        else:
-            version.starting -= 1
-            version.has_started()
-            self._became_idle(worker)
-        self._schedule()
+    async def _start(self, version: Version, worker: PooledWorker) -> None:
+        assert isinstance(version.source, Zygotes)
+        assert isinstance(worker, LocalWorker)
+        zygote = await version.source.zygote()
+        await worker.start(zygote, self._settings.start_timeout, self._settings.output_rate)
 
-    def _became_idle(self, worker: LocalWorker) -> None:
-        if worker.exit is not None or self._closing:
-            return
-        worker.state = WorkerState.IDLE
-        worker.idle_since = self._clock.now().monotonic
-        self._version(worker.app).idle.append(worker)
+    async def _adopt(self, lease: WorkerLease) -> PooledWorker | None:
+        directory = WorkerDirectory(self._directory / lease.worker_id)
+        recorded = read_app(directory.app)
+        if recorded is None or recorded[0].ref != lease.app:
+            return None
+        worker = LocalWorker(lease.worker_id, recorded[0], directory, self._clock, self._gone)
+        worker.functions = recorded[1]
+        if not await worker.adopt(lease, self._settings.orphan_grace, self._settings.output_rate):
+            return None
+        await self._place.keep(worker.id)
+        self._watch.add(worker)
+        return worker
 
-    def _start_failed(self, version: Version, error: AppStartFailed) -> None:
-        logger.log(version.level_of(error), "%s", error)
-        self.meter.deaths[START] += 1
-        self._waiters.fail_next(version, error)
-        self._rest(version)
-
-    def _rest(self, version: Version) -> None:
-        """Keep nothing ready of this version for a while. Whoever asks for it is still served at once."""
-        version.backoff = min(max(START_BACKOFF_FIRST, version.backoff * 2), START_BACKOFF_MAX)
-        if version.resting is None and not self._closing:
-            version.resting = self._clock.call_later(version.backoff, lambda: self._rested(version))
-
-    def _rested(self, version: Version) -> None:
-        version.resting = None
-        self._schedule()
-
-    def _gone(self, worker: LocalWorker) -> None:
+    def _forgotten(self, worker: PooledWorker) -> None:
+        assert isinstance(worker, LocalWorker)
         self._watch.remove(worker)
-        self.meter.gone(worker)
-        self._leaving.remove(worker)
-        version = self._version(worker.app)
-        version.shared.lost(worker)
-        if worker in version.idle:
-            version.idle.remove(worker)
-        self._removing += 1
-        removal = asyncio.get_running_loop().run_in_executor(None, worker.remove_directory)
-        removal.add_done_callback(lambda _: self._removed(worker))
-
-    def _removed(self, worker: LocalWorker) -> None:
-        self._removing -= 1
-        # Only now is there room for another one: the limit is on all that a worker takes.
-        self._workers.pop(worker.id, None)
-        if not self._workers:
-            self._all_gone.set()
-        self._schedule()
-
-    async def _wait_until_gone(self) -> None:
-        while self._workers or self._tasks:
-            self._all_gone.clear()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-            for worker in list(self._workers.values()):
-                worker.end(self._settings.end_grace)
-            if self._workers:
-                await self._all_gone.wait()
-
-    def _set_tick(self) -> None:
-        interval = max(self._settings.shared_idle / 4, 0.25)
-        self._tick = self._clock.call_later(interval, self._on_tick)
-
-    def _on_tick(self) -> None:
-        self._set_tick()
-        unused_since = self._clock.now().monotonic - self._settings.shared_idle
-        for version in self._versions.values():
-            for worker in version.shared.pop_idle(unused_since):
-                worker.end(self._settings.end_grace)
-            if not version.keep_ready and version.last_used < unused_since:
-                self._let_go(version)
-
-    def _let_go(self, version: Version) -> None:
-        while version.idle:
-            version.idle.pop().end(self._settings.end_grace)
-        in_use = any(worker.app.ref == version.app.ref for worker in self._workers.values())
-        if not in_use:
-            task = asyncio.get_running_loop().create_task(version.stop_zygote())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)

@@ -6,7 +6,7 @@ from collections import Counter
 from gateway.errors import WorkerExit
 from gateway.metrics import WAIT_BUCKETS, Histogram
 from gateway.model import LIMIT_REASONS
-from gateway.workers.process import LocalWorker
+from gateway.workers.pooled import PooledWorker
 
 START = "start"
 """The reason of a death before there was a worker: import, constructor or setup() failed, or took too long."""
@@ -34,7 +34,7 @@ class PoolMeter:
         self.deaths = Counter(dict.fromkeys(_USUAL, 0))
         """Workers that ended unasked, by reason."""
 
-    def gone(self, worker: LocalWorker) -> None:
+    def gone(self, worker: PooledWorker) -> None:
         """Count a worker that has ended, if it did so unasked."""
         if worker.died and worker.exit is not None:
             self.deaths[death_reason(worker.exit)] += 1

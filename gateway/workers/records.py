@@ -7,23 +7,33 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from gateway.model import AppRef, AppVersion, Limits
+from gateway.model import AppRef, AppVersion, Limits, Placement
 
 
 def write_app(path: Path, app: AppVersion, functions: Collection[str]) -> None:
     """Note the app version of a worker and the names of its functions."""
-    fields = {**dataclasses.asdict(app), "directory": str(app.directory), "functions": sorted(functions)}
-    path.write_text(json.dumps(fields), encoding="utf-8")
+    path.write_text(app_text(app, functions), encoding="utf-8")
 
 
 def read_app(path: Path) -> tuple[AppVersion, frozenset[str]] | None:
     """Return what `write_app` noted; None when that is missing or cannot be read."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        functions = frozenset(fields.pop("functions"))
-        fields["ref"] = AppRef(**fields["ref"])
-        fields["directory"] = Path(fields["directory"])
-        fields["limits"] = Limits(**fields.get("limits", {}))  # none in what a gateway without limits has noted
-        return AppVersion(**fields), functions
+        return app_from(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def app_text(app: AppVersion, functions: Collection[str] = ()) -> str:
+    """Return an app version and the names of its functions as JSON."""
+    return json.dumps({**dataclasses.asdict(app), "directory": str(app.directory), "functions": sorted(functions)})
+
+
+def app_from(text: str) -> tuple[AppVersion, frozenset[str]]:
+    """Return what `app_text` was given. Raises ValueError, KeyError and TypeError."""
+    fields = json.loads(text)
+    functions = frozenset(fields.pop("functions"))
+    fields["ref"] = AppRef(**fields["ref"])
+    fields["directory"] = Path(fields["directory"])
+    fields["limits"] = Limits(**fields.get("limits", {}))  # none in what a gateway without limits has noted
+    fields["ray"] = Placement(**fields.get("ray", {}))
+    return AppVersion(**fields), functions

@@ -10,13 +10,13 @@ from gateway.errors import GatewayError
 from gateway.model import AppVersion
 from gateway.timing import SHARED_REPLACEMENT
 from gateway.workers.fair_queue import FairQueue
-from gateway.workers.process import LocalWorker, WorkerState
+from gateway.workers.pooled import PooledWorker, WorkerState
 
 
 @dataclass(eq=False)
 class _Caller:
     owner: str
-    place: asyncio.Future[LocalWorker]
+    place: asyncio.Future[PooledWorker]
 
 
 class SharedWorkers:
@@ -27,7 +27,7 @@ class SharedWorkers:
         app: AppVersion,
         limit: int,
         clock: Clock,
-        obtain: Callable[[AppVersion, float], Awaitable[LocalWorker]],
+        obtain: Callable[[AppVersion, float], Awaitable[PooledWorker]],
         none_available: Callable[[AppVersion], GatewayError],
     ) -> None:
         """`obtain` gives a fresh worker within some seconds; `none_available` makes the error of a vain wait."""
@@ -36,17 +36,17 @@ class SharedWorkers:
         self._clock = clock
         self._obtain = obtain
         self._none_available = none_available
-        self._workers: list[LocalWorker] = []
+        self._workers: list[PooledWorker] = []
         self._waiters: FairQueue[_Caller] = FairQueue()
         self._starting: set[asyncio.Task[None]] = set()
 
-    async def acquire(self, timeout: float, owner: str = "") -> LocalWorker:
+    async def acquire(self, timeout: float, owner: str = "") -> PooledWorker:
         """Return a worker with one of its places taken. Raises what `obtain` raises, and the error of a vain wait."""
         worker = self._free()
         if worker is not None and not self._waiters:
             worker.calls += 1
             return worker
-        place: asyncio.Future[LocalWorker] = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[PooledWorker] = asyncio.get_running_loop().create_future()
         caller = _Caller(owner, place)
         self._waiters.add(caller)
         self._start_more(timeout)
@@ -62,20 +62,20 @@ class SharedWorkers:
         finally:
             timer.cancel()
 
-    def release(self, worker: LocalWorker) -> None:
+    def release(self, worker: PooledWorker) -> None:
         """Free a place."""
         worker.calls -= 1
         worker.idle_since = self._clock.now().monotonic
         self._serve()
 
-    def lost(self, worker: LocalWorker) -> None:
+    def lost(self, worker: PooledWorker) -> None:
         """Forget a worker that has gone; those who wait get another one."""
         if worker in self._workers:
             self._workers.remove(worker)
             if self._waiters:
                 self._start_more(SHARED_REPLACEMENT)
 
-    def pop_unused(self) -> LocalWorker | None:
+    def pop_unused(self) -> PooledWorker | None:
         """Give up one worker that is doing nothing, if there is one and nobody waits."""
         unused = [worker for worker in self._workers if worker.calls == 0] if not self._waiters else []
         if not unused:
@@ -83,13 +83,13 @@ class SharedWorkers:
         self._workers.remove(unused[0])
         return unused[0]
 
-    def pop_idle(self, since: float) -> list[LocalWorker]:
+    def pop_idle(self, since: float) -> list[PooledWorker]:
         """Give up the workers that have done nothing since that monotonic time."""
         idle = [worker for worker in self._workers if worker.calls == 0 and worker.idle_since < since]
         self._workers = [worker for worker in self._workers if worker not in idle]
         return idle
 
-    def _free(self) -> LocalWorker | None:
+    def _free(self) -> PooledWorker | None:
         # One that has died is told of its last call before it is taken off the list.
         free = [worker for worker in self._workers if worker.exit is None and worker.calls < self._app.concurrency]
         return min(free, key=lambda worker: worker.calls, default=None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 from gateway.workers.fair_queue import FairQueue
-from gateway.workers.process import LocalWorker
+from gateway.workers.pooled import PooledWorker
 from gateway.workers.version import Version
 
 
@@ -16,7 +16,7 @@ class Waiter:
 
     owner: str
     version: Version
-    worker: asyncio.Future[LocalWorker]
+    worker: asyncio.Future[PooledWorker]
     since: float
     """When it began to wait, on the monotonic clock."""
 

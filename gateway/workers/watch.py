@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from gateway.clock import Clock, Timer
-from gateway.model import Limits
+from gateway.model import AppVersion, Limits
 from gateway.timing import DISK_WATCH, FAMILY_WATCH
 from gateway.worker.family import mark_of, members
-from gateway.workers.process import LocalWorker
+from gateway.worker.process import WorkerDirectory
 
 logger = logging.getLogger("gateway.workers")
 
@@ -27,7 +28,31 @@ _REST = 50
 _BLOCK = 512
 """Bytes of the unit in which the file system counts (stat(2)). An empty file counts as one."""
 
-Measure = Callable[[Sequence[LocalWorker]], Mapping[str, str]]
+
+class Watched(Protocol):
+    """What is watched of a worker."""
+
+    @property
+    def id(self) -> str:
+        """The worker's id."""
+
+    @property
+    def app(self) -> AppVersion:
+        """Its app, with the limits."""
+
+    @property
+    def directory(self) -> WorkerDirectory:
+        """Where its files are."""
+
+    @property
+    def own_processes(self) -> int:
+        """How many of its processes are not the app's doing."""
+
+    def exceed(self, limit: str) -> None:
+        """It has gone beyond that limit."""
+
+
+Measure = Callable[[Sequence[Watched]], Mapping[str, str]]
 """Returns the workers that exceed a limit, by id, each with the limit. Runs in a thread."""
 
 
@@ -40,12 +65,12 @@ class LimitWatch:
             _Round(clock, DISK_WATCH, _limits_disk, directories_beyond),
         ]
 
-    def add(self, worker: LocalWorker) -> None:
+    def add(self, worker: Watched) -> None:
         """Watch a worker, if there is anything to be watched."""
         for each in self._rounds:
             each.add(worker)
 
-    def remove(self, worker: LocalWorker) -> None:
+    def remove(self, worker: Watched) -> None:
         """Forget a worker."""
         for each in self._rounds:
             each.remove(worker)
@@ -64,19 +89,19 @@ class _Round:
         self._interval = interval
         self._applies = applies
         self._measure = measure
-        self._workers: dict[str, LocalWorker] = {}
+        self._workers: dict[str, Watched] = {}
         # One of its own: the others may all be busy deleting large directories.
         self._thread = ThreadPoolExecutor(1, "limits")
         self._timer: Timer | None = None
         self._look: asyncio.Task[None] | None = None
 
-    def add(self, worker: LocalWorker) -> None:
+    def add(self, worker: Watched) -> None:
         if self._applies(worker.app.limits):
             self._workers[worker.id] = worker
             if self._timer is None:
                 self._rest(self._interval)
 
-    def remove(self, worker: LocalWorker) -> None:
+    def remove(self, worker: Watched) -> None:
         self._workers.pop(worker.id, None)
 
     async def close(self) -> None:
@@ -110,7 +135,7 @@ class _Round:
         self._rest(max(self._interval, _REST * cost))
 
 
-def _timed(measure: Measure, workers: Sequence[LocalWorker]) -> tuple[Mapping[str, str], float]:
+def _timed(measure: Measure, workers: Sequence[Watched]) -> tuple[Mapping[str, str], float]:
     """Return what was measured, and how many seconds of a processor that took."""
     began = time.thread_time()
     beyond = measure(workers)
@@ -125,7 +150,7 @@ def _limits_disk(limits: Limits) -> bool:
     return limits.disk is not None
 
 
-def families_beyond(workers: Iterable[LocalWorker]) -> Mapping[str, str]:
+def families_beyond(workers: Iterable[Watched]) -> Mapping[str, str]:
     """Return the workers that have started too many processes, or that hold too much memory together with those."""
     by_mark = {mark_of(worker.id): worker for worker in workers}
     families: dict[int, list[int]] = {}
@@ -142,7 +167,7 @@ def families_beyond(workers: Iterable[LocalWorker]) -> Mapping[str, str]:
     return beyond
 
 
-def directories_beyond(workers: Iterable[LocalWorker]) -> Mapping[str, str]:
+def directories_beyond(workers: Iterable[Watched]) -> Mapping[str, str]:
     """Return the workers whose working and temporary directories hold too much."""
     return {
         worker.id: "disk"

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -24,13 +24,14 @@ from gateway.worker.process import scrubbed_environment
 from gateway.workers.containment.base import Containment
 from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.output import OutputReader
+from gateway.workers.pooled import StartInterrupted
 from gateway.workers.replies import start_error, start_exit_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 logger = logging.getLogger("gateway.workers")
 
 
-class ZygoteGone(Exception):
+class ZygoteGone(StartInterrupted):
     """The zygote ended before it answered."""
 
 
@@ -38,9 +39,19 @@ class Zygote:
     """One process per app version, from which its workers are forked."""
 
     def __init__(
-        self, app: AppVersion, library: Path, clock: Clock, output_rate: int, containment: Containment
+        self,
+        app: AppVersion,
+        library: Path,
+        clock: Clock,
+        output_rate: int,
+        containment: Containment,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`library` is what another interpreter than the gateway's own gets on its path."""
+        """`library` is what another interpreter than the gateway's own gets on its path. `environment` is what the app
+        gets beside what every app does.
+        """
+        self._added = environment or {}
         self.app = app
         self.containment = containment
         self._library = library
@@ -51,7 +62,7 @@ class Zygote:
         self._control: asyncio.Transport | None = None
         self._output: OutputReader | None = None
         self._loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._forking: dict[str, asyncio.Future[int]] = {}
+        self._forking: dict[str, asyncio.Future[pb.Forked]] = {}
         self._exit_callbacks: dict[str, Callable[[WorkerExit], object]] = {}
         self._seen_dead: dict[str, Callable[[], object]] = {}
 
@@ -96,17 +107,23 @@ class Zygote:
             await self.stop()
             raise
 
-    async def fork(self, worker_id: str, directory: Path, on_exit: Callable[[WorkerExit], object]) -> int:
-        """Make a worker and return its process id. `on_exit` hears how it ended.
+    async def fork(
+        self,
+        worker_id: str,
+        directory: Path,
+        on_exit: Callable[[WorkerExit], object],
+        door: pb.Door | None = None,
+    ) -> pb.Forked:
+        """Make a worker, with a door if it is to have one, and say which process it is. `on_exit` hears how it ended.
 
         Raises ZygoteGone.
         """
         if self._control is None:
             raise ZygoteGone(str(self.app.ref))
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[pb.Forked] = asyncio.get_running_loop().create_future()
         self._forking[worker_id] = answer
         self._exit_callbacks[worker_id] = on_exit
-        fork = pb.Fork(worker_id=worker_id, directory=str(directory))
+        fork = pb.Fork(worker_id=worker_id, directory=str(directory), door=door)
         self._control.write(encode(pb.ToZygote(fork=fork)))
         try:
             return await asyncio.shield(answer)
@@ -171,7 +188,7 @@ class Zygote:
         self._output = OutputReader(read_end, self._clock, self._output_rate, labels)
 
     def _environment(self) -> dict[str, str]:
-        environment = {**scrubbed_environment(), "HOME": tempfile.gettempdir()}
+        environment = {**scrubbed_environment(), "HOME": tempfile.gettempdir(), **self._added}
         if self.app.interpreter:
             environment["PYTHONPATH"] = str(self._library)
         return environment
@@ -182,7 +199,7 @@ class Zygote:
         if kind == "forked":
             answer = self._forking.pop(frame.forked.worker_id, None)
             if answer is not None and not answer.done():
-                answer.set_result(frame.forked.pid)
+                answer.set_result(frame.forked)
         elif kind == "exited":
             exited = frame.exited
             answer = self._forking.pop(exited.worker_id, None)
@@ -223,11 +240,11 @@ class Zygote:
             callback()
 
 
-def _kill_unwanted(forked: asyncio.Future[int]) -> None:
+def _kill_unwanted(forked: asyncio.Future[pb.Forked]) -> None:
     if forked.cancelled() or forked.exception() is not None:
         return
     with contextlib.suppress(ProcessLookupError):
-        os.kill(forked.result(), signal.SIGKILL)  # just forked: no other process can have its id yet
+        os.kill(forked.result().pid, signal.SIGKILL)  # just forked: no other process can have its id yet
 
 
 class _Control(asyncio.Protocol):

@@ -38,6 +38,7 @@ class StartLocalPool(StartPool):
         self._directory = directory
         self._clock = clock
         self._pool: LocalPool | None = None
+        self._beside: LocalPool | None = None
 
     async def __call__(self, **settings: Any) -> WorkerPool:
         await self._new(settings).start()
@@ -47,11 +48,19 @@ class StartLocalPool(StartPool):
         workers = await self._new({}).start(leases)
         return Adopted(self._started, workers)
 
+    async def beside(self) -> WorkerPool:
+        # Not started, for that would end what it finds here; workers that are taken over need nothing of it.
+        self._beside = self._pool
+        return self._new({})
+
     async def close(self) -> None:
-        """Close the last one, unless the test has done so."""
-        if self._pool is not None and self._directory.exists():
-            async with asyncio.timeout(DEADLINE):
-                await self._pool.close()
+        """Close the last ones, unless the test has done so."""
+        there = self._directory.exists()
+        for pool in (self._pool, self._beside):
+            if pool is not None and there:
+                self._directory.mkdir(exist_ok=True)  # which the one before has removed
+                async with asyncio.timeout(DEADLINE):
+                    await pool.close()
 
     @property
     def _started(self) -> LocalPool:

@@ -23,6 +23,7 @@ from gateway.worker.process import WorkerDirectory, start_time
 from gateway.worker_settings import WorkerSettings
 from gateway.workers.local import LocalPool
 from gateway.workers.output import MAX_LINE
+from gateway.workers.pooled import PooledWorker
 from gateway.workers.process import LocalWorker
 from gateway.workers.runtime import MAX_SOCKET_PATH, clear_leftovers, runtime_directory
 
@@ -325,7 +326,7 @@ class CancellingPool(LocalPool):
 
     victim: "asyncio.Task[Leased] | None" = None
 
-    def _became_idle(self, worker: LocalWorker) -> None:
+    def _became_idle(self, worker: PooledWorker) -> None:
         if self.victim is not None:
             self.victim.cancel()
         super()._became_idle(worker)

@@ -89,6 +89,11 @@ class StartMemoryPool(StartPool):
     async def again(self, leases: Sequence[WorkerLease]) -> Adopted:
         return await self._start({}, leases)
 
+    async def beside(self) -> WorkerPool:
+        # Nothing is told apart there by what has been started.
+        self._pool = MemoryPool(WorkerSettings(min_idle=0), self.machine, self._clock)
+        return self._pool
+
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.close()
@@ -172,7 +177,10 @@ class TestMemoryPool(PoolFixtures):
     test_end_of_lost = PoolEnding.test_ending_a_worker_that_was_lost_is_fine
     test_closing = PoolEnding.test_closing_tells_those_who_wait
     test_still_running = PoolAdopting.test_a_call_that_still_runs_is_among_those_of_the_adopted_worker
-    test_another_epoch = PoolAdopting.test_a_worker_of_another_session_or_epoch_counts_as_lost
+    test_another_epoch = PoolAdopting.test_a_worker_of_another_session_or_a_higher_epoch_counts_as_lost
+    test_taken_over = PoolAdopting.test_a_pool_takes_over_at_any_time_a_worker_of_another_one_which_is_then_fenced_off
+    test_fenced_off = PoolAdopting.test_one_that_was_fenced_off_does_not_end_what_is_anothers
+    test_nothing_there = PoolAdopting.test_taking_over_what_is_not_there_any_more_gives_nothing
     test_gone = PoolAdopting.test_a_worker_that_is_gone_is_not_among_the_adopted
     test_repeated = PoolAdopting.test_a_repeated_request_id_is_answered_as_before_and_runs_nothing
     test_moved_on = PoolAdopting.test_a_call_that_expects_another_count_is_refused

@@ -14,7 +14,7 @@ from gateway.workers.containment.choice import UNAVAILABLE
 from gateway.workers.replies import start_error
 from gateway.workers.shared import SharedWorkers
 from gateway.workers.version import Version
-from gateway.workers.zygote import Zygote
+from gateway.workers.zygotes import Zygotes
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 APP = AppVersion(AppRef("app", "1"), Path("/nowhere"))
@@ -26,11 +26,8 @@ async def nothing(*_: object) -> NoReturn:
 
 @pytest.fixture
 def version() -> Version:
-    async def zygote(_: AppVersion) -> Zygote:
-        await nothing()
-
     clock = FakeClock()
-    version = Version(APP, SharedWorkers(APP, 1, clock, nothing, none_available), zygote, clock)
+    version = Version(APP, SharedWorkers(APP, 1, clock, nothing, none_available), Zygotes(APP, nothing, clock))
     version.want_ready()
     return version
 

@@ -196,8 +196,8 @@ class _ErrorCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     Do: use a key, token or certificate that has the permission.
     """
     ERROR_CODE_GATEWAY_DRAINING: _ErrorCode.ValueType  # 22
-    """The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
-    by itself.
+    """The gateway is shutting down and takes no new calls, or what it needs for this one is away for the moment: another
+    gateway, or Ray. With STORE_UNAVAILABLE the only error that a client repeats by itself.
 
     Status: UNAVAILABLE
     HTTP: 503
@@ -428,8 +428,8 @@ Metadata: permission
 Do: use a key, token or certificate that has the permission.
 """
 ERROR_CODE_GATEWAY_DRAINING: ErrorCode.ValueType  # 22
-"""The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
-by itself.
+"""The gateway is shutting down and takes no new calls, or what it needs for this one is away for the moment: another
+gateway, or Ray. With STORE_UNAVAILABLE the only error that a client repeats by itself.
 
 Status: UNAVAILABLE
 HTTP: 503

@@ -712,8 +712,8 @@ pub enum ErrorCode {
     /// Metadata: permission
     /// Do: use a key, token or certificate that has the permission.
     PermissionDenied = 21,
-    /// The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
-    /// by itself.
+    /// The gateway is shutting down and takes no new calls, or what it needs for this one is away for the moment: another
+    /// gateway, or Ray. With STORE_UNAVAILABLE the only error that a client repeats by itself.
     ///
     /// Status: UNAVAILABLE
     /// HTTP: 503

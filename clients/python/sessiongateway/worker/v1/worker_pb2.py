@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sessiongateway/worker/v1/worker.proto\x12\x18sessiongateway.worker.v1\"\xbc\x02\n\x08ToWorker\x12\x37\n\x05lease\x18\x01 \x01(\x0b\x32\x1f.sessiongateway.worker.v1.LeaseH\x00R\x05lease\x12\x34\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x1e.sessiongateway.worker.v1.CallH\x00R\x04\x63\x61ll\x12:\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32 .sessiongateway.worker.v1.CancelH\x00R\x06\x63\x61ncel\x12@\n\x08shutdown\x18\x04 \x01(\x0b\x32\".sessiongateway.worker.v1.ShutdownH\x00R\x08shutdown\x12:\n\x06\x63redit\x18\x05 \x01(\x0b\x32 .sessiongateway.worker.v1.CreditH\x00R\x06\x63reditB\x07\n\x05\x66rame\"\x86\x02\n\nFromWorker\x12\x37\n\x05ready\x18\x01 \x01(\x0b\x32\x1f.sessiongateway.worker.v1.ReadyH\x00R\x05ready\x12;\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32!.sessiongateway.worker.v1.FailureH\x00R\x06\x66\x61iled\x12:\n\x06result\x18\x03 \x01(\x0b\x32 .sessiongateway.worker.v1.ResultH\x00R\x06result\x12=\n\x07partial\x18\x04 \x01(\x0b\x32!.sessiongateway.worker.v1.PartialH\x00R\x07partialB\x07\n\x05\x66rame\"I\n\x08ToZygote\x12\x34\n\x04\x66ork\x18\x01 \x01(\x0b\x32\x1e.sessiongateway.worker.v1.ForkH\x00R\x04\x66orkB\x07\n\x05\x66rame\"\x86\x02\n\nFromZygote\x12:\n\x06loaded\x18\x01 \x01(\x0b\x32 .sessiongateway.worker.v1.LoadedH\x00R\x06loaded\x12;\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32!.sessiongateway.worker.v1.FailureH\x00R\x06\x66\x61iled\x12:\n\x06\x66orked\x18\x03 \x01(\x0b\x32 .sessiongateway.worker.v1.ForkedH\x00R\x06\x66orked\x12:\n\x06\x65xited\x18\x04 \x01(\x0b\x32 .sessiongateway.worker.v1.ExitedH\x00R\x06\x65xitedB\x07\n\x05\x66rame\"A\n\x04\x46ork\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x1c\n\tdirectory\x18\x02 \x01(\tR\tdirectory\"7\n\x06\x46orked\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x10\n\x03pid\x18\x02 \x01(\x05R\x03pid\"Z\n\x06\x45xited\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x1b\n\texit_code\x18\x02 \x01(\x05R\x08\x65xitCode\x12\x16\n\x06signal\x18\x03 \x01(\x05R\x06signal\"U\n\x06Loaded\x12K\n\tfunctions\x18\x01 \x03(\x0b\x32-.sessiongateway.worker.v1.FunctionDescriptionR\tfunctions\"\xd4\x01\n\x13\x46unctionDescription\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12!\n\x0cinput_schema\x18\x03 \x01(\tR\x0binputSchema\x12#\n\routput_schema\x18\x04 \x01(\tR\x0coutputSchema\x12\x18\n\x07streams\x18\x05 \x01(\x08R\x07streams\x12%\n\x0epartial_schema\x18\x06 \x01(\tR\rpartialSchema\"V\n\x05Lease\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x04R\x05\x65poch\x12\x18\n\x07outlive\x18\x03 \x01(\x01R\x07outlive\"\xf1\x03\n\x04\x43\x61ll\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n\nsession_id\x18\x02 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x03 \x01(\x04R\x05\x65poch\x12\x1a\n\x08\x66unction\x18\x04 \x01(\tR\x08\x66unction\x12\x18\n\x07payload\x18\x05 \x01(\x0cR\x07payload\x12?\n\x06\x66ormat\x18\x06 \x01(\x0e\x32\'.sessiongateway.worker.v1.PayloadFormatR\x06\x66ormat\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x12 \n\x0b\x66ingerprint\x18\x08 \x01(\x0cR\x0b\x66ingerprint\x12\x1a\n\x08\x64\x65\x61\x64line\x18\t \x01(\x01R\x08\x64\x65\x61\x64line\x12*\n\x0e\x65xpected_calls\x18\n \x01(\x04H\x00R\rexpectedCalls\x88\x01\x01\x12\x16\n\x06window\x18\x0b \x01(\x04R\x06window\x12\x1d\n\nmax_output\x18\x0c \x01(\x04R\tmaxOutput\x12 \n\x0btraceparent\x18\r \x01(\tR\x0btraceparent\x12\x1e\n\ntracestate\x18\x0e \x01(\tR\ntracestate\x12\x18\n\x07\x62\x61ggage\x18\x0f \x01(\tR\x07\x62\x61ggageB\x11\n\x0f_expected_calls\"\x18\n\x06\x43\x61ncel\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"B\n\x06\x43redit\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05\x62ytes\x18\x02 \x01(\x04R\x05\x62ytes\x12\x12\n\x04gone\x18\x03 \x01(\x08R\x04gone\"1\n\x07Partial\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06output\x18\x02 \x01(\x0cR\x06output\"\"\n\x08Shutdown\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\"\x8b\x01\n\x05Ready\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x04R\x05\x65poch\x12\x18\n\x07running\x18\x03 \x03(\tR\x07running\x12\x18\n\x07started\x18\x04 \x01(\x04R\x07started\x12\x19\n\x08last_end\x18\x05 \x01(\x01R\x07lastEnd\"\x98\x01\n\x06Result\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x06output\x18\x02 \x01(\x0cH\x00R\x06output\x12=\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32!.sessiongateway.worker.v1.FailureH\x00R\x07\x66\x61ilure\x12\x1a\n\x08repeated\x18\x04 \x01(\x08R\x08repeatedB\t\n\x07outcome\"\xd5\x01\n\x07\x46\x61ilure\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32%.sessiongateway.worker.v1.FailureKindR\x04kind\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x1c\n\ttraceback\x18\x04 \x01(\tR\ttraceback\x12\x43\n\nviolations\x18\x05 \x03(\x0b\x32#.sessiongateway.worker.v1.ViolationR\nviolations\"C\n\tViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription*c\n\rPayloadFormat\x12\x1e\n\x1aPAYLOAD_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13PAYLOAD_FORMAT_JSON\x10\x01\x12\x19\n\x15PAYLOAD_FORMAT_STRUCT\x10\x02*\xb1\x02\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x41ILURE_KIND_RAISED\x10\x01\x12\x1a\n\x16\x46\x41ILURE_KIND_MALFORMED\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_KIND_INVALID_INPUT\x10\x03\x12\x17\n\x13\x46\x41ILURE_KIND_FENCED\x10\x04\x12\x1c\n\x18\x46\x41ILURE_KIND_NO_FUNCTION\x10\x05\x12\"\n\x1e\x46\x41ILURE_KIND_REQUEST_ID_REUSED\x10\x06\x12\x19\n\x15\x46\x41ILURE_KIND_MOVED_ON\x10\x07\x12\x1d\n\x19\x46\x41ILURE_KIND_CHECK_RAISED\x10\x08\x12\x1a\n\x16\x46\x41ILURE_KIND_NOT_BEGUN\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sessiongateway/worker/v1/worker.proto\x12\x18sessiongateway.worker.v1\"\xbc\x02\n\x08ToWorker\x12\x37\n\x05lease\x18\x01 \x01(\x0b\x32\x1f.sessiongateway.worker.v1.LeaseH\x00R\x05lease\x12\x34\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x1e.sessiongateway.worker.v1.CallH\x00R\x04\x63\x61ll\x12:\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32 .sessiongateway.worker.v1.CancelH\x00R\x06\x63\x61ncel\x12@\n\x08shutdown\x18\x04 \x01(\x0b\x32\".sessiongateway.worker.v1.ShutdownH\x00R\x08shutdown\x12:\n\x06\x63redit\x18\x05 \x01(\x0b\x32 .sessiongateway.worker.v1.CreditH\x00R\x06\x63reditB\x07\n\x05\x66rame\"\x86\x02\n\nFromWorker\x12\x37\n\x05ready\x18\x01 \x01(\x0b\x32\x1f.sessiongateway.worker.v1.ReadyH\x00R\x05ready\x12;\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32!.sessiongateway.worker.v1.FailureH\x00R\x06\x66\x61iled\x12:\n\x06result\x18\x03 \x01(\x0b\x32 .sessiongateway.worker.v1.ResultH\x00R\x06result\x12=\n\x07partial\x18\x04 \x01(\x0b\x32!.sessiongateway.worker.v1.PartialH\x00R\x07partialB\x07\n\x05\x66rame\"I\n\x08ToZygote\x12\x34\n\x04\x66ork\x18\x01 \x01(\x0b\x32\x1e.sessiongateway.worker.v1.ForkH\x00R\x04\x66orkB\x07\n\x05\x66rame\"\x86\x02\n\nFromZygote\x12:\n\x06loaded\x18\x01 \x01(\x0b\x32 .sessiongateway.worker.v1.LoadedH\x00R\x06loaded\x12;\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32!.sessiongateway.worker.v1.FailureH\x00R\x06\x66\x61iled\x12:\n\x06\x66orked\x18\x03 \x01(\x0b\x32 .sessiongateway.worker.v1.ForkedH\x00R\x06\x66orked\x12:\n\x06\x65xited\x18\x04 \x01(\x0b\x32 .sessiongateway.worker.v1.ExitedH\x00R\x06\x65xitedB\x07\n\x05\x66rame\"u\n\x04\x46ork\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x1c\n\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x32\n\x04\x64oor\x18\x03 \x01(\x0b\x32\x1e.sessiongateway.worker.v1.DoorR\x04\x64oor\"F\n\x04\x44oor\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12\x10\n\x03key\x18\x02 \x01(\x0cR\x03key\x12\x18\n\x07purpose\x18\x03 \x01(\x0cR\x07purpose\"K\n\x06\x46orked\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x10\n\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x12\n\x04port\x18\x03 \x01(\x05R\x04port\"Z\n\x06\x45xited\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x1b\n\texit_code\x18\x02 \x01(\x05R\x08\x65xitCode\x12\x16\n\x06signal\x18\x03 \x01(\x05R\x06signal\"U\n\x06Loaded\x12K\n\tfunctions\x18\x01 \x03(\x0b\x32-.sessiongateway.worker.v1.FunctionDescriptionR\tfunctions\"\xd4\x01\n\x13\x46unctionDescription\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12!\n\x0cinput_schema\x18\x03 \x01(\tR\x0binputSchema\x12#\n\routput_schema\x18\x04 \x01(\tR\x0coutputSchema\x12\x18\n\x07streams\x18\x05 \x01(\x08R\x07streams\x12%\n\x0epartial_schema\x18\x06 \x01(\tR\rpartialSchema\"l\n\x05Lease\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x04R\x05\x65poch\x12\x18\n\x07outlive\x18\x03 \x01(\x01R\x07outlive\x12\x14\n\x05\x61gain\x18\x04 \x01(\x08R\x05\x61gain\"\xf1\x03\n\x04\x43\x61ll\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n\nsession_id\x18\x02 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x03 \x01(\x04R\x05\x65poch\x12\x1a\n\x08\x66unction\x18\x04 \x01(\tR\x08\x66unction\x12\x18\n\x07payload\x18\x05 \x01(\x0cR\x07payload\x12?\n\x06\x66ormat\x18\x06 \x01(\x0e\x32\'.sessiongateway.worker.v1.PayloadFormatR\x06\x66ormat\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x12 \n\x0b\x66ingerprint\x18\x08 \x01(\x0cR\x0b\x66ingerprint\x12\x1a\n\x08\x64\x65\x61\x64line\x18\t \x01(\x01R\x08\x64\x65\x61\x64line\x12*\n\x0e\x65xpected_calls\x18\n \x01(\x04H\x00R\rexpectedCalls\x88\x01\x01\x12\x16\n\x06window\x18\x0b \x01(\x04R\x06window\x12\x1d\n\nmax_output\x18\x0c \x01(\x04R\tmaxOutput\x12 \n\x0btraceparent\x18\r \x01(\tR\x0btraceparent\x12\x1e\n\ntracestate\x18\x0e \x01(\tR\ntracestate\x12\x18\n\x07\x62\x61ggage\x18\x0f \x01(\tR\x07\x62\x61ggageB\x11\n\x0f_expected_calls\"\x18\n\x06\x43\x61ncel\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"B\n\x06\x43redit\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05\x62ytes\x18\x02 \x01(\x04R\x05\x62ytes\x12\x12\n\x04gone\x18\x03 \x01(\x08R\x04gone\"1\n\x07Partial\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06output\x18\x02 \x01(\x0cR\x06output\"\"\n\x08Shutdown\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\"\x9d\x01\n\x05Ready\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x04R\x05\x65poch\x12\x18\n\x07running\x18\x03 \x03(\tR\x07running\x12\x18\n\x07started\x18\x04 \x01(\x04R\x07started\x12\x19\n\x08last_end\x18\x05 \x01(\x01R\x07lastEnd\x12\x10\n\x03now\x18\x06 \x01(\x01R\x03now\"\x98\x01\n\x06Result\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x06output\x18\x02 \x01(\x0cH\x00R\x06output\x12=\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32!.sessiongateway.worker.v1.FailureH\x00R\x07\x66\x61ilure\x12\x1a\n\x08repeated\x18\x04 \x01(\x08R\x08repeatedB\t\n\x07outcome\"\xd5\x01\n\x07\x46\x61ilure\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32%.sessiongateway.worker.v1.FailureKindR\x04kind\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x1c\n\ttraceback\x18\x04 \x01(\tR\ttraceback\x12\x43\n\nviolations\x18\x05 \x03(\x0b\x32#.sessiongateway.worker.v1.ViolationR\nviolations\"C\n\tViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription*c\n\rPayloadFormat\x12\x1e\n\x1aPAYLOAD_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13PAYLOAD_FORMAT_JSON\x10\x01\x12\x19\n\x15PAYLOAD_FORMAT_STRUCT\x10\x02*\xb1\x02\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x41ILURE_KIND_RAISED\x10\x01\x12\x1a\n\x16\x46\x41ILURE_KIND_MALFORMED\x10\x02\x12\x1e\n\x1a\x46\x41ILURE_KIND_INVALID_INPUT\x10\x03\x12\x17\n\x13\x46\x41ILURE_KIND_FENCED\x10\x04\x12\x1c\n\x18\x46\x41ILURE_KIND_NO_FUNCTION\x10\x05\x12\"\n\x1e\x46\x41ILURE_KIND_REQUEST_ID_REUSED\x10\x06\x12\x19\n\x15\x46\x41ILURE_KIND_MOVED_ON\x10\x07\x12\x1d\n\x19\x46\x41ILURE_KIND_CHECK_RAISED\x10\x08\x12\x1a\n\x16\x46\x41ILURE_KIND_NOT_BEGUN\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sessiongateway.worker.v1.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAYLOADFORMAT']._serialized_start=2860
-  _globals['_PAYLOADFORMAT']._serialized_end=2959
-  _globals['_FAILUREKIND']._serialized_start=2962
-  _globals['_FAILUREKIND']._serialized_end=3267
+  _globals['_PAYLOADFORMAT']._serialized_start=3044
+  _globals['_PAYLOADFORMAT']._serialized_end=3143
+  _globals['_FAILUREKIND']._serialized_start=3146
+  _globals['_FAILUREKIND']._serialized_end=3451
   _globals['_TOWORKER']._serialized_start=68
   _globals['_TOWORKER']._serialized_end=384
   _globals['_FROMWORKER']._serialized_start=387
@@ -44,33 +44,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FROMZYGOTE']._serialized_start=727
   _globals['_FROMZYGOTE']._serialized_end=989
   _globals['_FORK']._serialized_start=991
-  _globals['_FORK']._serialized_end=1056
-  _globals['_FORKED']._serialized_start=1058
-  _globals['_FORKED']._serialized_end=1113
-  _globals['_EXITED']._serialized_start=1115
-  _globals['_EXITED']._serialized_end=1205
-  _globals['_LOADED']._serialized_start=1207
-  _globals['_LOADED']._serialized_end=1292
-  _globals['_FUNCTIONDESCRIPTION']._serialized_start=1295
-  _globals['_FUNCTIONDESCRIPTION']._serialized_end=1507
-  _globals['_LEASE']._serialized_start=1509
-  _globals['_LEASE']._serialized_end=1595
-  _globals['_CALL']._serialized_start=1598
-  _globals['_CALL']._serialized_end=2095
-  _globals['_CANCEL']._serialized_start=2097
-  _globals['_CANCEL']._serialized_end=2121
-  _globals['_CREDIT']._serialized_start=2123
-  _globals['_CREDIT']._serialized_end=2189
-  _globals['_PARTIAL']._serialized_start=2191
-  _globals['_PARTIAL']._serialized_end=2240
-  _globals['_SHUTDOWN']._serialized_start=2242
-  _globals['_SHUTDOWN']._serialized_end=2276
-  _globals['_READY']._serialized_start=2279
-  _globals['_READY']._serialized_end=2418
-  _globals['_RESULT']._serialized_start=2421
-  _globals['_RESULT']._serialized_end=2573
-  _globals['_FAILURE']._serialized_start=2576
-  _globals['_FAILURE']._serialized_end=2789
-  _globals['_VIOLATION']._serialized_start=2791
-  _globals['_VIOLATION']._serialized_end=2858
+  _globals['_FORK']._serialized_end=1108
+  _globals['_DOOR']._serialized_start=1110
+  _globals['_DOOR']._serialized_end=1180
+  _globals['_FORKED']._serialized_start=1182
+  _globals['_FORKED']._serialized_end=1257
+  _globals['_EXITED']._serialized_start=1259
+  _globals['_EXITED']._serialized_end=1349
+  _globals['_LOADED']._serialized_start=1351
+  _globals['_LOADED']._serialized_end=1436
+  _globals['_FUNCTIONDESCRIPTION']._serialized_start=1439
+  _globals['_FUNCTIONDESCRIPTION']._serialized_end=1651
+  _globals['_LEASE']._serialized_start=1653
+  _globals['_LEASE']._serialized_end=1761
+  _globals['_CALL']._serialized_start=1764
+  _globals['_CALL']._serialized_end=2261
+  _globals['_CANCEL']._serialized_start=2263
+  _globals['_CANCEL']._serialized_end=2287
+  _globals['_CREDIT']._serialized_start=2289
+  _globals['_CREDIT']._serialized_end=2355
+  _globals['_PARTIAL']._serialized_start=2357
+  _globals['_PARTIAL']._serialized_end=2406
+  _globals['_SHUTDOWN']._serialized_start=2408
+  _globals['_SHUTDOWN']._serialized_end=2442
+  _globals['_READY']._serialized_start=2445
+  _globals['_READY']._serialized_end=2602
+  _globals['_RESULT']._serialized_start=2605
+  _globals['_RESULT']._serialized_end=2757
+  _globals['_FAILURE']._serialized_start=2760
+  _globals['_FAILURE']._serialized_end=2973
+  _globals['_VIOLATION']._serialized_start=2975
+  _globals['_VIOLATION']._serialized_end=3042
 # @@protoc_insertion_point(module_scope)

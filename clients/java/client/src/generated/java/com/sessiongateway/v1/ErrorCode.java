@@ -302,8 +302,8 @@ public enum ErrorCode
   ERROR_CODE_PERMISSION_DENIED(21),
   /**
    * <pre>
-   * The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
-   * by itself.
+   * The gateway is shutting down and takes no new calls, or what it needs for this one is away for the moment: another
+   * gateway, or Ray. With STORE_UNAVAILABLE the only error that a client repeats by itself.
    *
    * Status: UNAVAILABLE
    * HTTP: 503
@@ -668,8 +668,8 @@ public enum ErrorCode
   public static final int ERROR_CODE_PERMISSION_DENIED_VALUE = 21;
   /**
    * <pre>
-   * The gateway is shutting down and takes no new calls. With STORE_UNAVAILABLE the only error that a client repeats
-   * by itself.
+   * The gateway is shutting down and takes no new calls, or what it needs for this one is away for the moment: another
+   * gateway, or Ray. With STORE_UNAVAILABLE the only error that a client repeats by itself.
    *
    * Status: UNAVAILABLE
    * HTTP: 503
