@@ -7,12 +7,14 @@ from gateway.board import Figure, Member, Standing
 from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.rpc.peers.exchange import Exchange
+from gateway.rpc.peers.processes import Processes
 from gateway.rpc.peers.routes import Routes
 from gateway.rpc.peers.wire import Kind
 from gateway.sessions.watch import News
+from gateway.tidings import Tidings
 from gateway.timing import QUIET_POLL
-from gateway.workers.local import LocalPool
 from gateway.workers.place import Place
+from gateway.workers.scheduled import ScheduledPool
 
 
 class Company:
@@ -21,24 +23,17 @@ class Company:
     def __init__(self, member: Member, place: Place, directory: Path, settings: Settings, clock: Clock) -> None:
         """`directory` is that of the workers."""
         self.exchange = Exchange(
-            member, Routes(place.share, member, place.room, settings.workers.max_shared), directory, clock
+            Processes(member, directory), Routes(place.share, member, place.room, settings.workers.max_shared)
         )
         self._member = member
         self._room = place.room
         self._clock = clock
-        self._owners: set[str] = set()
 
-    def introduce(self, news: News, pool: LocalPool) -> None:
+    def introduce(self, news: News, pool: ScheduledPool) -> None:
         """Connect the news and the workers of this process with those of the others."""
-        news.elsewhere = self._tell
+        Tidings(self.exchange, self._watching).connect(news)
         news.on_change = lambda: self._member.show(Figure.WATCHES, len(news))
         self._room.wake = lambda other: self.exchange.hint(other, Kind.ROOM)
-
-        def wake(owners: bytes) -> None:
-            for owner in owners.decode().split("\n"):
-                news.wake(owner)
-
-        self.exchange.on_hint[Kind.NEWS] = wake
         self.exchange.on_hint[Kind.ROOM] = lambda _: pool.look_again()
 
     async def join(self) -> None:
@@ -66,14 +61,5 @@ class Company:
     def _is_busy(self, other: int) -> bool:
         return self._member.board.shown(other, Figure.STANDING) == Standing.SERVING
 
-    def _tell(self, owner: str) -> None:
-        """Have its watches in other processes look into the store, for all owners of a turn of the loop at once."""
-        if not self._owners:
-            asyncio.get_running_loop().call_soon(self._tell_all)
-        self._owners.add(owner)
-
-    def _tell_all(self) -> None:
-        owners, self._owners = self._owners, set()
-        for other in self._member.others():
-            if self._member.board.shown(other, Figure.WATCHES):
-                self.exchange.hint(other, Kind.NEWS, "\n".join(owners).encode())
+    def _watching(self) -> list[int]:
+        return [other for other in self._member.others() if self._member.board.shown(other, Figure.WATCHES)]

@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal, Self, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.auth_settings import AuthSettings
+from gateway.cluster_settings import ClusterSettings
 from gateway.connection_settings import ConnectionSettings
+from gateway.ray_settings import RaySettings
 from gateway.sources.checking import Contradiction, checked
 from gateway.sources.file import from_file
 from gateway.sources.given import Given, Key, Known
@@ -266,7 +268,9 @@ class Settings(BaseModel):
     auth: AuthSettings = AuthSettings()
     sessions: SessionSettings = SessionSettings()
     store: StoreSettings = StoreSettings()
+    cluster: ClusterSettings = ClusterSettings()
     workers: WorkerSettings = WorkerSettings()
+    ray: RaySettings = RaySettings()
     quotas: QuotaSettings = QuotaSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
@@ -284,14 +288,31 @@ class Settings(BaseModel):
         if value.max_workers < processes:
             text = f"max_workers must be at least {processes}: each of the gateway's processes has its part"
             raise Contradiction(text, "workers.max_workers", "processes")
+        if value.pool == "ray" and processes > 1:
+            raise Contradiction("processes must be 1 with workers on Ray", "processes", "workers.pool")
+        if value.pool == "ray" and value.isolation in ("user", "sandbox"):
+            text = f"isolation {value.isolation} is not to be had on Ray, whose workers run as Ray's own user does"
+            raise Contradiction(text, "workers.isolation", "workers.pool")
         return value
 
     @field_validator("store")
     @classmethod
     def _of_one_process(cls, value: StoreSettings, info: ValidationInfo) -> StoreSettings:
-        if value.address is not None and info.data.get("processes", 1) > 1:
-            text = "processes must be 1 with a store in Redis, which one process has for itself"
-            raise Contradiction(text, "processes", "store.url")
+        if not value.embedded and info.data.get("processes", 1) > 1:
+            given = "store.factory" if value.factory else "store.url"
+            text = f"processes must be 1 with {given}: only the embedded store is for several processes of one gateway"
+            raise Contradiction(text, "processes", given)
+        return value
+
+    @field_validator("cluster")
+    @classmethod
+    def _on_one_redis(cls, value: ClusterSettings, info: ValidationInfo) -> ClusterSettings:
+        if value.listen and info.data.get("processes", 1) > 1:
+            text = "processes must be 1 with cluster.listen: several gateways are several processes already"
+            raise Contradiction(text, "processes", "cluster.listen")
+        if value.listen and "store" in info.data and info.data["store"].address is None:
+            text = "cluster.listen is given, and the store is not in Redis: several gateways need a store.url for all"
+            raise Contradiction(text, "cluster.listen", "store.url")
         return value
 
     @field_validator("auth")

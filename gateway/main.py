@@ -6,8 +6,9 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import uvloop
 
@@ -19,6 +20,7 @@ from gateway.auth.keyfile import KeysUnusable
 from gateway.auth.watched import Unusable
 from gateway.board import Member
 from gateway.clock import Clock, SystemClock
+from gateway.cluster import Cluster
 from gateway.company import Company
 from gateway.config import Settings
 from gateway.cover import Cover
@@ -28,6 +30,7 @@ from gateway.exposition.exposition import CannotExpose, Exposition
 from gateway.exposition.snapshot import Sources
 from gateway.heartbeat import Heartbeat
 from gateway.log import configure
+from gateway.pooling import worker_pool
 from gateway.rpc.bounds import bounds_of
 from gateway.rpc.exposure import credentials_of
 from gateway.rpc.server import CannotListen, Server
@@ -36,18 +39,19 @@ from gateway.sessions.catalog import AppCatalog
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import CallMeter
 from gateway.sessions.pages import KEY_BYTES, Tokens
+from gateway.shards import Shards
 from gateway.share import WHOLE, Share
-from gateway.storage import session_store
+from gateway.storage import holder_name, session_store
 from gateway.stores.base import StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.metered import MeteredStore
 from gateway.timing import DEPLOYMENT_POLL, SHUTDOWN_REPLY, STORE_INSPECTION
 from gateway.tracing.tracing import CannotTrace, Tracing
 from gateway.worker.privileges import set_dumpable
-from gateway.workers.base import WorkerPool
-from gateway.workers.local import LocalPool
+from gateway.workers.base import PoolUnavailable, WorkerPool
 from gateway.workers.place import Place
 from gateway.workers.runtime import runtime_directory
+from gateway.workers.scheduled import ScheduledPool
 
 logger = logging.getLogger("gateway")
 
@@ -72,26 +76,25 @@ class Gateway:
         """Set to have a drain wait no longer."""
         self._settings = settings
         self._clock = clock
-        try:
-            self.registry = AppRegistry(settings.data_dir / "apps", settings.apps)
-        except AppDirectoryError as error:
-            raise CannotStart(str(error)) from error
-        store = session_store(settings, clock, shared=member is not None)
+        self.registry = _registry(settings)
+        shards = Shards(holder_name(settings)) if settings.cluster.listen else None
+        store = session_store(settings, clock, shared=member is not None, shards=shards)
         exposed = bool(settings.metrics.address)
         self.store = MeteredStore(store, clock) if exposed else GuardedStore(store, clock)
         share = WHOLE if member is None else Share(member.index, member.board.count)
-        settings = _parted(settings, share)
-        directory = runtime_directory(settings.data_dir)
+        settings, directory = _parted(settings, share), runtime_directory(settings.data_dir)
         place = Place(directory, settings.workers.max_workers, share, member)
-        pool = LocalPool(settings.workers, directory, clock, place)
+        pool = worker_pool(settings, directory, clock, place)
         self.pool: WorkerPool = pool
         calls = CallMeter(self._is_deployed) if exposed else None
         tokens = Tokens(token_key(settings.data_dir, KEY_BYTES))
         self.manager = SessionManager(
-            self.store, self.pool, self.registry, clock, settings, share=share, meter=calls, tokens=tokens
+            self.store, self.pool, self.registry, clock, settings, share=shards or share, meter=calls, tokens=tokens
         )
         catalog = AppCatalog(self.registry, self.pool, clock, settings.workers.start_timeout, tokens)
         self.company = None if member is None else Company(member, place, directory, settings, clock)
+        self.cluster = None if shards is None else self._clustered(shards, tokens)
+        self._others = self.cluster or self.company
         try:
             self._tracing = Tracing(settings.tracing, str(share.index)) if settings.tracing.endpoint else None
             self.server = self._server(settings, catalog, member)
@@ -107,10 +110,16 @@ class Gateway:
         sources = self._sources(calls, pool)
         self.exposition = None if sources is None else Exposition(settings.metrics.address, sources, directory, member)
         self.store.catch_up = self.manager.catch_up
-        self.store.on_change = self._store_changed
+        self.store.on_change = pool.on_change = self._availability_changed
+        self._pool_there = pool.is_available
         self._taking_calls = False
         self._health = asyncio.Lock()
         self._telling: set[asyncio.Task[None]] = set()
+
+    def _clustered(self, shards: Shards, tokens: Tokens) -> Cluster:
+        cluster = Cluster(self._settings.cluster, shards, self.store, self._clock)
+        cluster.introduce(self.manager, self.pool, tokens)
+        return cluster
 
     def _server(self, settings: Settings, catalog: AppCatalog, member: Member | None) -> Server:
         return Server(
@@ -118,8 +127,9 @@ class Gateway:
             self.manager,
             catalog,
             self._clock,
-            None if self.company is None else self.company.exchange,
+            None if self._others is None else self._others.exchange,
             credentials=credentials_of(settings),
+            shares_port=member is not None,
             sockets=member.sockets[member.index] if member is not None and member.sockets else (),
             tracer=None if self._tracing is None else self._tracing.tracer,
             bounds=bounds_of(settings.server, settings.workers.max_workers),
@@ -128,7 +138,7 @@ class Gateway:
     @property
     def serving(self) -> bool:
         """Whether calls are taken, as health says."""
-        return self._taking_calls and self.store.available
+        return self._taking_calls and self.store.available and self._pool_there()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -139,29 +149,30 @@ class Gateway:
                 stack.enter_context(only_one(self._settings.data_dir))
             try:
                 address = self.server.bind()
-                await self.store.open()
+                await self._open_store(stack)
             except (CannotListen, StoreUnusable) as error:
                 raise CannotStart(str(error)) from error
-            stack.push_async_callback(self.store.close)
             if self._tracing is not None:
                 self._tracing.start()
                 stack.push_async_callback(self._tracing.close)  # after the server, whose last calls have spans too
-            if self.company is not None:
-                stack.push_async_callback(self.company.leave)
+            if self._others is not None:
+                stack.push_async_callback(self._others.leave)
             # The server stops when sessions and workers have ended: until then it tells their callers so.
             stack.push_async_callback(self.server.stop, SHUTDOWN_REPLY)
             end = self._settings.server.drain == "end"
             stack.push_async_callback(self.pool.close, keep_leased=not end)
             try:
-                await self.manager.start()
+                await self.manager.start(None if self.cluster is None else await self.cluster.enter())
+            except PoolUnavailable as error:
+                raise CannotStart(error.message) from None
             except StoreUnavailable as error:
                 raise CannotStart(f"the store failed during the start: {error.__cause__}") from error
             stack.push_async_callback(self.manager.close, end_sessions=end)
-            if self.company is not None:
-                await self.company.join()
+            if self._others is not None:
+                await self._others.join()
             await self._expose(stack)
             await self.server.start()
-            for watch in (self._keep_current_ready(), self._inspect_store()):
+            for watch in self._watches():
                 stack.callback(asyncio.create_task(watch).cancel)
             await self._take_calls(True)
             self.heartbeat.start()
@@ -171,7 +182,16 @@ class Gateway:
             await self._take_calls(False)
             await self._drain(self._settings.server.drain_grace)
 
-    def _sources(self, calls: CallMeter | None, pool: LocalPool) -> Sources | None:
+    async def _open_store(self, stack: AsyncExitStack) -> None:
+        if self.cluster is not None:  # whose address is on record from then on
+            await self.cluster.bind()
+            stack.push_async_callback(self.cluster.leave)
+        await self.store.open()
+        stack.push_async_callback(self.store.close)
+        if self.cluster is not None:
+            stack.callback(self.cluster.fall_silent)
+
+    def _sources(self, calls: CallMeter | None, pool: ScheduledPool) -> Sources | None:
         """Return who knows the numbers for Prometheus, if anybody is to read them."""
         if calls is None or not isinstance(self.store, MeteredStore):
             return None
@@ -204,8 +224,8 @@ class Gateway:
     async def _drain(self, grace: float) -> None:
         until = self._clock.now().monotonic + grace
         await self.manager.drain(grace, self.hurry)
-        if self.company is not None:
-            await self.company.all_quiet(until, self.hurry)
+        if self._others is not None:
+            await self._others.all_quiet(until, self.hurry)
 
     async def _take_calls(self, taking: bool) -> None:
         self._taking_calls = taking
@@ -215,10 +235,15 @@ class Gateway:
         async with self._health:  # one after another, so that the newest state is the last to be told
             await self.server.set_serving(self.serving)
 
-    def _store_changed(self) -> None:
+    def _availability_changed(self) -> None:
         task = asyncio.create_task(self._tell_health())
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    def _watches(self) -> Iterator[Coroutine[Any, Any, None]]:
+        yield self._keep_current_ready()
+        if self.cluster is None:  # which looks at the store more closely
+            yield self._inspect_store()
 
     async def _inspect_store(self) -> None:
         while True:
@@ -264,6 +289,13 @@ def run_member(settings: Settings, member: Member, told: Callable[[str], object]
 def _print_address(address: str) -> None:
     print(f"listening on {address}", flush=True)  # the contract with whoever starts a gateway
     tell_service_manager(READY)
+
+
+def _registry(settings: Settings) -> AppRegistry:
+    try:
+        return AppRegistry(settings.data_dir / "apps", settings.apps)
+    except AppDirectoryError as error:
+        raise CannotStart(str(error)) from error
 
 
 def _parted(settings: Settings, share: Share) -> Settings:

@@ -3,7 +3,7 @@
 import enum
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,9 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 
 _ID_LENGTH = 26
 """26 letters of 5 bits are 130 random bits; the contract asks for 128."""
+
+SESSION_ID_LENGTH = len(SESSION_ID_PREFIX) + _ID_LENGTH
+"""What is behind that in the id of a session is its shard (`gateway.shards`)."""
 
 
 class SessionStatus(enum.Enum):
@@ -169,6 +172,26 @@ PROFILES: tuple[Profile, ...] = ("process", "user", "sandbox")
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """What Ray is to see to for each worker of an app. Only the pool of Ray knows of it."""
+
+    cpus: float = 0
+    """Processors that it takes of those that a machine says it has: a figure for the scheduler, which limits nothing.
+    None by default, for a session is idle most of its time."""
+    gpus: float = 0
+    memory: int = 0
+    """Bytes that it takes of the memory that a machine says it has; 0 for none."""
+    resources: dict[str, float] = field(default_factory=dict)
+    """Others that machines say they have, by name."""
+    pip: list[str] = field(default_factory=list)
+    """Packages that the app needs beside those of the machine, as pip names them."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables of the app's environment."""
+    upload: bool = False
+    """Whether the app's directory is brought to the machine, rather than found there under the same path."""
+
+
+@dataclass(frozen=True, slots=True)
 class AppVersion:
     """One version of an app as it is deployed: where its code is, and what its `app.toml` says."""
 
@@ -186,6 +209,7 @@ class AppVersion:
     limits: Limits = Limits()
     isolation: Profile | None = None
     """What the app asks for; None means whatever the gateway's setting is."""
+    ray: Placement = field(default_factory=Placement, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

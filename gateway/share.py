@@ -3,6 +3,20 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Owning(Protocol):
+    """Which sessions are this process's."""
+
+    def owns(self, key: str) -> bool:
+        """Whether the session of this id is."""
+
+    def elsewhere(self, key: str) -> bool:
+        """Whether it is another gateway's, so that it cannot be said here how it stands."""
+
+    def drawn(self, new_id: Callable[[], str]) -> str:
+        """Return a new id of a session that this process is to have. `new_id` makes one at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +35,10 @@ class Share:
     def owns(self, key: str) -> bool:
         """Whether this process has what the id names."""
         return self.count == 1 or self.owner(key) == self.index
+
+    def elsewhere(self, key: str) -> bool:
+        """Never: a request comes to the process that it is for, and to no other."""
+        return False
 
     def drawn(self, new_id: Callable[[], str]) -> str:
         """Return a new id of something that this process is to have. `new_id` makes one at random."""

@@ -1,11 +1,12 @@
 """Where the records of sessions are: the settings of `store`, and the forms of an address of Redis."""
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from gateway.sources.checking import Contradiction
 from gateway.sources.section import Section
@@ -103,6 +104,11 @@ def joined(host: str, port: int) -> str:
 class StoreSettings(Section):
     """Where the records of sessions are."""
 
+    factory: str = Field(
+        "",
+        description="A store of your own: `MODULE:FUNCTION`, which is given `url` as it is, and returns it "
+        "(docs/extending.md). Empty: `url` says which.",
+    )
     url: str = Field(
         EMBEDDED,
         description="`sqlite`: in a file in the data directory. Or in Redis or Valkey, with the extra `redis`: "
@@ -130,13 +136,25 @@ class StoreSettings(Section):
 
     @property
     def address(self) -> Address | None:
-        """The address of Redis, None for the embedded store."""
-        return None if self.url == EMBEDDED else parsed(self.url)
+        """The address of Redis, None for any other store."""
+        return None if self.factory or self.url == EMBEDDED else parsed(self.url)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the file in the data directory."""
+        return not self.factory and self.url == EMBEDDED
+
+    @field_validator("factory")
+    @classmethod
+    def _module_and_function(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", value, re.ASCII):
+            raise ValueError("must be MODULE:FUNCTION, such as our_stores.journal:store")
+        return value
 
     @field_validator("url")
     @classmethod
-    def _form(cls, value: str) -> str:
-        if value != EMBEDDED:
+    def _form(cls, value: str, info: ValidationInfo) -> str:
+        if value != EMBEDDED and not info.data.get("factory"):
             try:
                 parsed(value)
             except ValueError as error:
@@ -155,11 +173,12 @@ class StoreSettings(Section):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         address = self.address
-        given = self.model_fields_set - {"url"}
+        given = self.model_fields_set - {"factory", "url"}
         if address is None:
             if given:
                 name = min(given)
-                raise Contradiction(f"{name} is given, and the store is sqlite", f"store.{name}")
+                which = "sqlite" if self.embedded else "that of store.factory, which knows only its url"
+                raise Contradiction(f"{name} is given, and the store is {which}", f"store.{name}")
             return self
         places = ["password"] * bool(self.password.get_secret_value()) + ["password_file"] * (
             self.password_file is not None

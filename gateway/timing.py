@@ -157,6 +157,61 @@ WORKER_FIRST_CONTACT = 30.0
 """In which the gateway that asked for a worker must have connected to it. It does so within milliseconds, unless it has
 died; long enough for one that is being debugged or swapped out."""
 
+DOOR_PATIENCE = 5.0
+"""In which whoever connects to a worker over TCP must have proven itself. A gateway does so in one round trip."""
+
+PEER_PROBE = 3
+"""Between two questions to a silent machine whether it is still there, on a TCP connection between gateway and worker.
+Whole seconds, as the kernel wants them."""
+
+PEER_SILENCE = 12
+"""After which such a connection is broken because nothing at all comes from the other machine, whatever was sent. Long
+enough for a switch to come back, and for two probes to be lost."""
+
+DIAL_PATIENCE = 5.0
+"""For a connection from a gateway to a worker on any machine, proof of both ends included."""
+
+EXIT_SETTLE = 0.5
+"""Between the news of a worker's end and the end of its connection, in which its last answers may still come: the news
+takes another way."""
+
+EXIT_PATIENCE = 2.0
+"""How long the end of a connection waits for the news of how the worker ended. It is told in milliseconds by the
+machine where that was; one that is gone tells nothing, and callers of its sessions wait for no more than this."""
+
+CLEARED_PATIENCE = 10.0
+"""How long a place is kept for a worker that is gone, until its machine has said that nothing is left of it."""
+
+RAY_START = 30.0
+"""In which Ray must have been reached when a gateway starts: a driver takes a second or two to connect, and several on
+a machine that has little to spare."""
+
+RAY_BACKOFF_FIRST = 1.0
+"""The pause before the driver of Ray is started again after it ended; it doubles with each attempt."""
+
+RAY_BACKOFF_MAX = 15.0
+"""The longest such pause. Each attempt is a process that imports Ray, a second of a processor."""
+
+RAY_PROBE = 1.0
+"""How often Ray's head is asked whether it is there."""
+
+RAY_AWAY = 4.0
+"""After which an unanswered probe means that Ray is away, and whoever needs a new worker is told so at once. A busy
+head answers within some tenths of a second."""
+
+RAY_ANSWER = 10.0
+"""For an answer of an actor, or of Ray's head, to a driver. Beyond it a worker that is looked for cannot be had."""
+
+RAY_PLACED = 0.2
+"""In which an actor that runs has answered whether it does. One that is given up and has not is killed, wherever it is:
+nothing of an app's runs in it yet."""
+
+RAY_LEAVE = 3.0
+"""For the driver to end by itself, when its gateway has ended its workers."""
+
+ACTOR_LINGER = 5.0
+"""How long an actor stays whose worker is gone, for the gateway to hear how that ended and that all is cleared away."""
+
 ACCEPT_PAUSE = 1.0
 """After which a worker that could not accept a gateway tries again: when its app has used up the descriptors, say."""
 
@@ -277,3 +332,15 @@ A session of a minute is so at most 30 ms off by it."""
 REDIS_CLOCK_STEP = 1.0
 """By how much the clock of Redis may be away from what was measured before, until that is said. Clocks that are kept
 differ by milliseconds."""
+
+CLUSTER_BEATS = 5
+"""How often a gateway on a shared store is heard of in the time after which it counts as dead, where its store is not
+looked at more often anyway. So some may be late."""
+
+PEER_CONNECT = 2.0
+"""For a connection to another gateway, and for both ends to prove who they are. It takes a millisecond in one place;
+one that takes longer leads to a machine that is gone, and callers are better told."""
+
+PEER_READY_WORKERS = 1.0
+"""How long a description of an app waits for the ready workers of another gateway, which may hang. It is then without
+them."""

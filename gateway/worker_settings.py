@@ -11,6 +11,11 @@ from gateway.sources.users import UserRange
 class WorkerSettings(Section):
     """Worker processes."""
 
+    pool: Literal["local", "ray"] = Field(
+        "local",
+        description="Where workers are. `local`: processes of this machine. `ray`: on the machines of a Ray cluster, "
+        "which places them; see `[ray]`. Needs the extra `ray`.",
+    )
     max_workers: Positive = Field(
         1024, description="Worker processes at a time, all apps together: leased, shared, ready and ending ones."
     )

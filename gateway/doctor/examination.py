@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from gateway.config import Loaded
 from gateway.doctor import callers, directory, isolation, machine, software, tls
 from gateway.doctor.apps import apps
-from gateway.doctor.finding import Finding, failed, ok
+from gateway.doctor.cluster import cluster
+from gateway.doctor.finding import Finding, failed, ok, skipped
 from gateway.doctor.live import Caller, live
+from gateway.doctor.ray import ray
 from gateway.doctor.redis import redis
 from gateway.doctor.store import holder, store
 
@@ -29,6 +31,11 @@ async def examine(subject: Subject) -> AsyncIterator[Finding]:
             yield finding
     if subject.loaded.settings.store.address is not None:
         async for finding in redis(subject.loaded.settings.store):
+            yield finding
+        async for finding in cluster(subject.loaded.settings):
+            yield finding
+    if subject.loaded.settings.workers.pool == "ray":
+        async for finding in ray(subject.loaded.settings.ray):
             yield finding
     async for finding in apps(subject.loaded.settings):
         yield finding
@@ -67,7 +74,9 @@ def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     yield "permissions", lambda: directory.permissions(data_dir)
     yield "file system", lambda: directory.file_system(data_dir)
     yield "room", lambda: directory.room(data_dir)
-    if settings.store.address is None:
+    if settings.store.factory:
+        yield "store", lambda: skipped("store", f"what {settings.store.factory} gives is not known here")
+    if settings.store.embedded:
         yield "store", lambda: store(data_dir / "sessions.db")
     yield "data directory in use", lambda: _in_use(loaded)
 

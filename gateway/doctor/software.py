@@ -66,6 +66,7 @@ def extras_of(settings: Settings) -> list[str]:
         "jwt": settings.auth.jwt_issuer,
         "tracing": settings.tracing.endpoint,
         "redis": settings.store.address is not None,
+        "ray": settings.workers.pool == "ray",
     }
     return [extra for extra, setting in wanted.items() if setting]
 

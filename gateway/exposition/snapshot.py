@@ -19,8 +19,8 @@ from gateway.sessions.manager import SessionManager
 from gateway.sessions.meter import MAX_APPS, OTHER, CallMeter, Outcome
 from gateway.stores.metered import MeteredStore
 from gateway.workers.figures import PoolFigures
-from gateway.workers.local import LocalPool
 from gateway.workers.meter import PoolMeter
+from gateway.workers.scheduled import ScheduledPool
 from sessiongateway.v1 import apps_pb2, sessions_pb2
 
 Number: TypeAlias = float | list[float]
@@ -53,7 +53,7 @@ class Sources:
         self,
         manager: SessionManager,
         calls: CallMeter,
-        pool: LocalPool,
+        pool: ScheduledPool,
         store: MeteredStore,
         *,
         server: Server,

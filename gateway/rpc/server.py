@@ -71,12 +71,13 @@ class Server:
         *,
         credentials: Credentials | None = None,
         sockets: Sequence[socket.socket] = (),
+        shares_port: bool = False,
         tracer: Tracer | None = None,
         bounds: Bounds | None = None,
     ) -> None:
-        """With an `exchange` there are other processes on the same port, and each request goes to the one it is for.
-        `sockets` are then those to listen on. Without `credentials` nobody is asked for any. With a `tracer` calls have
-        spans.
+        """With an `exchange` there are other processes, or gateways, and each request goes to the one it is for. With
+        `shares_port` others listen on the same one, and `sockets` are those to listen on. Without `credentials` nobody
+        is asked for any. With a `tracer` calls have spans.
 
         Raises CannotListen when the transport of the settings is not installed, or a certificate cannot be used.
         """
@@ -96,8 +97,7 @@ class Server:
         """Why callers were not let in."""
         self._callers = Callers(clock, credentials, self.turned_away)
         self._watching: list[asyncio.Task[None]] = []
-        options = transport_options(settings, share_port=exchange is not None)
-        self._server = make(self.transport, options, self.refusals, bounds)
+        self._server = make(self.transport, transport_options(settings, shares_port), self.refusals, bounds)
         limits = (clock, settings.max_input_bytes)
         sessions = TracedSessionService(manager, *limits, tracer) if tracer else SessionService(manager, *limits)
         services = ((_SESSIONS, sessions), (_APPS, AppService(catalog)))
@@ -177,7 +177,7 @@ class Server:
         await self._server.stop(grace)
 
 
-def transport_options(settings: ServerSettings, *, share_port: bool = False) -> list[tuple[str, int]]:
+def transport_options(settings: ServerSettings, share_port: bool = False) -> list[tuple[str, int]]:
     """Return the options of the gRPC server. With `share_port` others may listen on its port too."""
     # Above the gateway's own limit, so that an input slightly too large is refused with an error that says so.
     receive = max(4 * settings.max_input_bytes, 16 * 1024 * 1024) + _MESSAGE_OVERHEAD

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
 from gateway.clock import Clock, Instant
@@ -12,18 +12,21 @@ from gateway.model import Session, SessionStatus
 from gateway.sessions.calls import Functions
 from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession
-from gateway.share import WHOLE, Share
+from gateway.share import WHOLE, Owning
 from gateway.stores.base import SessionFilter, SessionStore
 from gateway.timing import CALL_LEASE, STORE_END_SLIDE
-from gateway.workers.base import PendingCall, Standing, WorkerLease, WorkerPool
+from gateway.workers.base import PendingCall, Standing, Worker, WorkerLease, WorkerPool
 
 logger = logging.getLogger("gateway.sessions")
 
 _PAGE = 500
 
+_AT_ONCE = 100
+"""Sessions that are put on record together in a store over a network, which answers many as fast as one."""
+
 
 class Adoption:
-    """Goes through the active sessions once, at the start.
+    """Goes through active sessions: at the start, and where several gateways are on the store, when one has gone.
 
     A session whose worker is there goes on, under its id and with its state. One whose worker is gone ends: nothing is
     recreated silently (contract, rule 7).
@@ -37,7 +40,7 @@ class Adoption:
         lifecycle: Lifecycle,
         functions: Functions,
         *,
-        share: Share = WHOLE,
+        share: Owning = WHOLE,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -46,29 +49,51 @@ class Adoption:
         self._functions = functions
         self._share = share
 
-    async def run(self) -> None:
-        """Start the pool and take over. Returns when what the workers have said of themselves is on record."""
-        sessions = [session async for session in self._active()]
-        leases = [WorkerLease(s.id, s.epoch, s.worker_id, s.app, s.timeout) for s in sessions]
+    async def run(self, left: Sequence[Session] | None = None) -> None:
+        """Start the pool and take over all that is active, or what was `left` to this gateway. Returns when what the
+        workers have said of themselves is on record.
+        """
+        sessions = [session async for session in self._active()] if left is None else left
         # With all leases: a pool of one process among several leaves the workers of the others alone.
-        workers = await self._pool.start(leases)
-        sessions = [session for session in sessions if self._share.owns(session.id)]
-        taken: list[LiveSession] = []
-        for session in sessions:
-            worker = workers.get(session.id)
-            if worker is None:
-                await self._let_go(session)
-                await self._lifecycle.end_lost(session.id)
-                continue
-            self._functions.learn(session.app, worker.functions)
-            live = self._lifecycle.hold(await self._held(session), worker)
-            taken.append(live)
-            self._lifecycle.meter.adopted += 1
-            worker.when_standing(partial(self._answered, live, session))
+        workers = await self._pool.start(list(map(_lease, sessions)))
+        own = [session for session in sessions if self._share.owns(session.id)]
+        await self._take(own, workers, at_once=1 if left is None else _AT_ONCE)
+
+    async def take_over(self, sessions: Sequence[Session]) -> None:
+        """The same with a pool that has started, for sessions of another gateway. Raises StoreUnavailable."""
+        workers = await self._pool.adopt(list(map(_lease, sessions)))
+        try:
+            await self._take(sessions, workers, at_once=_AT_ONCE)
+        except BaseException:
+            for session_id, worker in workers.items():
+                if session_id not in self._lifecycle.live:
+                    self._pool.detach(worker)
+            raise
+
+    async def _take(self, sessions: Sequence[Session], workers: Mapping[str, Worker], *, at_once: int) -> None:
+        before = self._lifecycle.meter.adopted
+        for first in range(0, len(sessions), at_once):
+            some = sessions[first : first + at_once]
+            outcomes = await asyncio.gather(
+                *(self._take_one(session, workers.get(session.id)) for session in some), return_exceptions=True
+            )
+            for failure in filter(None, outcomes):
+                raise failure
         await self._lifecycle.settled()
         if sessions:
-            noun = "session" if len(taken) == 1 else "sessions"
-            logger.info("%d %s adopted, %d lost", len(taken), noun, len(sessions) - len(taken))
+            taken = self._lifecycle.meter.adopted - before
+            noun = "session" if taken == 1 else "sessions"
+            logger.info("%d %s adopted, %d lost", taken, noun, len(sessions) - taken)
+
+    async def _take_one(self, session: Session, worker: Worker | None) -> None:
+        if worker is None:
+            await self._let_go(session)
+            await self._lifecycle.end_lost(session.id)
+            return
+        self._functions.learn(session.app, worker.functions)
+        live = self._lifecycle.hold(await self._held(session), worker)
+        self._lifecycle.meter.adopted += 1
+        worker.when_standing(partial(self._answered, live, session))
 
     async def _active(self) -> AsyncIterator[Session]:
         cursor = ""
@@ -135,6 +160,10 @@ class Adoption:
 
         call.when_done(done)
         call.reply.add_done_callback(_ignore)
+
+
+def _lease(session: Session) -> WorkerLease:
+    return WorkerLease(session.id, session.epoch, session.worker_id, session.app, session.timeout)
 
 
 def _last_told(left: Session) -> float:

@@ -28,7 +28,7 @@ from gateway.sessions.lifecycle import Lifecycle
 from gateway.sessions.live import LiveSession, draining
 from gateway.sessions.quotas import Quotas
 from gateway.sessions.requests import Caller, CallProgress, RunAnswer, RunRequest
-from gateway.share import WHOLE, Share
+from gateway.share import WHOLE, Owning
 from gateway.workers.base import PendingCall, Worker, WorkerCall, WorkerPool
 
 DEFAULT_FUNCTION = "run"
@@ -75,7 +75,7 @@ class Parts:
     clock: Clock
     settings: Settings
     quotas: Quotas
-    share: Share = WHOLE
+    share: Owning = WHOLE
 
     def patience(self, caller: Caller) -> float:
         """Return for how many seconds the caller may be kept waiting for a worker."""

@@ -3,25 +3,24 @@
 Everything that ends a session goes through `_finish`: the record first, then whoever waits, then the worker.
 """
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
-from gateway.clock import Clock, Timer
+from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import SessionNotFound, StoreUnavailable, WorkerExit
 from gateway.model import LIMIT_REASONS, AppVersion, EndReason, Session, SessionStatus
+from gateway.sessions.duties import Duties
 from gateway.sessions.expiry import Expiry
 from gateway.sessions.finished import finished_error
-from gateway.sessions.live import LiveSession
+from gateway.sessions.live import LiveSession, draining, elsewhere
 from gateway.sessions.meter import LifeMeter
 from gateway.sessions.quotas import too_many_sessions
 from gateway.sessions.turns import Turns
 from gateway.sessions.unwritten import Unwritten
 from gateway.sessions.watch import News
-from gateway.share import WHOLE, Share
+from gateway.share import WHOLE, Owning
 from gateway.stores.base import SessionStore
 from gateway.timing import CALL_LEASE, CALL_LEASE_RENEWAL, EXPIRY_SWEEP, PURGE_INTERVAL
 from gateway.workers.base import Worker, WorkerPool
@@ -38,7 +37,7 @@ class Lifecycle:
     """Keeps records, live sessions, workers and timers in step."""
 
     def __init__(
-        self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings, share: Share = WHOLE
+        self, store: SessionStore, pool: WorkerPool, clock: Clock, settings: Settings, share: Owning = WHOLE
     ) -> None:
         self.live: dict[str, LiveSession] = {}
         """The active sessions whose workers this gateway holds, by id."""
@@ -52,31 +51,29 @@ class Lifecycle:
         self._share = share
         self.unwritten = Unwritten(clock)
         """What happens to sessions while the store fails."""
+        self._duties = Duties(clock)
+        self.spawn, self.settled = self._duties.spawn, self._duties.settled
         self.expiry = Expiry(store, clock, self.spawn, self._over)
         """Which looks at each session when it may be due."""
         self._watchers: dict[str, set[Watcher]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: dict[str, Timer] = {}
         self._closed = False
 
     async def start(self) -> None:
         """Begin the periodic duties."""
-        self._every(CALL_LEASE_RENEWAL, "hold", self._renew_holds)
-        self._every(EXPIRY_SWEEP, "sweep", self.expire_overdue)
-        self._every(PURGE_INTERVAL, "purge", self._purge)
+        self._duties.every(CALL_LEASE_RENEWAL, "hold", self._renew_holds)
+        self._duties.every(EXPIRY_SWEEP, "sweep", self.expire_overdue)
+        self._duties.every(PURGE_INTERVAL, "purge", self._purge)
 
     async def close(self, *, end_sessions: bool) -> None:
         """Stop; end every session of this gateway, or leave them as they are for the next one."""
         self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
+        self._duties.stop()
         for live in list(self.live.values()):
             if end_sessions:
                 await self.end_surely(live, EndReason.GATEWAY_RESTARTED)
             else:
                 live.leave()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._duties.done()
 
     async def open(
         self,
@@ -93,6 +90,9 @@ class Lifecycle:
 
         Raises QuotaExceeded when its owner has `at_most` active ones.
         """
+        if not self._share.owns(session_id):  # any more, since the id was drawn
+            self._pool.end(worker)
+            raise draining()
         now = self._clock.now()
         session = Session(
             id=session_id,
@@ -166,6 +166,7 @@ class Lifecycle:
             live = self.live.get(session_id)
             if live is not None:  # it has been opened meanwhile
                 return live
+            self._check_here(session)
             # On record, but no worker of this gateway has it: its worker is going, or was never ours.
             session = await self._finish(session_id, EndReason.WORKER_LOST, WorkerExit()) or session
         raise finished_error(session)
@@ -190,6 +191,8 @@ class Lifecycle:
     async def settle(self, live: LiveSession, *, started: bool) -> Session | None:
         """End a call that was admitted, and return the session as it is now. A store that fails is no error of it."""
         live.in_flight -= 1
+        if live.left:
+            return live.latest()
         now = self._clock.now()
         try:
             session = await self._store.finish(live.id, now, started=started)
@@ -203,7 +206,8 @@ class Lifecycle:
         session = await self._store.get(session_id, principal)
         if session is None:
             raise SessionNotFound.of(session_id)
-        if session.status is SessionStatus.ACTIVE and session.deadline <= self._clock.now().monotonic:
+        due = session.status is SessionStatus.ACTIVE and session.deadline <= self._clock.now().monotonic
+        if due and not self._share.elsewhere(session_id):
             session = await self._expire(session_id) or session
         return session
 
@@ -212,6 +216,8 @@ class Lifecycle:
         session = await self._store.get(session_id, principal)
         if session is None:
             raise SessionNotFound.of(session_id)
+        if session_id not in self.live:
+            self._check_here(session)
         session = await self._store.renew(session_id, self._clock.now()) or session
         live = self.live.get(session_id)
         if session.status is not SessionStatus.ACTIVE:
@@ -227,6 +233,8 @@ class Lifecycle:
         session = await self.get(session_id, principal)
         if session.status is not SessionStatus.ACTIVE:
             return session
+        if session_id not in self.live:
+            self._check_here(session)
         return await self._finish(session_id, reason) or session
 
     async def end_lost(self, session_id: str) -> None:
@@ -248,12 +256,26 @@ class Lifecycle:
 
     async def end_surely(self, live: LiveSession, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
         """End a session that cannot go on, also when the store fails: its record is then written later."""
+        if live.left:
+            return live.latest()
         try:
             return await self._finish(live.id, reason, exit_)
         except StoreUnavailable:
             if not live.over:
                 self._release(live, self.unwritten.end(live, reason, exit_))
             return live.latest()
+
+    def drop(self, which: Callable[[str], bool]) -> None:
+        """Let go of the sessions with these ids, which are not this gateway's any more, and tell whoever waits. Nothing
+        that is known of them here goes on record.
+        """
+        for live in [live for session_id, live in self.live.items() if which(session_id)]:
+            del self.live[live.id]
+            live.over = live.left = True
+            live.leave()
+            self._pool.detach(live.worker)
+            self._watchers.pop(live.id, None)
+        self.unwritten.forget(which)
 
     async def catch_up(self, store: SessionStore, outage: float) -> None:
         """Write what happened while the store failed, before anyone else may use it. Raises StoreFailure."""
@@ -274,6 +296,11 @@ class Lifecycle:
                     del self._watchers[session_id]
 
         return forget
+
+    def _check_here(self, session: Session) -> None:
+        """Raise GatewayDraining for an active session that is another gateway's."""
+        if session.status is SessionStatus.ACTIVE and self._share.elsewhere(session.id):
+            raise elsewhere(session.id)
 
     async def _finish(self, session_id: str, reason: EndReason, exit_: WorkerExit | None = None) -> Session | None:
         live = self.live.get(session_id)
@@ -360,31 +387,3 @@ class Lifecycle:
         past = self._clock.now().wall - self._settings.retention
         await self._store.purge(past)
         await self._store.forget_events(past)
-
-    def _every(self, interval: float, name: str, duty: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async def run() -> None:
-            try:
-                await duty()
-            finally:
-                if not self._closed:
-                    self._every(interval, name, duty)
-
-        self._timers[name] = self._clock.call_later(interval, lambda: self.spawn(run()))
-
-    async def settled(self) -> None:
-        """Wait until everything that was spawned so far has run."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
-
-    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except StoreUnavailable:
-                logger.debug("a duty of the session manager waits for the store")
-            except Exception:
-                logger.exception("a duty of the session manager failed")
-
-        task = asyncio.get_running_loop().create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -33,6 +33,8 @@ class LiveSession:
     """Ends the session when it has lived for as long as its app allows."""
     over: bool = False
     """It has ended or expired; what its calls still do changes nothing on record."""
+    left: bool = False
+    """Another gateway has it: nothing that is known of it here goes on record any more."""
     renewed: Instant = _NEVER
     """When it was last kept alive together with others. `record` knows nothing of that."""
 
@@ -88,6 +90,13 @@ class LiveSession:
         for timer in (self.expiry, self.lifetime):
             if timer is not None:
                 timer.cancel()
+
+
+def elsewhere(session_id: str) -> GatewayDraining:
+    """Return the error of whatever comes to a gateway that does not have the session, and cannot say who does."""
+    return GatewayDraining(
+        "the session is being taken over by another gateway", session_id=session_id, retry_after=RETRY_HINT
+    )
 
 
 def draining(session_id: str = "") -> GatewayDraining:

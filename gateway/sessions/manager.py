@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from weakref import WeakSet
 
 from gateway.apps.registry import AppRegistry
@@ -25,7 +25,7 @@ from gateway.sessions.quotas import Quotas
 from gateway.sessions.renewals import Renewals
 from gateway.sessions.requests import NEW, Caller, CallProgress, RunAnswer, RunRequest
 from gateway.sessions.watch import News, SessionWatch, query_of
-from gateway.share import WHOLE, Share
+from gateway.share import WHOLE, Owning
 from gateway.stores.base import InvalidCursor, Page, SessionFilter, SessionStore
 from gateway.workers.base import WorkerPool
 from gateway.workers.partials import Partials
@@ -44,7 +44,7 @@ class SessionManager:
         clock: Clock,
         settings: Settings,
         *,
-        share: Share = WHOLE,
+        share: Owning = WHOLE,
         meter: CallMeter | None = None,
         tokens: Tokens | None = None,
     ) -> None:
@@ -96,10 +96,23 @@ class SessionManager:
         """Return how many active sessions there are, by app and whether a call of them runs or waits."""
         return Counter((live.ref.name, live.in_flight > 0) for live in self._lifecycle.live.values())
 
-    async def start(self) -> None:
-        """Start the pool, and take up what the store remembers."""
-        await self._adoption.run()
+    async def start(self, left: Sequence[Session] | None = None) -> None:
+        """Start the pool, and take up what the store remembers: all active sessions, or those that were `left` to this
+        gateway where there are others.
+        """
+        await self._adoption.run(left)
         await self._lifecycle.start()
+
+    async def take_over(self, sessions: Sequence[Session]) -> None:
+        """Take over sessions of another gateway, with the epochs that they have from now on.
+
+        Raises StoreUnavailable. What was taken over by then is to be dropped.
+        """
+        await self._adoption.take_over(sessions)
+
+    def drop(self, which: Callable[[str], bool]) -> None:
+        """Let go of the sessions with these ids, which are not this gateway's any more."""
+        self._lifecycle.drop(which)
 
     async def catch_up(self, store: SessionStore, outage: float) -> None:
         """Write what happened to sessions while the store failed, for `outage` seconds. Raises StoreFailure."""

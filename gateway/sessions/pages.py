@@ -29,6 +29,10 @@ class Tokens:
         """`key`: KEY_BYTES random bytes; None for a new one, for tokens that nobody else takes."""
         self._key = key or secrets.token_bytes(KEY_BYTES)
 
+    def use(self, key: bytes) -> None:
+        """Make and take tokens of this key from now on."""
+        self._key = key
+
     def token(self, query: bytes, cursor: str) -> str:
         """Return the token of the page at that cursor; "" for no further page."""
         if not cursor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.clock import Clock, Instant
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayDraining, GatewayError, InternalError, StoreUnavailable
 from gateway.model import Session
 from gateway.sessions.finished import finished_error
 from gateway.sessions.lifecycle import Lifecycle
@@ -127,5 +127,8 @@ class Renewals:
     async def _renewed_alone(self, session_id: str, principal: str) -> Session | GatewayError:
         try:
             return await self._lifecycle.keepalive(session_id, principal)
+        except GatewayDraining as error:
+            # In band it is the session that an error is about, and this one lives.
+            return StoreUnavailable(error.message, session_id=session_id, retry_after=error.retry_after)
         except GatewayError as error:
             return error

@@ -5,7 +5,7 @@ for is refused instead, so that nothing was promised that is not on record.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gateway.clock import Clock, Instant
@@ -33,6 +33,8 @@ class Unwritten:
         the call's end, which was a little earlier than `now`: no more is told than that.
         """
         record = live.latest()
+        if live.left:  # another gateway decides, by what is on record, how long it lives
+            return record
         now = Instant(now.monotonic - STORE_END_SLIDE, now.wall - STORE_END_SLIDE)
         active = record.status is SessionStatus.ACTIVE
         return self._take(
@@ -85,8 +87,15 @@ class Unwritten:
             logger.warning("%d live sessions and %d that are over were put on record", len(later), len(over))
         return live_ones
 
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Drop the records with these ids: the sessions are another gateway's."""
+        self._over = {session_id: record for session_id, record in self._over.items() if not which(session_id)}
+        self._changes += 1
+
     def _take(self, live: LiveSession, record: Session) -> Session:
         live.record = record
+        if live.left:
+            return record
         self._changes += 1
         if record.status is not SessionStatus.ACTIVE:
             self._over[record.id] = record

@@ -47,6 +47,7 @@ class StoreProblem(enum.Enum):
     IO = "it cannot be reached, or its files cannot be read or written"
     DAMAGED = "what is in it makes no sense"
     GONE = "what was in it, or its files, have been deleted or replaced"
+    FENCED = "another gateway has taken over the sessions of this one"
 
 
 class StoreFailure(Exception):

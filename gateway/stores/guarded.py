@@ -35,6 +35,10 @@ class GuardedStore(SessionStore):
         self.catch_up: CatchUp | None = None
         self.on_change: Callable[[], object] = lambda: None
         """Called whenever `available` has changed."""
+        self.on_fenced: Callable[[], object] = lambda: None
+        """Called when another gateway has what was this one's, before anyone hears of it and before the store takes
+        anything again: what is told from then on must not build on what this gateway knew.
+        """
         self._store = store
         self._clock = clock
         self._failure: StoreFailure | None = None
@@ -176,6 +180,10 @@ class GuardedStore(SessionStore):
         if self._recovery is not None:
             await self._recovery
 
+    async def beside(self, operation: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something with the store inside that is not in the contract. Raises StoreUnavailable."""
+        return await GuardedStore._guard(self, operation, *args, **kwargs)
+
     async def _guard(self, operation: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if self._failure is not None:
             raise unavailable() from self._failure
@@ -205,13 +213,15 @@ class GuardedStore(SessionStore):
             return
         self._failure = failure
         logger.error("the store is unavailable: %s", failure)
+        if failure.problem is StoreProblem.FENCED:
+            self.on_fenced()
         self.on_change()
         self._recovery = asyncio.get_running_loop().create_task(self._recover(since))
 
     async def _recover(self, since: float) -> None:
         """Try until the store works again. The last attempt is that of the close."""
         assert self._failure is not None
-        at_once = self._failure.problem in (StoreProblem.DAMAGED, StoreProblem.GONE)
+        at_once = self._failure.problem in (StoreProblem.DAMAGED, StoreProblem.GONE, StoreProblem.FENCED)
         while True:
             if not at_once:
                 await self._pause(STORE_PROBE)
@@ -238,6 +248,8 @@ class GuardedStore(SessionStore):
         if self._failure is None or failure.problem is not self._failure.problem:
             logger.error("the store is still unavailable: %s", failure)
         self._failure = failure
+        if failure.problem is StoreProblem.FENCED:
+            self.on_fenced()
 
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until the store is being closed."""

@@ -14,6 +14,7 @@ from typing import Any
 from gateway.clock import Clock, Instant
 from gateway.errors import WorkerExit
 from gateway.model import TRANSITIONS, EndReason, Session, SessionStatus
+from gateway.shards import NO_SHARD
 from gateway.store_settings import StoreSettings
 from gateway.stores.base import (
     EventPage,
@@ -24,20 +25,19 @@ from gateway.stores.base import (
     SessionStore,
     StoredEvent,
     StoreFailure,
+    StoreProblem,
 )
 from gateway.stores.redis_calls import KnownSessions
+from gateway.stores.redis_claims import Membership, Standing
 from gateway.stores.redis_clock import GatewayTime, ServerTime
 from gateway.stores.redis_connection import Word
-from gateway.stores.redis_link import Claim, Link, Server
-from gateway.stores.redis_rows import as_answered, or_nothing, session_of, text, values_of
+from gateway.stores.redis_link import Link, Server
+from gateway.stores.redis_rows import as_answered, or_nothing, position_of, session_of, text, values_of, words_of
 from gateway.stores.redis_server import RedisServer
 from gateway.stores.redis_turns import Turns
 from gateway.timing import REDIS_RECORD_GRACE, STORE_END_DELAY
 
 logger = logging.getLogger("gateway.stores")
-
-_MAX_CURSOR = 15
-"""Digits that a score of a sorted set holds exactly."""
 
 _EVENT_CURSOR = re.compile(r"([0-9]{1,15})\.([0-9a-f]{16})", re.ASCII)
 
@@ -59,12 +59,13 @@ class RedisStore(SessionStore):
         prefix: str = "sgw",
         retention: float = 24 * 3600.0,
         time: ServerTime | None = None,
-        claim: Claim | None = None,
+        claim: Standing | None = None,
     ) -> None:
         """`prefix` is without the braces of the hash tag. Finished sessions go by themselves a while after `retention`
-        seconds. `time` is the difference to the server's clock, none unless it is given. With a `claim` nobody else may
-        have the prefix at the same time.
+        seconds. `time` is the difference to the server's clock, none unless it is given. With a `Claim` nobody else may
+        have the prefix at the same time, with a `Membership` other members may.
         """
+        self.membership = claim if isinstance(claim, Membership) else None
         self._time = time or GatewayTime()
         self._known = KnownSessions()
         kept = round(retention + REDIS_RECORD_GRACE)
@@ -249,11 +250,12 @@ class RedisStore(SessionStore):
 
     async def due(self, now: Instant, limit: int) -> Sequence[str]:
         _, _, seen = self._moment(now)
-        return [id.decode() for id in await self._turns.run(b"due", seen, limit, ends_of=None)]
+        mine = [NO_SHARD] if self.membership is None else sorted(self.membership.shards.taken)
+        return [id.decode() for id in await self._turns.run(b"due", seen, limit, *map(text, mine), ends_of=None)]
 
     async def page(self, filter: SessionFilter, limit: int, cursor: str = "") -> Page:
-        at: Word = _position(cursor)
-        wanted, found = _words(filter), list[Any]()
+        at: Word = position_of(cursor)
+        wanted, found = words_of(filter), list[Any]()
         more = 1
         # One more than asked for tells whether there is a next page.
         while more and len(found) <= limit:
@@ -277,7 +279,7 @@ class RedisStore(SessionStore):
         if match is None:
             raise InvalidCursor(after)
         number, mark, events, more = match[1].encode(), match[2].encode(), list[StoredEvent](), 1
-        wanted = _words(filter)
+        wanted = words_of(filter)
         while more and len(events) < limit:
             answer = await self._turns.run(b"events", number, mark, limit - len(events), *wanted)
             if answer[0] == b"same":
@@ -312,9 +314,29 @@ class RedisStore(SessionStore):
     async def recover(self, failure: StoreFailure) -> None:
         self._cancel_ends()
         await self._link.recover(failure)
+        if failure.problem is StoreProblem.FENCED:
+            self._known.forget_all()
         self._known.forget_known()
         if self._known.unwritten:
             self._write_ends_in(STORE_END_DELAY)
+
+    async def take(self, shard: str, holder: str, alive_until: int) -> bool:
+        """Have a shard from now on, of a member that counts as dead or that nobody has (""). Whatever the member may
+        still send is refused. Returns False when it is not so, or no longer. `alive_until` is what the table said.
+        """
+        assert self.membership is not None
+        name = self.membership.shards.name
+        return bool(await self._turns.run(b"take", text(name), text(shard), text(holder), alive_until))
+
+    async def inherit(self, shard: str) -> list[Session]:
+        """Return the active sessions of a shard of this gateway's, each with an epoch raised by one."""
+        found, looked, count = list[Session](), 0, _AT_ONCE
+        while count == _AT_ONCE:
+            words = text(shard), looked, _AT_ONCE
+            count, rows = await self._turns.run(b"inherit", *words, changes=None, ends_of=None)
+            looked += count
+            found += [session_of(row, self._time.offset) for row in rows]
+        return found
 
     def _moment(self, now: Instant) -> tuple[float, float, float]:
         """Return now, the wall clock, and the moment by which a session may be found due."""
@@ -355,21 +377,8 @@ class RedisStore(SessionStore):
             self._ends = None
 
 
-def _words(filter: SessionFilter) -> tuple[Word, ...]:
-    status = filter.status.value if filter.status else ""
-    return tuple(text(value or "") for value in (filter.owner, status, filter.app, filter.version))
-
-
-def _position(cursor: str) -> bytes:
-    if not cursor:
-        return b""
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= _MAX_CURSOR):
-        raise InvalidCursor(cursor)
-    return cursor.encode()
-
-
 def redis_store(
-    settings: StoreSettings, clock: Clock, *, retention: float, by_server_time: bool, holder: str, who: str
+    settings: StoreSettings, clock: Clock, *, retention: float, by_server_time: bool, claim: Standing
 ) -> RedisStore:
     """Return the store of a gateway, which is yet to be opened."""
     return RedisStore(
@@ -378,5 +387,5 @@ def redis_store(
         prefix=settings.prefix,
         retention=retention,
         time=ServerTime() if by_server_time else None,
-        claim=Claim(holder, who),
+        claim=claim,
     )

@@ -125,3 +125,8 @@ class KnownSessions:
     def forget_known(self) -> None:
         """Drop all that is known; what is unwritten is still to be written."""
         self._known.clear()
+
+    def forget_all(self) -> None:
+        """Drop also what is unwritten: the sessions are no longer this gateway's."""
+        self._known.clear()
+        self.unwritten.clear()

@@ -30,6 +30,7 @@ _PROBLEMS = {
     "WRONGPASS": StoreProblem.READ_ONLY,
     "MISCONF": StoreProblem.IO,  # its own writing to the disk fails
     "GONE": StoreProblem.GONE,  # said by the store's own scripts
+    "FENCED": StoreProblem.FENCED,  # and this
 }
 
 _NOT_HERE = frozenset({"MOVED", "ASK"})
@@ -40,6 +41,6 @@ def failure_of(error: Exception) -> StoreFailure:
     if isinstance(error, ReplyError):
         if error.code in _NOT_HERE:
             return StoreFailure(StoreProblem.IO, "another node of the cluster has the records now")
-        text = str(error).removeprefix("GONE ")
+        text = str(error).removeprefix("GONE ").removeprefix("FENCED ")
         return StoreFailure(_PROBLEMS.get(error.code, StoreProblem.IO), text)
     return StoreFailure(StoreProblem.IO, str(error) or type(error).__name__)

@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import secrets
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.clock import Clock
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
 from gateway.stores.redis_checks import asked
+from gateway.stores.redis_claims import NO_CLAIM, Standing, checked
 from gateway.stores.redis_clock import ServerTime
-from gateway.stores.redis_connection import Connection
+from gateway.stores.redis_connection import Connection, Word
 from gateway.stores.redis_errors import NoReply, ReplyError, failure_of
-from gateway.stores.redis_script import SCHEMA
 from gateway.stores.redis_turns import Turns
-from gateway.timing import REDIS_CLAIM, REDIS_WRITER, STORE_BUSY_LAST, STORE_OPEN_PATIENCE
+from gateway.timing import STORE_BUSY_LAST, STORE_OPEN_PATIENCE
 
 logger = logging.getLogger("gateway.stores")
+
+_RANDOM = 40
+"""Bytes by which a new data set is known, and of the secret of its members."""
 
 _MEASUREMENTS = 5
 """Comparisons of clocks on a new connection: the shortest one counts."""
@@ -32,23 +34,13 @@ class Server(Protocol):
         """Connect to the server that can write now. Raises NoReply, ReplyError."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A gateway's claim to have a prefix for itself."""
-
-    holder: str
-    """The same for a gateway that is started again: that one need not wait for the claim of the one before."""
-    who: str
-    """For people: which gateway it is."""
-
-
 class Link:
     """The store's way to its server. Gives `turns` a connection, and takes care of it."""
 
-    def __init__(self, server: Server, clock: Clock, time: ServerTime, turns: Turns, claim: Claim | None) -> None:
+    def __init__(self, server: Server, clock: Clock, time: ServerTime, turns: Turns, claim: Standing | None) -> None:
         self._server, self._clock, self._time, self._turns = server, clock, time, turns
-        holder, who = (claim.holder, claim.who) if claim else ("", "")
-        self._claim = (who.encode(), holder.encode(), round(REDIS_CLAIM * 1000), round(REDIS_WRITER), SCHEMA)
+        self._claim = claim or NO_CLAIM
+        self._data_set = b""
         self._connection: Connection | None = None
         self._generations = 0
 
@@ -71,7 +63,7 @@ class Link:
         """Let go of the claim and the connection."""
         if self._turns.failure is None:
             try:
-                await self._turns.alone(b"leave")
+                await self._turns.alone(b"leave", *self._claim.farewell())
             except StoreFailure as failure:
                 logger.info("the claim to %s runs out by itself: %s", self._server.name, failure)
         self._turns.close()
@@ -82,10 +74,8 @@ class Link:
         connection = self._connection
         if connection is None or self._turns.failure is not None:
             return
-        held_by = await self._turns.run(b"remain", *self._claim)
         try:
-            if held_by:
-                raise StoreFailure(StoreProblem.GONE, _held(held_by))
+            await self._claim.remain(self._turns)
             self._time.follow(*await self._compared(connection))
         except (NoReply, ReplyError, StoreFailure) as error:
             failure = error if isinstance(error, StoreFailure) else failure_of(error)
@@ -100,8 +90,13 @@ class Link:
         """
         self._turns.fail(failure)
         await self._turns.quiet()
-        answer = await self._begin(b"recover", self._turns.acknowledged, self._turns.generation)
-        if answer[2]:
+        if failure.problem is StoreProblem.FENCED or not self._turns.generation:
+            self._turns.begin_anew()
+            self._claim.fenced()
+            await self._begin(b"enter")
+            return
+        answer = await self._begin(b"recover", self._turns.acknowledged, self._turns.generation, self._data_set)
+        if answer[1]:
             logger.error("records are missing in %s: it is empty, or in an earlier state", self._server.name)
 
     async def _look(self) -> None:
@@ -119,13 +114,16 @@ class Link:
         for what, do in found.weaknesses:
             logger.warning("the store %s may lose sessions: %s: %s", self._server.name, what, do)
 
-    async def _begin(self, how: bytes, *last: int | str) -> Any:
+    async def _begin(self, how: bytes, *last: Word) -> Any:
         await self._disconnect()
         try:
             self._connection = connection = await self._server.connect()
             generation = self._next_generation()
-            answer = await self._turns.said(connection, generation, how, *self._claim, secrets.token_hex(8), *last)
-            _check(answer)
+            words = *self._claim.words(), self._claim.named(secrets.token_hex(_RANDOM)), *last
+            answer = await self._turns.said(connection, generation, how, *words)
+            entered = answer[0] if how == b"recover" else answer
+            entered = answer if answer[0] == b"fenced" else entered
+            checked(entered)
             self._time.begin(*min([await self._compared(connection) for _ in range(_MEASUREMENTS)], key=_length))
         except (NoReply, ReplyError) as error:
             await self._disconnect()
@@ -134,6 +132,8 @@ class Link:
             await self._disconnect()
             raise
         self._turns.settled(connection, generation)
+        self._data_set = entered[1]
+        self._claim.entered(entered)
         return answer
 
     async def _disconnect(self) -> None:
@@ -154,18 +154,3 @@ class Link:
 
 def _length(comparison: tuple[float, float, float]) -> float:
     return comparison[2] - comparison[0]
-
-
-def _check(answer: Any) -> None:
-    if answer[0] == b"newer":
-        text = f"it was written by a newer release (schema {answer[1].decode()}, this one knows {SCHEMA})"
-        raise StoreFailure(StoreProblem.GONE, text)
-    if answer[0] == b"held":
-        raise StoreFailure(StoreProblem.GONE, _held(answer[1]))
-
-
-def _held(who: bytes) -> str:
-    return (
-        f"another gateway has this prefix ({who.decode()}): stop it, or give one of the two another store.prefix; one "
-        f"that was killed keeps it for {REDIS_CLAIM:g} s"
-    )

@@ -4,11 +4,15 @@ from typing import Any
 
 from gateway.errors import WorkerExit
 from gateway.model import AppRef, EndReason, Session, SessionStatus
+from gateway.stores.base import InvalidCursor, SessionFilter
 from gateway.stores.moved import moved
 from gateway.stores.redis_connection import Word
 
 _STATUSES = {status.value.encode(): status for status in SessionStatus}
 _REASONS = {reason.value.encode(): reason for reason in EndReason}
+_MAX_CURSOR = 15
+"""Digits that a score of a sorted set holds exactly."""
+
 _LOST = EndReason.WORKER_LOST.value.encode()
 
 
@@ -81,3 +85,18 @@ def as_answered(was: Session, row: Any, offset: float) -> Session:
 
 def _number(value: bytes) -> int | None:
     return int(value) if value else None
+
+
+def words_of(filter: SessionFilter) -> tuple[Word, ...]:
+    """Return the values of a filter, empty for any."""
+    status = filter.status.value if filter.status else ""
+    return tuple(text(value or "") for value in (filter.owner, status, filter.app, filter.version))
+
+
+def position_of(cursor: str) -> bytes:
+    """Return the place in the order of creation that a cursor names. Raises InvalidCursor."""
+    if not cursor:
+        return b""
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= _MAX_CURSOR):
+        raise InvalidCursor(cursor)
+    return cursor.encode()

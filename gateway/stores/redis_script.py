@@ -3,13 +3,13 @@
 import hashlib
 from importlib import resources
 
-PARTS = ("records", "events", "calls", "pages", "writers", "batch")
+PARTS = ("records", "events", "calls", "pages", "members", "writers", "batch")
 """The files of `redis_scripts`, each using what is in those before."""
 
 LOOK = 500
 """Entries of an index at which one run of the script looks: some milliseconds in which Redis does nothing else."""
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the keys. A data set of a newer one is refused."""
 
 

@@ -89,6 +89,10 @@ class Turns:
         self._connection, self.generation = connection, generation
         self.acknowledged, self.failure = 0, None
 
+    def begin_anew(self) -> None:
+        """Be another writer, of no generation until it is settled: this one was told that it is none any more."""
+        self.writer, self.generation, self.acknowledged = secrets.token_hex(8), "", 0
+
     async def run(
         self,
         name: bytes,

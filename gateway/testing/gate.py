@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-DEADLINE = 20.0
-"""Seconds after which a test that waits has failed."""
+from gateway.testing.waiting import DEADLINE
 
 
 class Gate:

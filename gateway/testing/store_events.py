@@ -136,7 +136,7 @@ class StoreWatching:
         session = await added(store)
         now = await store.position()
         assert await store.position() == now
-        assert (await store.events(ANY, now, 10)).events == ()
+        assert list((await store.events(ANY, now, 10)).events) == []
         await store.end(session.id, EndReason.CALLER, at(1))
         assert await told(store, now) == [(session.id, SessionStatus.ENDED)]
 
@@ -168,7 +168,7 @@ class StoreWatching:
         for _ in range(5):
             await added(store, owner="you")
         page = await store.events(SessionFilter(owner="me"), start, 2)
-        assert (page.events, page.cursor) == ([], await store.position())
+        assert (list(page.events), page.cursor) == ([], await store.position())
 
     async def test_a_cursor_is_good_when_the_store_is_opened_again(self, store: SessionStore, reopen: Reopen) -> None:
         start = await store.position()

@@ -134,7 +134,7 @@ class StoreFinishing:
             assert await store.get(session.id) == first
             await store.admit(session.id, at(11), START + 1000)
             finished = await store.finish(session.id, at(11 + elapsed), started=True)
-            assert (await store.page(ANY, 1)).sessions == [finished]
+            assert list((await store.page(ANY, 1)).sessions) == [finished]
             await store.admit(session.id, at(30), START + 1000)
             await store.finish(session.id, at(30 + elapsed), started=True)
             assert await store.due(at(90 + elapsed - 0.0001), 10) == []
@@ -146,7 +146,7 @@ class StoreFinishing:
             assert ended is not None
             assert ended == replace(last, status=ended.status, end_reason=ended.end_reason, ended_at=WALL + 60)
             page = await store.events(ANY, await store.position(), 1)
-            assert page.events == ()
+            assert list(page.events) == []
             assert await store.get(session.id) == ended
 
     async def test_the_end_of_a_short_call_is_there_when_its_session_is_renewed_adopted_or_expired(

@@ -56,7 +56,7 @@ async def test_a_worker_of_another_epoch_is_not_taken_over(data_dir: Path) -> No
             session = await client.new("run")
         pid = worker_pid(data_dir, session.session.worker_id)
         first.stop()
-        forge(data_dir, "UPDATE sessions SET epoch = epoch + 1 WHERE id = ?", session.id)
+        forge(data_dir, "UPDATE sessions SET epoch = epoch - 1 WHERE id = ?", session.id)
         with GatewayProcess(data_dir, PROBES) as second:
             async with connected(second.address) as client:
                 await refused(client.run(session=session.id), "SESSION_ENDED", "NOT_STARTED")

@@ -1,5 +1,7 @@
 """Clients that spread their calls over several gateway processes behind one name."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import uuid
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.testing.process import GatewayProcess
-from sessiongateway import AsyncInference, UnavailableError
+from gateway.testing.waiting import DEADLINE
+from sessiongateway import AsyncInference, GatewayDrainingError, SessionInfo, UnavailableError
 from tests.process.names import naming
 from tests.process.observe import eventually, worker_pid
 from tests.process.test_processes import parent
@@ -65,6 +68,16 @@ async def test_a_name_of_several_gateways_is_used_round_robin_and_any_of_them_se
             assert (await everywhere.run(app="probe", session=session)).output["calls"] == 2 + len(HOSTS)
 
 
+async def read(client: AsyncInference, session_id: str) -> SessionInfo:
+    """Return a session. Whatever breaks under a read is repeated by gRPC, as the service config has it, but not for as
+    long as a process may take to start on a machine that is busy.
+    """
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            with contextlib.suppress(GatewayDrainingError):
+                return await client.sessions.get(session_id)
+
+
 async def test_calls_go_on_when_one_of_the_processes_dies(gateway: GatewayProcess) -> None:
     port = port_of(gateway)
     async with naming(HOSTS, port) as (_, address), AsyncInference(address=address, timeout=20) as client:
@@ -75,8 +88,7 @@ async def test_calls_go_on_when_one_of_the_processes_dies(gateway: GatewayProces
         cut = 0
         for number in range(30):
             session = opened[number % len(opened)]
-            # Whatever breaks under a read is repeated by gRPC, as the service config has it.
-            assert (await client.sessions.get(session)).status == "active"
+            assert (await read(client, session)).status == "active"
             once = {"app": "probe", "session": session, "request_id": str(uuid.uuid4())}
             try:
                 await client.run(once)

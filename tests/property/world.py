@@ -242,7 +242,7 @@ class World:
     def forge(self, session_id: str) -> None:
         """Have the record of a session tell of another lease than its worker has; no gateway is there."""
         with contextlib.closing(sqlite3.connect(self._path / "sessions.db")) as db, db:
-            db.execute("UPDATE sessions SET epoch = epoch + 1 WHERE id = ?", (session_id,))
+            db.execute("UPDATE sessions SET epoch = epoch - 1 WHERE id = ?", (session_id,))
 
     def release(self, token: str) -> None:
         """Let the call go on that holds with this token."""

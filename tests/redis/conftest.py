@@ -12,8 +12,8 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.store_settings import StoreSettings
 from gateway.stores.redis import RedisStore
+from gateway.stores.redis_claims import Standing
 from gateway.stores.redis_connection import Connection
-from gateway.stores.redis_link import Claim
 from gateway.stores.redis_server import RedisServer
 from gateway.testing.redis_server import PROGRAMS, RedisProcess, redis_program
 from tests.redis.proxy import Proxy, proxy_before
@@ -76,7 +76,7 @@ async def opened(prefix: str) -> AsyncIterator[OpenStore]:
     """Open a store at an address: `await opened(url)`. All are closed at the end."""
     stores: list[RedisStore] = []
 
-    async def opened(url: str, prefix: str = prefix, claim: Claim | None = None) -> RedisStore:
+    async def opened(url: str, prefix: str = prefix, claim: Standing | None = None) -> RedisStore:
         store = RedisStore(RedisServer(StoreSettings(url=url)), SystemClock(), prefix=prefix, claim=claim)
         await store.open()
         stores.append(store)

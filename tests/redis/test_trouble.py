@@ -12,8 +12,8 @@ from gateway.store_settings import StoreSettings
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.redis import RedisStore
+from gateway.stores.redis_claims import Claim
 from gateway.stores.redis_connection import Connection
-from gateway.stores.redis_link import Claim
 from gateway.stores.redis_server import RedisServer
 from gateway.testing.redis_server import RedisProcess
 from gateway.testing.store_harness import START, added, at
@@ -244,6 +244,6 @@ async def test_something_that_is_no_redis_is_told(short_path_redis: RedisProcess
 async def test_records_of_a_newer_release_are_refused(
     store: RedisStore, redis: RedisProcess, opened: OpenStore, raw: Connection, prefix: str
 ) -> None:
-    await raw.send("HSET", f"{{{prefix}}}:meta", "schema", "2")
+    await raw.send("HSET", f"{{{prefix}}}:meta", "schema", "3")
     with pytest.raises(StoreUnusable, match="newer release"):
         await opened(redis.url)

@@ -78,6 +78,11 @@ class Authority:
         key = ec.generate_private_key(_USUAL)
         return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, begins, ends, key, others=others)
 
+    def peer(self) -> Pair:
+        """Return a certificate for both ends of a connection."""
+        both = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+        return self._issue("gateway", both, -_DAY, 30 * _DAY, ec.generate_private_key(_USUAL))
+
     def in_file(self, folder: Path, name: str) -> Path:
         """Write NAME.pem and return its path."""
         return replace(folder / f"{name}.pem", self.pem)
@@ -85,7 +90,7 @@ class Authority:
     def _issue(
         self,
         name: str | Sequence[str],
-        usage: x509.ObjectIdentifier,
+        usage: x509.ObjectIdentifier | Sequence[x509.ObjectIdentifier],
         begins: datetime.timedelta,
         ends: datetime.timedelta,
         key: Any,
@@ -95,7 +100,9 @@ class Authority:
         builder = _builder(_name(name), self._name, key.public_key(), begins, ends)
         if others:
             builder = builder.add_extension(x509.SubjectAlternativeName(others), critical=False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([usage] if isinstance(usage, x509.ObjectIdentifier) else usage), critical=False
+        )
         certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         return Pair(certificate, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 

@@ -58,12 +58,16 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(
 
 TABLES = {"apps", "quotas.principals"}
 TOKENS = {"auth.jwt_issuer", "auth.jwt_audience", "auth.jwt_jwks_file"}
-ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca", "auth.certificates_file", *TOKENS}
+RAY_TLS = {"ray.tls_cert", "ray.tls_key", "ray.tls_ca"}
+ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca", "auth.certificates_file", *TOKENS, *RAY_TLS}
 OF_REDIS = {f"store.{name}" for name in ("prefix", "password", "password_file", "tls_ca", "tls_cert", "tls_key")}
+
+OF_SEVERAL = {f"cluster.{name}" for name in ("listen", "advertise", "takeover", "tls_cert", "tls_key", "tls_ca")}
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in setting_paths() if path not in TABLES | {"data_dir"} | ONLY_TOGETHER | OF_REDIS]
+    "path",
+    [path for path in setting_paths() if path not in TABLES | {"data_dir"} | ONLY_TOGETHER | OF_REDIS | OF_SEVERAL],
 )
 def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value_of = operator.attrgetter(path)
@@ -71,8 +75,9 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special = {"server.listen": "127.0.0.1:1", "log.level": "debug", "log.format": "json", "server.drain": "end"}
     special |= {"server.transport": "grpcio", "server.auth": "keys"}
     special |= {"metrics.address": "127.0.0.1:1", "auth.jwt_algorithms": "ES256, EdDSA"}
-    special |= {"store.url": "redis://127.0.0.1/1"}
+    special |= {"store.url": "redis://127.0.0.1/1", "store.factory": "ours.stores:store"}
     special |= {"workers.isolation": "user", "workers.user_range": "2000-3000"}
+    special |= {"workers.pool": "ray", "ray.address": "10.0.0.5:6379", "ray.namespace": "text"}
     special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
     if value is None:

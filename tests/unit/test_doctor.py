@@ -312,3 +312,10 @@ async def test_a_path_that_cannot_be_looked_at_is_a_failure_and_the_rest_goes_on
     found = {each.check: each async for each in examine(Subject(loaded, Caller("127.0.0.1:1", expected=False)))}
     check(found["permissions"], Status.FAILED, "File name too long", "Run this as")
     check(found["gateway"], Status.SKIPPED, "--address")
+
+
+async def test_a_store_of_ones_own_is_not_looked_into(tmp_path: Path) -> None:
+    loaded = read({"data_dir": tmp_path, "store": {"factory": "ours:store", "url": "redis://127.0.0.1:1"}})
+    found = [each async for each in examine(Subject(loaded, Caller("127.0.0.1:1", expected=False)))]
+    (finding,) = (each for each in found if each.check == "store")
+    check(finding, Status.SKIPPED, "ours:store")

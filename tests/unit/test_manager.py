@@ -15,12 +15,15 @@ from gateway.errors import GatewayError, RunState, SessionBusy
 from gateway.model import EndReason
 from gateway.sessions.manager import SessionManager
 from gateway.sessions.requests import Caller, RunAnswer, RunRequest
-from gateway.stores.base import SessionFilter, SessionStore
+from gateway.stores.base import SessionFilter, SessionStore, StoreFailure, StoreProblem
+from gateway.stores.guarded import GuardedStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock, settle
 from gateway.testing.memory_machine import MemoryMachine
 from gateway.testing.memory_pool import MemoryPool
+from gateway.testing.waiting import until
 from gateway.worker_settings import WorkerSettings
+from tests.unit.suspending import suspending
 
 ME = Caller("me")
 
@@ -207,3 +210,31 @@ async def test_callers_that_leave_while_they_are_admitted_leave_nothing_behind(s
         record = await served.manager.get(session.id, ME)
         assert (record.in_flight, served.manager._lifecycle.live[session.id].in_flight) == (0, 0)
     assert json.loads((await served.send(session.id)).output)["calls"] == record.call_count + 1
+
+
+async def test_a_call_that_ends_after_its_session_was_taken_over_tells_no_window_that_nobody_will_keep(
+    tmp_path: Path,
+) -> None:
+    inside, held = suspending(SqliteStore(tmp_path / "sessions.db"))
+    guarded = GuardedStore(inside, FakeClock())
+    served = Served(tmp_path, lambda _: guarded)
+    guarded.on_fenced = lambda: served.manager.drop(lambda session_id: True)
+    await guarded.open()
+    await served.manager.start()
+    opening = await served.begin("new", wait=True)
+    await until(lambda: served.manager._lifecycle.live)
+    (session_id,) = served.manager._lifecycle.live
+    left = await guarded.get(session_id)
+    assert left is not None
+    end = held.stop("finish", StoreFailure(StoreProblem.FENCED, "for this test"))
+    await served.clock.advance(30.0)
+    Waiting.open.set()
+    await end.happened.wait()
+    end.go_on.set()
+    answer = await opening
+    assert answer.session is not None
+    assert (answer.session.deadline, answer.session.expires_at) == (left.deadline, left.expires_at)
+    await until(lambda: guarded.available)
+    await served.manager.close(end_sessions=True)
+    await served.pool.close()
+    await guarded.close()

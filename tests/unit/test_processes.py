@@ -12,6 +12,7 @@ from gateway.board import Board, Figure, Member, Standing
 from gateway.model import new_session_id, new_worker_id
 from gateway.rpc.peers.keepalive import KeepaliveFan
 from gateway.rpc.peers.link import PeerLost
+from gateway.rpc.peers.neighbours import Peer
 from gateway.rpc.peers.routes import Routes
 from gateway.rpc.peers.wire import CallFrame, Flag, pack_call, unpack_call
 from gateway.share import WHOLE, Share
@@ -171,7 +172,8 @@ class Parts:
     def __init__(self) -> None:
         self.answers: list[asyncio.Queue[bytes | None]] = [asyncio.Queue(), asyncio.Queue()]
 
-    async def source(self, owner: int, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async def source(self, owner: Peer, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        assert isinstance(owner, int)
         drained = asyncio.ensure_future(_drain(requests))
         try:
             while (answer := await self.answers[owner].get()) is not None:

@@ -78,6 +78,9 @@ def test_what_is_no_address_is_told_without_its_password(url: str, why: str) -> 
         ({"url": "redis://h", "tls_ca": "/f"}, "not one with TLS"),
         ({"url": "rediss://h", "tls_cert": "/f"}, "without tls_key"),
         ({"url": "redis://h", "prefix": "a{b"}, "braces"),
+        ({"factory": "ours:store", "url": "ours://h", "prefix": "mine"}, "prefix is given, and the store is that of"),
+        ({"factory": "ours.store"}, "must be MODULE:FUNCTION"),
+        ({"factory": "ours:"}, "must be MODULE:FUNCTION"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, str], why: str) -> None:
@@ -88,6 +91,17 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, str], 
 def test_several_processes_cannot_share_a_redis() -> None:
     with pytest.raises(ConfigError, match="processes must be 1"):
         load({"processes": 2, "store": {"url": "redis://h"}})
+
+
+def test_several_processes_cannot_share_a_store_of_ones_own() -> None:
+    with pytest.raises(ConfigError, match="processes must be 1"):
+        load({"processes": 2, "store": {"factory": "ours:store"}})
+
+
+def test_a_store_of_ones_own_is_given_any_url_and_is_no_redis() -> None:
+    store = load({"store": {"factory": "ours.stores:make", "url": "redis://is/whose?"}}).store
+    assert (store.address, store.embedded, store.url) == (None, False, "redis://is/whose?")
+    assert load().store.embedded
 
 
 def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

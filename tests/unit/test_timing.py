@@ -14,7 +14,7 @@ GATEWAY = Path(gateway.__path__[0])
 WAITING = {"sleep", "timeout", "call_later", "wait_for"}
 """Functions whose first argument is a number of seconds."""
 
-NO_TIMEOUTS = {"_WIRE_ROUNDING", "_JITTER", "_FOR_EVER"}
+NO_TIMEOUTS = {"_WIRE_ROUNDING", "_JITTER", "_FOR_EVER", "_A_TRACE"}
 """Numbers with a fraction that are not seconds."""
 
 

@@ -21,11 +21,14 @@ _SECTIONS = {
     "auth": "server",
     "drain": "server",
     "drain_grace": "server",
+    "pool": "workers",
+    "ray_address": "ray",
     "max_workers": "workers",
     "min_idle": "workers",
     "queue_time": "workers",
     "metrics_address": "metrics",
     "store_url": "store",
+    "cluster_listen": "cluster",
     "log_level": "log",
     "log_format": "log",
 }
@@ -84,7 +87,12 @@ def _store(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     callback=_store,
     help="Where the records of sessions are: in the data directory, or in Redis.  [sqlite]",
 )
+@click.option(
+    "--cluster-listen", metavar="HOST:PORT", help="Be one of several gateways on the Redis, which reach it here."
+)
 @click.option("--processes", metavar="N", help="Gateway processes on the one port.  [1]")
+@click.option("--pool", metavar="local|ray", help="Where workers are: on this machine, or on a Ray cluster.  [local]")
+@click.option("--ray-address", metavar="HOST:PORT", help="The Ray cluster.  [the one that this machine is a node of]")
 @click.option("--max-workers", metavar="N", help="Worker processes at a time.")
 @click.option("--min-idle", metavar="N", help="Workers kept ready for each app.")
 @click.option("--queue-time", metavar="SECONDS", help="How long a call waits for a worker.")

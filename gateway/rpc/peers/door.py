@@ -27,6 +27,12 @@ class Host(Protocol):
     def dialogue(self, method: int, requests: AsyncIterator[bytes], caller: Caller) -> AsyncGenerator[bytes, None]:
         """Answer a stream of requests."""
 
+    def is_for_another(self, call: CallFrame) -> bool:
+        """Whether what came in is for somebody else after all."""
+
+    def origin(self) -> float:
+        """Return the moment from which deadlines are told."""
+
     def hinted(self, kind: int, body: bytes) -> None:
         """Take a hint."""
 
@@ -81,7 +87,11 @@ class Visitor(Connection):
         self._on_lost(self)
 
     def _call(self, number: int, call: CallFrame) -> None:
-        caller = Caller(call.principal, call.deadline, call.admin, call.trace)
+        if self._host.is_for_another(call):
+            self.send(Kind.NOT_MINE, number)
+            return
+        until = None if call.deadline is None else call.deadline + self._host.origin()
+        caller = Caller(call.principal, until, call.admin, call.trace)
         work: Coroutine[Any, Any, None]
         if self._host.bidirectional[call.method]:
             inputs = self._inputs[number] = asyncio.Queue()

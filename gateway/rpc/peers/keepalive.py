@@ -12,13 +12,14 @@ from gateway.errors import GatewayError, InvalidRequest, StoreUnavailable, Viola
 from gateway.rpc import validation
 from gateway.rpc.details import detail_of
 from gateway.rpc.peers.link import PeerLost
+from gateway.rpc.peers.neighbours import Peer
 from gateway.rpc.raw import Failure, decoder
 from gateway.sessions.keepalive import MAX_SESSIONS, MAX_UNREAD
 from gateway.timing import RETRY_HINT
 from sessiongateway.v1 import errors_pb2
 from sessiongateway.v1 import sessions_pb2 as pb
 
-Source = Callable[[int, AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
+Source = Callable[[Peer, AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
 """Opens a keepalive stream in one process, with these requests."""
 
 
@@ -46,10 +47,10 @@ class _Part:
 class KeepaliveFan:
     """One caller's stream."""
 
-    def __init__(self, owner: Callable[[str], int], source: Source) -> None:
+    def __init__(self, owner: Callable[[str], Peer], source: Source) -> None:
         self._owner = owner
         self._source = source
-        self._parts: dict[int, _Part] = {}
+        self._parts: dict[Peer, _Part] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: deque[_Asked] = deque()
         self._on_stream: set[str] = set()
@@ -96,7 +97,7 @@ class KeepaliveFan:
                 part.requests.put_nowait(None)
 
     def _send(self, session_ids: Sequence[str], wrong: Mapping[str, InvalidRequest]) -> None:
-        for_owner: dict[int, list[str]] = {}
+        for_owner: dict[Peer, list[str]] = {}
         for session_id in session_ids:
             asked = _Asked(session_id)
             self._asked.append(asked)
@@ -116,7 +117,7 @@ class KeepaliveFan:
             self._parts[owner].requests.put_nowait(request.SerializeToString())
         self._pass_on()
 
-    def _part(self, owner: int) -> _Part:
+    def _part(self, owner: Peer) -> _Part:
         part = self._parts.get(owner)
         if part is None:
             part = self._parts[owner] = _Part()
@@ -131,7 +132,7 @@ class KeepaliveFan:
             self._failure = self._failure or task.exception()
         self._changed.set()
 
-    async def _follow(self, owner: int, part: _Part) -> None:
+    async def _follow(self, owner: Peer, part: _Part) -> None:
         """Take the answers of one process until it has no more, or is gone."""
         try:
             async with aclosing(self._source(owner, _all_of(part.requests))) as answers:
@@ -161,7 +162,7 @@ class KeepaliveFan:
             self._unread.append(data)
         self._pass_on()
 
-    def _lost(self, owner: int, part: _Part) -> None:
+    def _lost(self, owner: Peer, part: _Part) -> None:
         """The process is gone. Its sessions live on, and the caller is told to ask for each of them again."""
         if self._parts.get(owner) is part:
             del self._parts[owner]
@@ -180,7 +181,7 @@ class KeepaliveFan:
         self._changed.set()
 
     def _away(self, session_id: str) -> bytes:
-        why = "the gateway process that has this session is being started again"
+        why = "the gateway that has this session is being started again"
         return self._in_band(session_id, StoreUnavailable(why, session_id=session_id, retry_after=RETRY_HINT))
 
     def _in_band(self, session_id: str, error: GatewayError) -> bytes:

@@ -15,6 +15,10 @@ class PeerLost(Exception):
         self.sent = sent
 
 
+class NotMine(Exception):
+    """The other one does not have the session, and has done nothing."""
+
+
 class _Parts:
     """The answers of a stream that have come and are not yet read. Bounded by the sender's window."""
 
@@ -58,7 +62,7 @@ class Link(Connection):
         self._last = 0
 
     async def unary(self, call: CallFrame) -> bytes:
-        """Return the answer to a request. Raises Failure and PeerLost. One who is cancelled cancels it there."""
+        """Return the answer to a request. Raises Failure, PeerLost, NotMine. One who is cancelled cancels it there."""
         number = self._begin(call)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
@@ -73,7 +77,7 @@ class Link(Connection):
     async def stream(
         self, call: CallFrame, requests: AsyncIterator[bytes] | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the answers to a request, or to `requests`. Raises Failure and PeerLost.
+        """Yield the answers to a request, or to `requests`. Raises Failure, PeerLost, NotMine.
 
         The other end waits when they are not read. Whoever stops iterating cancels it there.
         """
@@ -98,6 +102,8 @@ class Link(Connection):
                 return
             if kind == Kind.ANSWER:
                 answer.set_result(body)
+            elif kind == Kind.NOT_MINE:
+                answer.set_exception(NotMine())
             else:
                 answer.set_exception(unpack_failure(body))
             return
@@ -108,6 +114,8 @@ class Link(Connection):
             parts.put(body)
         elif kind == Kind.END:
             parts.end(None)
+        elif kind == Kind.NOT_MINE:
+            parts.end(NotMine())
         elif kind == Kind.FAILURE:
             parts.end(unpack_failure(body))
 

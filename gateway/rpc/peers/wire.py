@@ -1,7 +1,7 @@
-"""What two gateway processes say to each other over a Unix socket: frames with a kind, the number of a call, and bytes.
+"""What two gateway processes say to each other: frames with a kind, the number of a call, and bytes.
 
-One end calls and the other answers; each process has a connection of its own to every other one. Both are always of
-the same release, so nothing here has to be compatible with anything.
+One end calls and the other answers; each has a connection of its own to every other one. Processes of one gateway are
+always of the same release. Several gateways on one store may not be: what is here changes with `DIALECT` only.
 """
 
 import asyncio
@@ -26,6 +26,9 @@ _CALL = struct.Struct(">BBd?HH")
 _FAILURE = struct.Struct(">BH")
 NEVER = -1.0
 
+DIALECT = 1
+"""Of frames and methods, for ends that may be of different releases."""
+
 
 class Kind(enum.IntEnum):
     """What a frame is."""
@@ -43,6 +46,10 @@ class Kind(enum.IntEnum):
     """Something happened to sessions of these owners. No call."""
     ROOM = 11
     """Somebody needs room for workers, or has some: look at the board. No call."""
+    TABLE = 13
+    """Who has what has changed: look at it. No call."""
+    NOT_MINE = 12
+    """The request is for a session that the receiver does not have. Nothing was done."""
 
 
 class Flag(enum.IntFlag):
@@ -61,7 +68,7 @@ class CallFrame(NamedTuple):
     method: int
     flags: Flag
     deadline: float | None
-    """On the monotonic clock, which all processes of a machine share."""
+    """On the monotonic clock between processes of a machine, which share it; else seconds that are left."""
     principal: str
     data: bytes
     admin: bool = False

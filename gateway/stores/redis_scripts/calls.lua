@@ -9,7 +9,7 @@ local function finish_as(record, status, reason, ended, code, signal)
     local id, owner, seq = record.id, record[OW], record[SQ]
     call('ZREM', by_status(owner, ACTIVE), id)
     call('ZREM', LIVE, id)
-    call('ZREM', DUE, id)
+    call('ZREM', due_of(id), id)
     record[ST], record[ER], record[EN], record[XC], record[XS] = status, reason, ended, code, signal
     call('HSET', record_key(id), 'st', status, 'er', reason, 'en', ended, 'xc', code, 'xs', signal, 'dl', record[DL],
         'if', record[IF], 'hu', record[HU], 'cc', record[CC], 'ea', record[EA], 'la', record[LA])

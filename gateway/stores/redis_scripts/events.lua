@@ -42,10 +42,16 @@ local function last_event()
     return call('XREVRANGE', EVENTS, '+', '-', 'COUNT', 1)[1]
 end
 
-local function forget_written_since(number)
+-- Forget what the batch with this mark has told, and nothing that other gateways have told since. Where there are others
+-- the place of an event stays: one of their watches may be behind it by now.
+local function forget_told(number, mark, alone)
     for _, entry in ipairs(call('XRANGE', EVENTS, '(' .. number .. '-0', '+')) do
-        call('XDEL', events_of(fields_of(entry).o), entry[1])
-        call('XDEL', EVENTS, entry[1])
+        if fields_of(entry).m == mark then
+            call('XDEL', events_of(fields_of(entry).o), entry[1])
+            if alone then
+                call('XDEL', EVENTS, entry[1])
+            end
+        end
     end
 end
 

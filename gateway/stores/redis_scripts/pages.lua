@@ -1,8 +1,17 @@
 -- What is asked of all sessions, always by an index, and in pieces of at most LOOK entries.
 
--- a: seen, limit.
+-- a: seen, limit, the shards in which to look.
 function ops.due(a)
-    return call('ZRANGEBYSCORE', DUE, '-inf', a[1], 'LIMIT', 0, a[2])
+    local found, limit = {}, tonumber(a[2])
+    for place = 3, #a do
+        for _, id in ipairs(call('ZRANGEBYSCORE', due_in(a[place]), '-inf', a[1], 'LIMIT', 0, limit - #found)) do
+            found[#found + 1] = id
+        end
+        if #found == limit then
+            break
+        end
+    end
+    return found
 end
 
 -- a: owner, limit.
@@ -60,4 +69,4 @@ end
 ops.position, ops.events, ops.forget = events_op.position, events_op.events, events_op.forget
 
 -- These look into indexes, and what they find must be written.
-local OF_ALL = {due = true, count = true, page = true, purge = true}
+local OF_ALL = {due = true, count = true, page = true, purge = true, inherit = true}

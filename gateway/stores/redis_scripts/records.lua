@@ -47,6 +47,18 @@ end
 
 local ALL, LIVE, DUE, DONE = PREFIX .. 'all', PREFIX .. 'active', PREFIX .. 'due', PREFIX .. 'done'
 
+-- Of several gateways each has shards, and the id of a session has its shard behind the random letters. NO_SHARD stands
+-- for what is without one: that of a gateway which had the prefix for itself.
+local ID_LENGTH, NO_SHARD = 31, '-'
+
+local function due_in(shard)
+    return shard == NO_SHARD and DUE or DUE .. ':' .. shard
+end
+
+local function due_of(id)
+    return #id <= ID_LENGTH and DUE or DUE .. ':' .. string.sub(id, ID_LENGTH + 1)
+end
+
 -- What has been read and is as it will be, by id; whose calls or window are to be written; and what was there before.
 local read, moved, before = {}, {}, {}
 
@@ -82,7 +94,7 @@ local function write_moved()
         call('HSET', record_key(id), 'dl', record[DL], 'if', record[IF], 'hu', record[HU], 'cc', record[CC],
             'ea', record[EA], 'la', record[LA])
         if record[ST] == ACTIVE then
-            call('ZADD', DUE, real(due_from(record)), id)
+            call('ZADD', due_of(id), real(due_from(record)), id)
         end
     end
     moved = {}
@@ -130,7 +142,7 @@ local function index(record)
     call('ZADD', by_app(owner, record[AP]), seq, id)
     if record[ST] == ACTIVE then
         call('ZADD', LIVE, seq, id)
-        call('ZADD', DUE, real(due_from(record)), id)
+        call('ZADD', due_of(id), real(due_from(record)), id)
     else
         call('ZADD', DONE, record[EN], done_entry(record))
     end
@@ -143,7 +155,7 @@ local function unindex(id, owner, status, app)
     call('ZREM', by_app(owner, app), id)
     if status == ACTIVE then
         call('ZREM', LIVE, id)
-        call('ZREM', DUE, id)
+        call('ZREM', due_of(id), id)
     end
 end
 
