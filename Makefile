@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
+CHAOS_MODES ?= processes cluster
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,6 +20,7 @@ INSTALLED := .venv/.installed
 GENERATOR := .venv/generate/.installed
 OLDEST := .venv/oldest/.installed
 YARDSTICKS := .venv/bench/.installed
+RAY := .venv/.ray
 SUPPLY := .venv/supply/.installed
 NATIVE := hatch_build.py $(wildcard gateway/rpc/http2/*.py[x] gateway/rpc/http2/*.px[di])
 
@@ -35,7 +37,8 @@ $(BOOTSTRAPPED): moved
 endif
 endif
 
-.PHONY: help demo test serve chaos fuzz clients compare-clients conformance conformance-oldest bench bench-quick bench-test \
+.PHONY: help demo demo-cluster test test-ray serve chaos chaos-cluster fuzz clients compare-clients conformance conformance-oldest \
+	bench bench-quick bench-cluster bench-test \
 	check check-format check-code check-types check-layers check-protos check-generate check-docs \
 	format generate docs baseline lock lock-java lock-debian audit sbom build clean moved
 
@@ -46,12 +49,17 @@ help: ## list the targets
 	@echo '  PYTEST_ARGS="-k name"  arguments for the test runner'
 	@echo '  CLIENT=go              one language of "clients", "compare-clients", "conformance"; there also SCENARIO=watch, JOBS=2'
 	@echo '  TRANSPORT=grpcio       what the gateways of "make test", "make chaos", "make conformance" speak HTTP/2 with'
-	@echo '  STORE=redis            where the gateways of "make test" have their records'
-	@echo '  FIGURES=calls          one group of "make bench" or "make bench-quick"'
+	@echo '  STORE=redis            where the gateways of "make test" and "make chaos" have their records'
+	@echo '  CHAOS_MODES=processes  what "make chaos-cluster" plays with: processes of one gateway, "gateways" on a Redis, a "cluster" with Ray'
+	@echo '  GATEWAYS=processes     what "make demo-cluster" starts, by the same names; otherwise "cluster"'
+	@echo '  FIGURES=calls          one group of "make bench", "make bench-quick" or "make bench-cluster"'
 	@echo '  LOCK_ARGS=--upgrade    arguments for the resolver of "make lock"'
 
 demo: $(INSTALLED) ## start a gateway with the example apps, play a session against it, stop
 	@$(BIN)/python -m tools.demo
+
+demo-cluster: $(INSTALLED) $(if $(filter-out cluster,$(GATEWAYS)),,$(RAY)) ## the same with Redis, Ray and three gateways, one of which is killed (GATEWAYS=)
+	@$(BIN)/python -m tools.demo_cluster
 
 serve: $(INSTALLED) ## run the gateway in the foreground with the example apps
 	@$(BIN)/python -m tools.serve
@@ -60,6 +68,9 @@ test: $(INSTALLED) ## run the tests (PYTEST_ARGS=...)
 	$(BIN)/pytest $(PYTEST_ARGS)
 	@$(BIN)/python -m tools.clients missing
 
+test-ray: $(INSTALLED) $(RAY) ## run the tests of workers on Ray, on a cluster of three nodes on this machine
+	TEST_DEADLINE=60 $(BIN)/pytest --timeout 180 $(PYTEST_ARGS) tests/ray
+
 clients: $(INSTALLED) ## check, build and test the clients of other languages (CLIENT=)
 	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) check build test
 
@@ -67,7 +78,10 @@ compare-clients: $(INSTALLED) $(GENERATOR) ## stubs of other languages are what 
 	@$(BIN)/python -m tools.clients $(addprefix --client ,$(CLIENT)) compare
 
 chaos: $(INSTALLED) ## kill gateways and workers under load for CHAOS_SECONDS (180), and check every answer
-	@$(BIN)/python -m tools.chaos
+	@$(BIN)/python -m tools.chaos gateway
+
+chaos-cluster: $(INSTALLED) $(if $(filter ray cluster,$(CHAOS_MODES)),$(RAY)) ## the same with several gateways that are one, in each of CHAOS_MODES ("processes cluster")
+	@$(BIN)/python -m tools.chaos $(CHAOS_MODES)
 
 fuzz: $(INSTALLED) ## feed every parser with FUZZ_INPUTS (100,000) inputs that are nearly right, and write build/fuzz.json (PARSER=)
 	@$(BIN)/python -m tools.fuzz $(PARSER)
@@ -84,6 +98,9 @@ bench: bench-programs $(YARDSTICKS) ## measure everything against its yardsticks
 
 bench-quick: bench-programs ## the most telling figures in fewer rounds, under 90 s
 	@$(BIN)/python -m bench --quick $(addprefix --only ,$(FIGURES))
+
+bench-cluster: bench-programs $(YARDSTICKS) $(RAY) ## measure Redis, Ray and a million records beside the embedded default, and write docs/scale.md
+	@$(BIN)/python -m bench --cluster $(addprefix --only ,$(FIGURES))
 
 bench-test: $(INSTALLED) ## the tests of the load generator and of the echo server in Go
 	@cd bench/load && go vet ./... && go test ./...
@@ -140,6 +157,7 @@ lock: $(BOOTSTRAPPED) ## write requirements/*.lock (LOCK_ARGS=--upgrade, or --up
 	$(COMPILE) --group generate -o requirements/generate.lock
 	$(COMPILE) pyproject.toml --extra tracing --extra jwt --extra redis --group dev --no-emit-package sessiongateway --override build/overrides.txt \
 		-o requirements/dev.lock
+	$(COMPILE) --group ray --constraint requirements/dev.lock -o requirements/ray.lock
 	$(COMPILE) --group bench -o requirements/bench.lock
 	$(COMPILE) --group supply -o requirements/supply.lock
 	$(COMPILE) clients/python/pyproject.toml --resolution lowest-direct -o requirements/oldest.lock
@@ -203,6 +221,12 @@ $(SUPPLY): requirements/supply.lock $(INSTALLED)
 	@echo 'making .venv/supply for audits and bills of materials'
 	@$(BIN)/python -m venv --without-pip .venv/supply
 	@$(BIN)/uv pip sync --quiet --python .venv/supply/bin/python --require-hashes requirements/supply.lock
+	@touch $@
+
+# Beside the server, in versions that agree with its own: the driver and the actors load both.
+$(RAY): requirements/ray.lock $(INSTALLED)
+	@echo 'installing Ray'
+	@$(UV_PIP) --require-hashes -r $<
 	@touch $@
 
 # Ray, in versions that need not agree with the server's.

@@ -37,24 +37,30 @@ STEPS = (
 
 def main(steps: Sequence[Callable[[Stage], None]] = STEPS) -> int:
     """Play the steps and return the exit code."""
-    began = time.monotonic()
     apps = {name: ROOT / path for name, path in example_apps().items()}
     with tempfile.TemporaryDirectory(prefix="sgw-demo-") as scratch:
         gateway = GatewayProcess(Path(scratch), apps)
         with gateway:
-            stage = Stage(gateway.address)
             print(f"Session Gateway is listening on {gateway.address}, on this machine only.")
-            try:
-                for step in steps:
-                    step(stage)
-            except Exception as error:  # noqa: BLE001  # whatever a step raises is its failure
-                print(f"\nFAILED in step {stage.steps}, {stage.step}: {_text(error)}", file=sys.stderr)
-                print(gateway.log[-4000:], file=sys.stderr)
-                return 1
-            except KeyboardInterrupt:
-                return 130
-        print(f"\nAll {stage.steps} steps went as they should, in {time.monotonic() - began:.1f} s.")
-        print("The gateway and its workers are gone. `make serve` runs one for you to play with.")
+            code = played(Stage(gateway.address), steps, lambda: gateway.log)
+        if code == 0:
+            print("The gateway and its workers are gone. `make serve` runs one for you to play with.")
+    return code
+
+
+def played(stage: Stage, steps: Sequence[Callable[[Stage], None]], log: Callable[[], str]) -> int:
+    """Play the steps, and return the exit code; `log` is shown when one went wrong."""
+    began = time.monotonic()
+    try:
+        for step in steps:
+            step(stage)
+    except Exception as error:  # noqa: BLE001  # whatever a step raises is its failure
+        print(f"\nFAILED in step {stage.steps}, {stage.step}: {_text(error)}", file=sys.stderr)
+        print(log()[-4000:], file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"\nAll {stage.steps} steps went as they should, in {time.monotonic() - began:.1f} s.")
     return 0
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from bench import page
+from bench import page, scale_page
 from tools import docs_configuration, docs_errors
 from tools.paths import ROOT
 
@@ -14,11 +14,16 @@ def _performance(path: str) -> str:
     return page.pages()[path]
 
 
+def _scale(path: str) -> str:
+    return scale_page.pages()[path]
+
+
 # Path from the top of the tree, and what gives its text.
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": docs_configuration.render,
     "docs/errors.md": docs_errors.render,
     **{path: partial(_performance, path) for path in page.pages()},
+    **{path: partial(_scale, path) for path in (scale_page.PAGE, scale_page.CHART)},
 }
 
 

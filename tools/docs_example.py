@@ -33,6 +33,12 @@ queue_time = 10
 url = "redis://sgw@127.0.0.1:6379/0"
 password_file = "/etc/session-gateway/redis.password"
 
+[cluster]
+listen = "10.0.0.1:50152"
+
+[ray]
+address = "10.0.0.5:6379"
+
 [quotas]
 live_sessions = 100
 calls_per_second = 200

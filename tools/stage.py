@@ -19,7 +19,7 @@ SGW = str(Path(sys.executable).parent / "sgw")
 DEADLINE = 20.0
 """Seconds for one command."""
 
-_SESSION_ID = re.compile(r"sess_[a-z2-7]{26}")
+_SESSION_ID = re.compile(r"sess_[a-z2-7]{26,}")
 _WIDTH = 100
 
 
@@ -34,10 +34,18 @@ class Stage:
         self.address = address
         self.step = ""
         self.steps = 0
+        self.kept: dict[str, str] = {}
+        """What one step has made for another."""
         self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self._environment = {**os.environ, "SGW_ADDRESS": address, "COLUMNS": str(_WIDTH)}
         if not self._colours:
             self._environment |= {"TERM": "dumb", "NO_COLOR": "1"}
+
+    def at(self, address: str) -> None:
+        """Play against another gateway from now on, and say so."""
+        self.address = address
+        self._environment["SGW_ADDRESS"] = address
+        print(f"\n{self._style(f'  $ export SGW_ADDRESS={address}', '33')}")
 
     def heading(self, title: str, text: str = "") -> None:
         """Begin a step."""

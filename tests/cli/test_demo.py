@@ -48,6 +48,30 @@ def test_the_demo_plays_to_its_end_and_leaves_nothing(environment: dict[str, str
         pass
 
 
+def test_the_demo_of_several_gateways_plays_to_its_end_and_leaves_nothing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    played = _demo_cluster({**environment, "GATEWAYS": "processes"})
+    assert played.returncode == 0, played.stderr + played.stdout
+    assert "All 5 steps went as they should" in played.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert list(processes_below(tmp_path)) == []
+
+
+def test_the_demo_of_several_gateways_says_what_is_missing(environment: dict[str, str], tmp_path: Path) -> None:
+    for gateways in ("cluster", "gateways"):
+        played = _demo_cluster({**environment, "GATEWAYS": gateways, "PATH": str(tmp_path)})
+        assert played.returncode == 1
+        assert re.fullmatch(r"demo-cluster: .*(this release has no|: install ).*\n", played.stderr)
+        assert played.stdout == ""
+    assert _demo_cluster({**environment, "GATEWAYS": "nonsense"}).returncode == 2
+
+
+def _demo_cluster(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "tools.demo_cluster"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
 def _wrong_exit_code(stage: Stage) -> None:
     stage.heading("A step of a test")
     stage.sgw("app", "list", exit_code=3)

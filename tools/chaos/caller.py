@@ -1,111 +1,125 @@
-"""One caller: opens sessions, calls, repeats what was cut off, and checks every answer against what it knows."""
+"""One caller: opens sessions, calls, repeats what was cut off, and has every answer judged."""
 
 import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from sessiongateway import (
     AsyncInference,
-    DeadlineExceededError,
-    GatewayDrainingError,
     NoWorkerAvailableError,
-    SessionEndedError,
-    SessionExpiredError,
+    RunResult,
     SessionGatewayError,
-    SessionNotFoundError,
-    UnavailableError,
+    SessionInfo,
     WorkerLostError,
 )
-from tools.chaos.report import Tally
+from tools.chaos.judge import Judge
+from tools.chaos.keeper import Keeper
+from tools.chaos.known import Known
+from tools.chaos.ledger import Ledger
+from tools.chaos.lines import AGAIN, PATIENCE, Gateways, Lines
+from tools.chaos.tally import Tally
+from tools.chaos.troubles import Troubles
 
 CALLS_OF_A_SESSION = 25
 SESSION_TIMEOUT = 8
 SHORT_TIMEOUT = 1
-PATIENCE = 60.0
-"""Seconds in which a call must have been answered, repeats included."""
+KEPT_TIMEOUT = 4
+"""Of sessions that are kept by streams: these are renewed at a third of it, and may lose two gateways in between."""
 
-_AGAIN = (UnavailableError, GatewayDrainingError, DeadlineExceededError)
+LIVING_ON = 30.0
+"""Seconds after a session was due, and the last trouble over, after which it is said to live on."""
 
-
-@dataclass
-class Known:
-    """What a caller knows of its session."""
-
-    id: str
-    worker_id: str
-    tokens: list[str] = field(default_factory=list)
-    last_contact: float = 0.0
-    """When the newest answer arrived, on this process's monotonic clock."""
+_OVER = ("expired", "ended")
 
 
 class Caller:
     """Runs sessions one after another until it is told to stop."""
 
-    def __init__(self, address: Callable[[], str], ledger: str, tally: Tally, killed_workers: dict[str, float]) -> None:
-        self._address = address
+    def __init__(self, gateways: Gateways, ledger: Ledger, tally: Tally, troubles: Troubles) -> None:
+        self._gateways = gateways
         self._ledger = ledger
         self._tally = tally
-        self._killed = killed_workers
-        self._client: AsyncInference | None = None
-        self._client_address = ""
+        self._troubles = troubles
+        self._judge = Judge(tally, troubles)
+        self._keeper = Keeper(self._judge, tally, troubles)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Play until `stop` is set."""
-        try:
+        async with Lines(self._gateways, self._tally) as self._lines:
             while not stop.is_set():
                 await self._play_session(stop)
-        finally:
-            if self._client is not None:
-                await self._client.close()
 
     async def _play_session(self, stop: asyncio.Event) -> None:
-        short = random.random() < 0.2
-        known = await self._open(SHORT_TIMEOUT if short else SESSION_TIMEOUT)
+        lot = random.random()
+        timeout = SHORT_TIMEOUT if lot < 0.2 else KEPT_TIMEOUT if lot < 0.35 else SESSION_TIMEOUT
+        known = await self._open(timeout)
         if known is None:
             return
         self._tally.sessions += 1
         try:
-            if short:
+            if timeout == SHORT_TIMEOUT:
                 await self._let_expire(known)
-                return
-            for _ in range(CALLS_OF_A_SESSION):
-                if stop.is_set():
-                    break
-                await random.choice((self._call, self._call, self._call, self._walk, self._renew, self._plain))(known)
-            await self._repeat_until_answered(lambda client: client.sessions.end(known.id))
+            elif timeout == KEPT_TIMEOUT:
+                await self._keep(known)
+            else:
+                await self._use(known, stop)
         except SessionGatewayError as error:
-            self._judge_end(known, error)
-            await self._measure_detection(known)
+            self._judge.over(known, error)
+            await self._look_back(known)
+
+    async def _use(self, known: Known, stop: asyncio.Event) -> None:
+        acts = (self._call, self._call, self._call, self._burst, self._walk, self._renew, self._plain)
+        for _ in range(CALLS_OF_A_SESSION):
+            if stop.is_set():
+                break
+            await random.choice(acts)(known)
+        await self._end(known)
 
     async def _open(self, timeout: int) -> Known | None:
-        token = uuid.uuid4().hex
+        token, sent = uuid.uuid4().hex, time.time()
+        fields = {"app": "chaos", "function": "add", "input": self._input(token), "session": "new"}
         try:
             # No repeat: a cut "new" may have opened a session, which nobody knows and which expires by itself.
-            client = await self._connected()
-            fields = {"app": "chaos", "function": "add", "input": self._input(token), "session": "new"}
-            answer = await client.run(fields, session_timeout=timeout, timeout=PATIENCE)
-        except SessionGatewayError:
+            answer = await self._lines.round().run(fields, session_timeout=timeout, timeout=PATIENCE)
+        except SessionGatewayError as error:
+            self._refused(token, error)
             await asyncio.sleep(0.1)
             return None
-        self._tally.calls += 1
         assert answer.session is not None
-        return Known(answer.session_id, answer.session.worker_id, [token], last_contact=time.monotonic())
+        known = Known(answer.session_id, answer.session.worker_id, timeout)
+        self._judge.state(known, [token], [answer], sent)
+        return known
 
     async def _call(self, known: Known) -> None:
-        token, request_id = uuid.uuid4().hex, uuid.uuid4().hex
+        token, sent = uuid.uuid4().hex, time.time()
+        self._judge.state(known, [token], [await self._add(known, token)], sent)
+
+    async def _burst(self, known: Known) -> None:
+        """Send several at once: over several gateways, whichever comes first."""
+        tokens, sent = [uuid.uuid4().hex for _ in range(random.randint(2, 4))], time.time()
+        answers = await asyncio.gather(*(self._add(known, token) for token in tokens), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        self._tally.bursts += 1
+        self._judge.state(known, tokens, [each for each in answers if isinstance(each, RunResult)], sent)
+        self._judge.count(known, await self._get(known))
+
+    async def _add(self, known: Known, token: str) -> RunResult:
+        request_id = uuid.uuid4().hex
         fields = {"app": "chaos", "function": "add", "input": self._input(token), "session": known.id}
-        answer = await self._repeat_until_answered(
-            lambda client: client.run(fields, request_id=request_id, timeout=PATIENCE)
-        )
-        self._check_state(known, token, answer["output"])
+
+        async def add(client: AsyncInference) -> RunResult:
+            answer: RunResult = await self._told(client.run(fields, request_id=request_id, timeout=PATIENCE))
+            return answer
+
+        return await self._lines.ask(add)
 
     async def _walk(self, known: Known) -> None:
         """Have it step by step, and from where it is cut off the result alone."""
-        token, request_id = uuid.uuid4().hex, uuid.uuid4().hex
+        token, request_id, sent = uuid.uuid4().hex, uuid.uuid4().hex, time.time()
         fields = {"app": "chaos", "function": "walk", "input": self._input(token), "session": known.id}
 
         async def walk(client: AsyncInference) -> Any:
@@ -118,103 +132,73 @@ class Caller:
             self._tally.streams += 1
             return stream.result
 
-        answer = await self._repeat_until_answered(walk)
-        self._check_state(known, token, answer["output"])
-
-    def _check_state(self, known: Known, token: str, output: dict[str, list[str]]) -> None:
-        known.tokens.append(token)
-        known.last_contact = time.monotonic()
-        self._tally.calls += 1
-        if output["in_memory"] != known.tokens or output["in_file"] != known.tokens:
-            self._tally.wrong("wrong_answers", f"{known.id}: {len(output['in_memory'])} of {len(known.tokens)} tokens")
+        self._judge.state(known, [token], [await self._lines.ask(lambda client: self._told(walk(client)))], sent)
 
     async def _renew(self, known: Known) -> None:
-        session = await self._repeat_until_answered(lambda client: client.sessions.keepalive(known.id))
-        known.last_contact = time.monotonic()
-        left = session.expires_in.total_seconds()
-        if session.status != "active" or not 0 < left <= SESSION_TIMEOUT:
-            self._tally.wrong("wrong_answers", f"{known.id}: renewed, {session.status}, {left} s left")
+        sent = time.time()
+        session = await self._lines.ask(lambda client: client.sessions.keepalive(known.id, timeout=PATIENCE))
+        self._judge.window(known, session, sent)
 
     async def _plain(self, known: Known) -> None:
         """Call without a session, once: what is cut off is not repeated, as nobody would remember it."""
         token = uuid.uuid4().hex
+        fields = {"app": "chaos", "function": "echo", "input": self._input(token)}
         try:
-            answer = await (await self._connected()).run(
-                app="chaos", function="echo", input=self._input(token), timeout=PATIENCE
-            )
-        except (*_AGAIN, WorkerLostError, NoWorkerAvailableError):
+            answer = await self._lines.round().run(fields, timeout=PATIENCE)
+        except (*AGAIN, WorkerLostError, NoWorkerAvailableError) as error:
+            self._refused(token, error)
             return
         self._tally.calls += 1
         if answer.output["token"] != token:
             self._tally.wrong("wrong_answers", f"a plain call: {answer.output['token']} for {token}")
 
+    async def _keep(self, known: Known) -> None:
+        """Have it renewed over every gateway, and end it: all of them must tell so."""
+        end = await self._keeper.keep(known, self._lines)
+        if end != "caller":
+            await self._look_back(known)
+
+    async def _end(self, known: Known) -> None:
+        await self._lines.ask(lambda client: client.sessions.end(known.id, timeout=PATIENCE))
+        # The record is the next gateway's to show.
+        info = await self._get(known)
+        if info.status == "active":
+            self._tally.wrong("living_on", f"{known.id}: active, though its end was answered")
+
     async def _let_expire(self, known: Known) -> None:
-        while True:
-            info: Any = await self._repeat_until_answered(lambda client: client.sessions.get(known.id))
-            if info.status == "active":
-                await asyncio.sleep(0.05)
-                continue
-            if info.end_reason == "idle_timeout":
-                due, late = info.expires_at.timestamp(), info.ended_at.timestamp() - info.expires_at.timestamp()
-                if self._tally.last_start < due < info.ended_at.timestamp() < self._tally.last_stop:
-                    self._tally.latest_expiry = max(self._tally.latest_expiry, late)
-                else:
-                    self._tally.latest_expiry_after_restart = max(self._tally.latest_expiry_after_restart, late)
-                if late < -0.001:
-                    self._tally.wrong("early_expiries", f"{known.id}: {-late:.3f} s")
-            else:
-                self._check_reason(known, info.end_reason)
-            return
+        info = await self._get(known)
+        while info.status == "active":
+            since = self._troubles.over_since(known.promised, time.time())
+            if time.time() > since + LIVING_ON:
+                self._judge.patience(known)
+                return
+            await asyncio.sleep(0.05)
+            info = await self._get(known)
+        self._tally.expiries += info.end_reason == "idle_timeout"
+        await self._look_back(known)
 
-    async def _repeat_until_answered(self, ask: Callable[[AsyncInference], Any]) -> Any:
-        """Send again what was cut off. Raises what the gateway answers."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                client = await self._connected()
-                return await ask(client)
-            except _AGAIN:
-                if time.monotonic() > until:
-                    raise
-                self._tally.repeats += 1
-                await asyncio.sleep(0.05)
+    async def _look_back(self, known: Known) -> None:
+        """Judge the record of a session that is over, as each gateway has it."""
+        each = [await self._get(known, gateway) for gateway in range(len(self._gateways.each))]
+        self._judge.finished(known, each[0])
+        self._judge.agreement(known, each)
 
-    def _judge_end(self, known: Known, error: SessionGatewayError) -> None:
-        if isinstance(error, SessionNotFoundError):
-            self._tally.wrong("lost_without_reason", f"{known.id}: {error}")
-        elif isinstance(error, WorkerLostError):
-            self._check_reason(known, "worker_lost")
-        elif isinstance(error, SessionExpiredError):
-            idle = time.monotonic() - known.last_contact
-            if idle < SESSION_TIMEOUT:
-                self._tally.wrong("early_expiries", f"{known.id}: idle for {idle:.3f} s")
-        elif isinstance(error, SessionEndedError):
-            self._check_reason(known, error.end_reason)
-        else:
-            self._tally.wrong("wrong_answers", f"{known.id}: {error.code}: {error}")
+    async def _get(self, known: Known, gateway: int | None = None) -> SessionInfo:
+        return await self._lines.ask(lambda client: client.sessions.get(known.id, timeout=PATIENCE), gateway)
 
-    def _check_reason(self, known: Known, reason: str | None) -> None:
-        killed_at = self._killed.get(known.worker_id)
-        if reason != "worker_lost" or killed_at is None:
-            self._tally.wrong("lost_without_reason", f"{known.id}: {reason}, and nobody killed {known.worker_id}")
+    async def _told(self, run: Any) -> Any:
+        """Await a run, and judge what it is refused with. Raises it on."""
+        try:
+            return await run
+        except SessionGatewayError as error:
+            self._judge.told(error)
+            raise
 
-    async def _measure_detection(self, known: Known) -> None:
-        """Note how long the gateway took to see that a worker was killed, if it was there all the while."""
-        killed_at = self._killed.get(known.worker_id)
-        if killed_at is None or killed_at < self._tally.last_start or killed_at > self._tally.last_stop:
-            return
-        info = await self._repeat_until_answered(lambda client: client.sessions.get(known.id))
-        if info.end_reason == "worker_lost" and info.ended_at is not None:
-            took = info.ended_at.timestamp() - killed_at
-            self._tally.slowest_detection = max(self._tally.slowest_detection, took)
-
-    async def _connected(self) -> AsyncInference:
-        if self._client is None or self._client_address != self._address():
-            if self._client is not None:
-                await self._client.close()
-            self._client_address = self._address()
-            self._client = AsyncInference(address=self._client_address, api_key="chaos")
-        return self._client
+    def _refused(self, token: str, error: SessionGatewayError) -> None:
+        """Take note of a refusal of a call that is not sent again."""
+        self._judge.told(error)
+        if error.run_state == "not_started":
+            self._ledger.told_not_started(token)
 
     def _input(self, token: str) -> dict[str, object]:
-        return {"token": token, "ledger": self._ledger, "seconds": random.choice((0, 0, 0, 0.05, 0.3))}
+        return {"token": token, "ledger": str(self._ledger.path), "seconds": random.choice((0, 0, 0, 0.05, 0.3))}

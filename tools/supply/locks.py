@@ -123,10 +123,12 @@ PYTHON = (
     "requirements/dev.lock",
     "requirements/generate.lock",
     "requirements/bench.lock",
+    "requirements/ray.lock",
     "requirements/supply.lock",
     "requirements/oldest.lock",
     "clients/cpp/generate.lock",
     ".ci/hadolint.lock",
+    ".ci/kubernetes.lock",
 )
 
 LOCKS = (
