@@ -1,4 +1,4 @@
-"""`make bench` and `make bench-quick`: measures, prints the table, and writes what was found.
+"""`make bench`, `make bench-quick` and `make bench-cluster`: measures, prints the table, and writes what was found.
 
 Ends with 0 when everything could be measured, however good it is, and with 1 when something went wrong.
 """
@@ -15,9 +15,9 @@ process_environment.apply()
 # What apply() sets is read when grpc is loaded.
 from rich.console import Console  # noqa: E402
 
-from bench import context, machine, page, report  # noqa: E402
+from bench import context, kept, machine, report  # noqa: E402
 from bench.load import LoadGenerator  # noqa: E402
-from bench.run import GROUPS, measure  # noqa: E402
+from bench.run import CLUSTER, GROUPS, measure  # noqa: E402
 from tools.paths import ROOT  # noqa: E402
 
 _WIDTH = 150
@@ -30,17 +30,23 @@ def main() -> int:
     """Measure what is asked for, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the most telling figures, in fewer rounds")
-    parser.add_argument("--only", action="append", choices=GROUPS, help="measure this group only; repeatable")
+    parser.add_argument("--cluster", action="store_true", help="stores and pools that several gateways can share")
+    parser.add_argument(
+        "--only", action="append", choices=[*GROUPS, *CLUSTER], help="measure this group only; repeatable"
+    )
     parser.add_argument("--load", type=Path, default=GENERATOR, help="the load generator")
     asked = parser.parse_args()
     if not asked.load.exists():
         print(f"bench: there is no load generator at {asked.load}; make bench-quick builds it", file=sys.stderr)
         return 1
     settings = context.quick() if asked.quick else context.full()
-    groups = asked.only or [name for name, (_, in_quick) in GROUPS.items() if in_quick or not settings.quick]
+    known = CLUSTER if asked.cluster else GROUPS
+    groups = asked.only or [name for name, (_, in_quick) in known.items() if in_quick or not settings.quick]
+    if unknown := set(groups) - known.keys():
+        parser.error(f"there is no {' or '.join(sorted(unknown))} in this: it has {', '.join(known)}")
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     results = report.Results(
-        kind="part" if asked.only else "quick" if asked.quick else "full",
+        kind=kept.kind_of(asked.cluster, asked.quick, whole=not asked.only),
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         machine=machine.machine(),
         versions=machine.versions(),
@@ -50,21 +56,10 @@ def main() -> int:
     if results.machine["load_average"] > results.machine["processors"] / 4:
         results.remarks.append("Something else kept the machine busy, so figures are worse than they are, and apart.")
         bench.note(results.remarks[0])
-    measure(bench, groups, results)
+    measure(bench, groups, results, known)
     report.show(console, results.figures, results.left_out, results.failed)
-    _write(results)
+    kept.write(results)
     return 1 if results.failed else 0
-
-
-def _write(results: report.Results) -> None:
-    """Write the file of this run and, after a full one, the page."""
-    results.write(report.LATEST)
-    if results.kind == "full" and not results.failed:
-        results.write(report.FULL)
-        for path, text in page.pages().items():
-            target = ROOT / path
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

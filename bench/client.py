@@ -64,10 +64,10 @@ class Client:
             raise ValueError(f"a wrong answer: {answer}")
         return Opened(answer.session, input_json)
 
-    def open_many(self, count: int, timeout: int = LONGEST, app: str = APP) -> list[Opened]:
-        """Open sessions, some at a time, each with an input of its own."""
+    def open_many(self, count: int, timeout: int = LONGEST, app: str = APP, first: int = 0) -> list[Opened]:
+        """Open sessions, some at a time, each with an input of its own: numbers from the first one on."""
         with ThreadPoolExecutor(_AT_A_TIME) as threads:
-            return list(threads.map(lambda n: self.open(an_input(n), timeout, app), range(count)))
+            return list(threads.map(lambda n: self.open(an_input(n), timeout, app), range(first, first + count)))
 
     def end(self, opened: Opened) -> None:
         """End a session."""

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gateway.testing.redis_server import redis_program
 from tools.paths import ROOT
 
 _speaks_by_itself = True
@@ -47,6 +48,7 @@ def versions() -> dict[str, str]:
         **libraries,
         "nghttp2": _nghttp2(),
         "sqlite": sqlite3.sqlite_version,
+        "redis": _redis(),
         "go": _said_by("go", "version"),
         "etcd": _said_by("etcd", "--version"),
         "ray": _ray(),
@@ -61,6 +63,12 @@ def _said_by(*command: str) -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return next((word.removeprefix("go") for word in said.split() if "." in word), "")
+
+
+def _redis() -> str:
+    """Return the version of the Redis on PATH, which it gives as v=VERSION; "" where there is none."""
+    program = redis_program()
+    return _said_by(program, "--version").removeprefix("v=") if program else ""
 
 
 def _nghttp2() -> str:

@@ -24,9 +24,9 @@ def render(template: str, results: Mapping[str, Any]) -> dict[str, str]:
     figures = [Figure(**one) for one in results["figures"]]
     drawn = _charts(figures, results["series"])
     parts = {
-        "{{run}}": _run(results),
-        "{{figures}}": _table(figures),
-        "{{left out}}": _left_out(results),
+        "{{run}}": run_of(results),
+        "{{figures}}": table_of(figures),
+        "{{left out}}": left_out_of(results),
         "{{charts}}": "\n\n".join(_pictures(drawn, results["series"])),
     }
     page = template
@@ -74,7 +74,8 @@ def short(title: str) -> str:
     return plain if len(plain) <= 52 else plain[:51].rstrip() + "…"
 
 
-def _run(results: Mapping[str, Any]) -> str:
+def run_of(results: Mapping[str, Any]) -> str:
+    """Return when, on what and with what the figures were measured."""
     machine, versions = results["machine"], results["versions"]
     lines = [
         f"Measured {results['started_at'].replace('T', ' ').partition('+')[0]} UTC, in {results['seconds']:.0f} s.",
@@ -86,7 +87,8 @@ def _run(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _table(figures: Sequence[Figure]) -> str:
+def table_of(figures: Sequence[Figure]) -> str:
+    """Return the table of figures."""
     rows = ["| Figure | Against | Value | Spread | Ours / yardstick's | Must | Goal | Reached |", "|---" * 8 + "|"]
     for one in figures:
         spread = f"{one.low:.3g} – {one.high:.3g}" if one.rounds > 1 else ""
@@ -97,7 +99,8 @@ def _table(figures: Sequence[Figure]) -> str:
     return "\n".join(rows)
 
 
-def _left_out(results: Mapping[str, Any]) -> str:
+def left_out_of(results: Mapping[str, Any]) -> str:
+    """Return what was left out, and why."""
     left = results["left_out"]
     if not left:
         return "Nothing was left out."

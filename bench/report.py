@@ -19,13 +19,16 @@ LATEST = RESULTS / "latest.json"
 FULL = RESULTS / "full.json"
 """Of the last full run, from which docs/performance.md is made."""
 
+CLUSTER = RESULTS / "cluster.json"
+"""Of the last whole run of `make bench-cluster`, from which docs/scale.md is made."""
+
 
 @dataclass
 class Results:
     """Everything that a run has found."""
 
     kind: str
-    """`quick`, `full`, or `part` when only some figures were asked for."""
+    """`quick`, `full`, `cluster`, or `part` when only some figures were asked for."""
     started_at: str
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -101,7 +104,10 @@ def sides(one: Figure) -> str:
 def unit_in(name: str) -> str:
     """Return the unit that the name of a measured value ends with: `calls_per_s` is in calls/s."""
     thing, per, _ = name.partition("_per_s")
-    return (f"{thing.upper() if thing == 'mb' else thing}/s") if per else name.rpartition("_")[2]
+    if per:
+        return f"{thing.upper() if thing == 'mb' else thing}/s"
+    unit = name.rpartition("_")[2]
+    return "µs" if unit == "us" else unit
 
 
 def show(console: Console, figures: Sequence[Figure], left_out: Mapping[str, str], failed: Mapping[str, str]) -> None:

@@ -18,6 +18,8 @@ from bench.figures import (
     payload,
     processes,
     ray,
+    records,
+    stores,
     streams,
 )
 from bench.report import Results
@@ -42,6 +44,13 @@ GROUPS: Mapping[str, tuple[Measure, bool]] = {
     "processes": (processes.measure, False),
 }
 """What is measured, in this order, and whether a quick run has it."""
+
+CLUSTER: Mapping[str, tuple[Measure, bool]] = {
+    "redis": (stores.in_redis, True),
+    "ray": (stores.on_ray, False),
+    "records": (records.measure, False),
+}
+"""The same of `make bench-cluster`."""
 
 
 def measure(

@@ -28,12 +28,18 @@ _STOP = 10.0
 
 @contextmanager
 def gateway(
-    *flags: str, apps: Mapping[str, Path] | None = None, data_dir: Path | None = None
+    *flags: str,
+    apps: Mapping[str, Path] | None = None,
+    data_dir: Path | None = None,
+    launcher: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[GatewayProcess]:
     """Run `sgw serve` with the trivial app, with its defaults but for these flags, on a free loopback port."""
     with tempfile.TemporaryDirectory(prefix="sgw-bench-") as directory:
         served = {APP: ECHO_APP} if apps is None else apps
-        with GatewayProcess(data_dir or Path(directory), served, flags) as process:
+        with GatewayProcess(
+            data_dir or Path(directory), served, flags, environment=environment, launcher=launcher
+        ) as process:
             yield process
 
 

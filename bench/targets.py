@@ -22,6 +22,8 @@ _SERVE = "Ray Serve, gRPC ingress"
 _ACTOR = "Ray actor, called from Python"
 _ETCD = "etcd LeaseKeepAlive"
 _GO = "grpc-go echo"
+_EMBEDDED = "the embedded default"
+_FEW = "among 1,000 records"
 
 TARGETS: dict[str, Target] = {
     "calls_rate": Target("calls/s in 64 warm sessions, 64 in flight", "×", _ECHO, 0.75, 0.90),
@@ -47,4 +49,21 @@ TARGETS: dict[str, Target] = {
     "import_sdk": Target("`import sessiongateway`, whole process", "ms", "", 150, 80, "lower"),
     "import_client": Target("`from sessiongateway import Inference`, whole process", "ms", "", better="lower"),
     "sgw_help": Target("`sgw --help`, whole process", "ms", "", 400, 200, "lower"),
+    "calls_rate_redis": Target("calls/s, 64 in flight, records in Redis", "×", _EMBEDDED, 0.6, 0.8),
+    "call_median_redis": Target("median of one call after another, records in Redis", "×", _EMBEDDED, better="lower"),
+    "calls_rate_ray": Target("calls/s, 64 in flight, records in Redis, workers on Ray", "×", _EMBEDDED, 0.7, 0.8),
+    "call_median_ray": Target(
+        "median of one call after another, records in Redis, workers on Ray", "×", _EMBEDDED, better="lower"
+    ),
+    "calls_rate_ray_actor": Target("calls/s, 64 in flight, workers on Ray", "×", "64 Ray actors, called bare", 5, 8),
+    "keepalive_redis": Target("Redis, for one id of 100 on a stream of keepalives", "µs", "", better="lower"),
+    "record_memory": Target("memory of Redis for each live session, 1,000,000 of them", "bytes", "", better="lower"),
+    "records_get": Target("a session by its id, among 1,000,000", "×", _FEW, 2, 1.2, "lower"),
+    "records_list": Target("page of 50, among 1,000,000", "×", _FEW, 2, 1.2, "lower"),
+    "records_admit": Target("64 calls admitted and finished, among 1,000,000", "×", _FEW, 2, 1.2, "lower"),
+    "records_expire": Target("50 sessions found due and expired, among 1,000,000", "×", _FEW, 2, 1.2, "lower"),
+    "redis_call": Target("Redis, for a call admitted and finished", "µs", "", better="lower"),
+    "redis_keepalive": Target("Redis, for a session kept alive, 100 at once", "µs", "", better="lower"),
+    "redis_keepalive_alone": Target("Redis, for a session kept alive, one at a time", "µs", "", better="lower"),
+    "redis_session": Target("Redis, for a session created and ended", "µs", "", better="lower"),
 }

@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     ):
         leases = _stream(bench, theirs, LEASE_KEEP_ALIVE, lease_slots(theirs, STREAMS), 1)
         one = _stream(bench, gateway.address, STREAM_KEEPALIVE, [_one(each) for each in opened[:STREAMS]], 1)
-        parts = [_many(opened[start : start + MANY]) for start in range(0, len(opened), MANY)]
+        parts = [many_ids(opened[start : start + MANY]) for start in range(0, len(opened), MANY)]
         many = _stream(bench, gateway.address, STREAM_KEEPALIVE, parts, MANY, window=1, joined=True)
         yield _figure(bench, "keepalive_one", one, leases)
         yield _figure(bench, "keepalive_many", many, leases)
@@ -98,6 +98,7 @@ def _one(opened: Opened) -> Slot:
     return Slot(request.SerializeToString(), opened.session.worker_id.encode())
 
 
-def _many(opened: Sequence[Opened]) -> Slot:
+def many_ids(opened: Sequence[Opened]) -> Slot:
+    """Return the message that keeps all of these sessions alive at once."""
     request = pb.StreamKeepaliveRequest(session_ids=[each.session.id for each in opened], batch=True)
     return Slot(request.SerializeToString(), _ID_IN_RENEWED, begins=_RENEWED)

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from bench.figure import LeftOut
 from bench.servers import Yardstick, yardstick
@@ -13,15 +14,15 @@ PYTHON = ROOT / ".venv" / "bench" / "bin" / "python"
 
 
 @contextmanager
-def ray_program(module: str) -> Iterator[Yardstick]:
+def ray_program(module: str, python: Path = PYTHON) -> Iterator[Yardstick]:
     """Run a module of the yardsticks in Ray's environment, confined. Raises LeftOut where that cannot be done."""
-    if not PYTHON.exists():
+    if not python.exists():
         raise LeftOut("Ray is not installed; make bench does that, make bench-quick does not")
     try:
         subprocess.run([*_NAMESPACE, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         raise LeftOut("Ray listens on every interface, and no network namespace can be made to keep it in") from None
-    command = [*_NAMESPACE, str(PYTHON), "-m", module]
+    command = [*_NAMESPACE, str(python), "-m", module]
     paths = f"{ROOT}:{ROOT / 'clients' / 'python'}"
     with yardstick(command, {"PYTHONPATH": paths}, deadline=120.0) as server:
         yield server

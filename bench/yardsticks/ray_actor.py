@@ -2,13 +2,16 @@
 
 Run as a program in .venv/bench: prints `listening on stdin`. Each line of standard input is then a JSON object
 `{"calls": 1000, "in_flight": 64}`, and is answered by one, `{"rate": calls per second, "p50_ms": milliseconds}`. Every
-answer of the actor is checked. Ends when standard input is closed.
+answer of the actor is checked. With `"actors": 64` the calls go to so many of them in turn, one in flight for each, as
+sessions are called. `{"address": true}` is answered by where this Ray is, `{"address": "HOST:PORT"}`. Ends when
+standard input is closed.
 """
 
 import json
 import statistics
 import sys
 import time
+from typing import Any
 
 import ray
 
@@ -29,13 +32,16 @@ class Echo:
 
 
 class Caller:
-    """Calls one actor."""
+    """Calls one actor, or several."""
 
     def __init__(self) -> None:
-        self._actor = Echo.remote()  # type: ignore[attr-defined]  # Ray's decorator makes it
+        self._actors: list[Any] = []
+        self._have(1)
 
-    def play(self, calls: int, in_flight: int) -> dict[str, float]:
+    def play(self, calls: int, in_flight: int, actors: int = 1) -> dict[str, float]:
         """Make so many calls and return their rate (1/s) and the median of their latencies (ms)."""
+        if self._have(actors):
+            self.play(10 * actors, in_flight, actors)
         sent: dict[ray.ObjectRef, tuple[bytes, float]] = {}
         times: list[float] = []
         began = time.perf_counter()
@@ -43,10 +49,16 @@ class Caller:
             if len(sent) == in_flight:
                 times += self._finished(sent)
             value = b'{"n":%d}' % number
-            sent[self._actor.run.remote(value)] = value, time.perf_counter()
+            sent[self._actors[number % actors].run.remote(value)] = value, time.perf_counter()
         while sent:
             times += self._finished(sent)
         return {"rate": calls / (time.perf_counter() - began), "p50_ms": 1000 * statistics.median(times)}
+
+    def _have(self, actors: int) -> bool:
+        """Start actors until there are so many. Returns whether any were missing."""
+        missing = actors - len(self._actors)
+        self._actors += [Echo.remote() for _ in range(missing)]  # type: ignore[attr-defined]  # Ray's decorator makes it
+        return missing > 0
 
     def _finished(self, sent: dict[ray.ObjectRef, tuple[bytes, float]]) -> list[float]:
         ready, _ = ray.wait(list(sent), num_returns=1)
@@ -67,7 +79,10 @@ def main() -> None:
         print("listening on stdin", flush=True)
         for line in sys.stdin:
             asked = json.loads(line)
-            print(json.dumps(caller.play(asked["calls"], asked["in_flight"])), flush=True)
+            if "address" in asked:
+                print(json.dumps({"address": ray.get_runtime_context().gcs_address}), flush=True)
+            else:
+                print(json.dumps(caller.play(**asked)), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Nobody else can reach it. Otherwise it would make a token in the home directory, and want it from everybody.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 
 import ray  # reads its environment when it is loaded
 

@@ -31,5 +31,5 @@ def test_ci_runs_the_checks_the_tests_and_then_the_clients() -> None:
     grpcio = "test TRANSPORT=grpcio PYTEST_ARGS=tests/scenarios"
     redis = "test STORE=redis PYTEST_ARGS=tests/scenarios"
     clients = ["clients", "compare-clients", "conformance JOBS=2", "conformance-oldest"]
-    steps = ["check", "test", grpcio, redis, "bench-test", *clients, "audit", "sbom"]
+    steps = ["check", "test", grpcio, redis, "test-ray", "bench-test", "demo-cluster", *clients, "audit", "sbom"]
     assert re.findall(r"^make (.*)$", CI, re.MULTILINE) == steps

@@ -14,7 +14,7 @@ from gateway.cli.root import sgw
 from gateway.config import CLIENT_VARIABLES, environment_name, setting_paths
 from gateway.rpc import absent
 from gateway.worker.process import KEPT_VARIABLES
-from gateway.workers.process import WorkerState
+from gateway.workers.pooled import WorkerState
 from sessiongateway.v1 import errors_pb2, sessions_pb2
 from tests.repository.test_commands import targets_for_people
 from tests.repository.tree import files, name_of

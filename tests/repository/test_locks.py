@@ -61,6 +61,7 @@ def test_no_lock_file_holds_a_url(lock: Path) -> None:
         ("bootstrap.lock", ["bootstrap"]),
         ("generate.lock", ["generate"]),
         ("bench.lock", ["bench"]),
+        ("ray.lock", ["ray"]),
         ("supply.lock", ["supply"]),
         ("dev.lock", ["examples", "test", "check", "server", "sdk"]),
     ],
