@@ -12,8 +12,13 @@ import (
 // answersTo returns what a program of the protocol would read, by the ids of the commands.
 func answersTo(t *testing.T, lines ...string) map[string]json.RawMessage {
 	t.Helper()
+	return answersToInput(t, strings.NewReader(strings.Join(lines, "\n")+"\n"))
+}
+
+func answersToInput(t *testing.T, in io.Reader) map[string]json.RawMessage {
+	t.Helper()
 	var out bytes.Buffer
-	if err := serve(strings.NewReader(strings.Join(lines, "\n")+"\n"), &out); err != nil {
+	if err := serve(in, &out); err != nil {
 		t.Fatal(err)
 	}
 	answers := make(map[string]json.RawMessage)
@@ -70,15 +75,27 @@ func TestEveryCommandIsAnsweredOnce(t *testing.T) {
 }
 
 func TestWhatIsPendingIsCancelledByACommandAndByTheEndOfTheInput(t *testing.T) {
+	lines := []string{
+		`{"id": 1, "op": "connect", "client": "c", "address": "127.0.0.1:1"}`,
+		`{"id": 2, "op": "handle_open", "client": "c", "handle": "h", "app": "kv"}`,
+		`{"id": 3, "op": "handle_lost", "handle": "h", "timeout": 3600}`,
+		`{"id": 4, "op": "handle_lost", "handle": "h"}`,
+		`{"id": 5, "op": "cancel", "target": 3}`,
+		`{"id": 6, "op": "handle_lost", "handle": "h", "timeout": 0}`,
+	}
 	synctest.Test(t, func(t *testing.T) {
-		answers := answersTo(t,
-			`{"id": 1, "op": "connect", "client": "c", "address": "127.0.0.1:1"}`,
-			`{"id": 2, "op": "handle_open", "client": "c", "handle": "h", "app": "kv"}`,
-			`{"id": 3, "op": "handle_lost", "handle": "h", "timeout": 3600}`,
-			`{"id": 4, "op": "handle_lost", "handle": "h"}`,
-			`{"id": 5, "op": "cancel", "target": 3}`,
-			`{"id": 6, "op": "handle_lost", "handle": "h", "timeout": 0}`,
-		)
+		in, program := io.Pipe()
+		go func() {
+			for _, line := range lines {
+				if _, err := io.WriteString(program, line+"\n"); err != nil {
+					t.Error(err)
+				}
+				// The last command has its own answer before the end of the input cancels what is left.
+				synctest.Wait()
+			}
+			_ = program.Close()
+		}()
+		answers := answersToInput(t, in)
 		for _, id := range []string{"3", "4"} {
 			if code := codeOf(t, answers[id]); code != "CANCELLED" {
 				t.Errorf("%s is answered with %s", id, answers[id])
