@@ -50,6 +50,15 @@ def _parent(entry: Path) -> int | None:
         return None
 
 
+def command_of(pid: int) -> str:
+    """Return the command line of a process, or what it has put in its place; "" when it is gone."""
+    try:
+        text = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    return text.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process has used so far, in user and system mode; 0.0 when it is gone."""
     try:

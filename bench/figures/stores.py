@@ -3,6 +3,7 @@
 import importlib.util
 import statistics
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.figures.ray import ACTOR_CALLS
 from bench.figures.streams import MANY, many_ids
 from bench.load import STREAM_KEEPALIVE, Plan
 from bench.opener import open_beside
-from bench.processes import cpu_seconds
+from bench.processes import command_of, cpu_seconds, descendants
 from bench.redis import over_tcp, redis
 from bench.yardsticks.confined import beside, ray_program
 from gateway.config import setting_paths
@@ -33,6 +34,12 @@ _COUNTED_IDS = 200_000
 """Ids of keepalives, the same."""
 
 _STREAMS = 4
+
+_IDLE = 6.0
+"""Seconds for which actors are watched that have nothing to do."""
+
+_ACTOR = "ray::WorkerActor"
+"""What Ray calls the processes of ours."""
 
 
 class Side:
@@ -101,7 +108,9 @@ def in_redis(bench: Bench) -> Iterator[Figure]:
 
 
 def on_ray(bench: Bench) -> Iterator[Figure]:
-    """Yield the same with workers that Ray has placed, and throughput against bare calls of as many Ray actors."""
+    """Yield the same with workers that Ray has placed, and throughput against bare calls of as many Ray actors; then
+    with both, Redis and Ray.
+    """
     why = no_ray()
     if why:
         raise LeftOut(why)
@@ -113,18 +122,36 @@ def on_ray(bench: Bench) -> Iterator[Figure]:
         there = bench.with_load(bench.load.launched_by(launcher))
         environment = {"SGW_RAY_ADDRESS": actors.ask({"address": True})["address"]}
         embedded = Side(there, stack, launcher=launcher)
+        with ExitStack() as ours_alone:
+            ours = Side(there, ours_alone, "--pool", "ray", launcher=launcher, environment=environment)
+            yield from _pair(there, ours, embedded, "ray")
+            yield _idle(actors)
+            yield _against_actors(there, ours, actors)
         flags = ("--store", server.url, "--pool", "ray")
-        ours = Side(there, stack, *flags, launcher=launcher, environment=environment)
-        yield from _pair(there, ours, embedded, "ray")
-        asked = {"calls": ACTOR_CALLS, "in_flight": SESSIONS, "actors": SESSIONS}
-        rounds = [(ours.rate().rate, float(actors.ask(asked)["rate"])) for _ in range(bench.settings.rounds)]
-        our, their = (list(column) for column in zip(*rounds, strict=True))
-        yield figure(
-            "calls_rate_ray_actor",
-            ratios(our, their),
-            calls_per_s=statistics.median(our),
-            yardstick_calls_per_s=statistics.median(their),
-        )
+        both = Side(there, stack, *flags, launcher=launcher, environment=environment)
+        yield from _pair(there, both, embedded, "redis_ray")
+
+
+def _against_actors(bench: Bench, ours: Side, actors: servers.Yardstick) -> Figure:
+    asked = {"calls": ACTOR_CALLS, "in_flight": SESSIONS, "actors": SESSIONS}
+    rounds = [(ours.rate().rate, float(actors.ask(asked)["rate"])) for _ in range(bench.settings.rounds)]
+    actors.ask({"calls": 1, "in_flight": 1, "actors": 0})  # an idle one is not for nothing
+    our, their = (list(column) for column in zip(*rounds, strict=True))
+    return figure(
+        "calls_rate_ray_actor",
+        ratios(our, their),
+        calls_per_s=statistics.median(our),
+        yardstick_calls_per_s=statistics.median(their),
+    )
+
+
+def _idle(actors: servers.Yardstick) -> Figure:
+    """Return the percentage of a core that an actor of ours takes while there is nothing to do."""
+    found = [pid for pid in descendants(actors.process.pid) if command_of(pid).startswith(_ACTOR)]
+    before = sum(map(cpu_seconds, found))
+    time.sleep(_IDLE)
+    used = sum(map(cpu_seconds, found)) - before
+    return figure("ray_idle", [100 * used / _IDLE / len(found)], seconds=_IDLE, actors=float(len(found)))
 
 
 def no_ray() -> str:

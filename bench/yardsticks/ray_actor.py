@@ -3,8 +3,8 @@
 Run as a program in .venv/bench: prints `listening on stdin`. Each line of standard input is then a JSON object
 `{"calls": 1000, "in_flight": 64}`, and is answered by one, `{"rate": calls per second, "p50_ms": milliseconds}`. Every
 answer of the actor is checked. With `"actors": 64` the calls go to so many of them in turn, one in flight for each, as
-sessions are called. `{"address": true}` is answered by where this Ray is, `{"address": "HOST:PORT"}`. Ends when
-standard input is closed.
+sessions are called; with `"actors": 0` all are ended, and nothing is called. `{"address": true}` is answered by where
+this Ray is, `{"address": "HOST:PORT"}`. Ends when standard input is closed.
 """
 
 import json
@@ -39,7 +39,13 @@ class Caller:
         self._have(1)
 
     def play(self, calls: int, in_flight: int, actors: int = 1) -> dict[str, float]:
-        """Make so many calls and return their rate (1/s) and the median of their latencies (ms)."""
+        """Make so many calls and return their rate (1/s) and the median of their latencies (ms). Of no actor: end all
+        that there are, and return nothing.
+        """
+        if not actors:
+            while self._actors:
+                ray.kill(self._actors.pop())
+            return {}
         if self._have(actors):
             self.play(10 * actors, in_flight, actors)
         sent: dict[ray.ObjectRef, tuple[bytes, float]] = {}
