@@ -9,15 +9,17 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.message import DecodeError
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic_core import ValidationError, from_json, to_json, to_jsonable_python
 
 from gateway.worker.failures import refused
 from sessiongateway.worker.v1 import worker_pb2 as pb
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
 _SHAPE = bytes(48 if chr(c) in "0123456789" else 101 if chr(c) in "eE" else 32 for c in range(256))
@@ -69,7 +71,7 @@ _TEXT = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", "
 _ASCII = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_plain)
 
 
-def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: TypeAdapter[Any] | None) -> Any:
+def decode(payload: bytes, format: "pb.PayloadFormat.ValueType", adapter: "TypeAdapter[Any] | None") -> Any:
     """Return the input of a function: a plain dict, or what the adapter makes of it.
 
     Raises CallRefused: MALFORMED when the payload is not a JSON object, INVALID_INPUT when the type refuses it.

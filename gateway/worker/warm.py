@@ -21,7 +21,8 @@ from sessiongateway.worker.v1 import worker_pb2 as pb
 _CALLS = 64
 """Enough for the interpreter to have adapted what every call runs through."""
 
-_INPUT = b'{"a": [1, 2.5, null, "b"]}'
+_INPUTS = (b'{"a": [1, 2.5, null, "b"]}', b'{"n": 1}')
+"""Which are read and written in different ways."""
 
 
 class _Echo(BaseApp):
@@ -47,7 +48,8 @@ async def _call(loop: WorkerLoop, ours: socket.socket, theirs: socket.socket) ->
         await server.start_app()
         await loop.sock_recv(ours, 65536)
         for number in range(_CALLS):
-            call = pb.Call(id=f"call_{number}", function="run", payload=_INPUT, format=pb.PAYLOAD_FORMAT_JSON)
+            payload = _INPUTS[number % len(_INPUTS)]
+            call = pb.Call(id=f"call_{number}", function="run", payload=payload, format=pb.PAYLOAD_FORMAT_JSON)
             await loop.sock_sendall(ours, encode(pb.ToWorker(call=call)))
             await loop.sock_recv(ours, 65536)
     finally:

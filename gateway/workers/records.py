@@ -10,13 +10,8 @@ from pathlib import Path
 from gateway.model import AppRef, AppVersion, Limits, Placement
 
 
-def write_app(path: Path, app: AppVersion, functions: Collection[str]) -> None:
-    """Note the app version of a worker and the names of its functions."""
-    path.write_text(app_text(app, functions), encoding="utf-8")
-
-
 def read_app(path: Path) -> tuple[AppVersion, frozenset[str]] | None:
-    """Return what `write_app` noted; None when that is missing or cannot be read."""
+    """Return what `app_text` made of it; None when the file is missing or cannot be read."""
     try:
         return app_from(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,7 +16,6 @@ from gateway.worker.process import WorkerDirectory
 from gateway.workers.containment.base import Containment, own_processes
 from gateway.workers.containment.users import end_user, user_of
 from gateway.workers.output import OutputReader, open_pipe
-from gateway.workers.records import write_app
 from gateway.workers.removal import remove_tree
 from gateway.workers.runtime import recorded_process
 from gateway.workers.zygote import Zygote
@@ -63,10 +62,10 @@ class WorkerProcess:
         """
         self._containment = zygote.containment
         self._containment.prepare(self.directory)
-        self.app = replace(self.app, isolation=self._containment.profile)
+        self.app = zygote.contained_app
         self.read_output(output_rate, "")
         self._zygote = zygote
-        write_app(self.directory.app, self.app, [function.name for function in zygote.functions])
+        self.directory.app.write_text(zygote.record, encoding="utf-8")
         forked = await zygote.fork(self.id, self.directory.root, self._exited, door)
         self._containment.started(self.directory, forked.pid)
         self._watch(forked.pid)

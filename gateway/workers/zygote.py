@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +26,7 @@ from gateway.workers.containment.base import Containment
 from gateway.workers.frames import FrameError, FrameReader, encode
 from gateway.workers.output import OutputReader
 from gateway.workers.pooled import StartInterrupted
+from gateway.workers.records import app_text
 from gateway.workers.replies import start_error, start_exit_error
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
@@ -65,6 +67,16 @@ class Zygote:
         self._forking: dict[str, asyncio.Future[pb.Forked]] = {}
         self._exit_callbacks: dict[str, Callable[[WorkerExit], object]] = {}
         self._seen_dead: dict[str, Callable[[], object]] = {}
+
+    @cached_property
+    def contained_app(self) -> AppVersion:
+        """The app with the isolation that its workers have."""
+        return dataclasses.replace(self.app, isolation=self.containment.profile)
+
+    @cached_property
+    def record(self) -> str:
+        """What is noted of the app in the directory of each worker. Made once, and not for each of them."""
+        return app_text(self.contained_app, [function.name for function in self.functions])
 
     @property
     def alive(self) -> bool:

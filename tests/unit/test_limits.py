@@ -17,7 +17,7 @@ from gateway.model import LIMIT_REASONS, TRANSITIONS, AppRef, AppVersion, Limits
 from gateway.testing.waiting import exists
 from gateway.worker.family import end_families, mark, mark_of, members
 from gateway.worker.limits import ROOM_TO_ANSWER
-from gateway.workers.records import read_app, write_app
+from gateway.workers.records import app_text, read_app
 from gateway.workers.watch import size_of
 
 GIB = 1024**3
@@ -99,12 +99,12 @@ def test_all_mistakes_are_told_at_once(app: Path) -> None:
 
 def test_a_worker_keeps_the_limits_that_it_was_started_with(tmp_path: Path) -> None:
     app = AppVersion(AppRef("app", "1"), tmp_path, limits=Limits(memory=GIB, call=2.5))
-    write_app(tmp_path / "app.json", app, ["run"])
+    (tmp_path / "app.json").write_text(app_text(app, ["run"]), encoding="utf-8")
     assert read_app(tmp_path / "app.json") == (app, frozenset({"run"}))
 
 
 def test_a_worker_that_was_started_before_there_were_limits_has_none(tmp_path: Path) -> None:
-    write_app(tmp_path / "app.json", AppVersion(AppRef("app", "1"), tmp_path), ["run"])
+    (tmp_path / "app.json").write_text(app_text(AppVersion(AppRef("app", "1"), tmp_path), ["run"]), encoding="utf-8")
     fields = json.loads((tmp_path / "app.json").read_text())
     del fields["limits"]
     (tmp_path / "app.json").write_text(json.dumps(fields))

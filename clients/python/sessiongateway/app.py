@@ -4,18 +4,30 @@ An app is a directory with an `app.py` that defines `class App(BaseApp)`. Its pu
 callers can run. One instance lives in one worker process; in a session that process belongs to one caller, so what
 the instance keeps in attributes, files and connections is still there at the session's next call.
 
-Importing this module loads neither grpc nor protobuf: it is imported in processes that fork.
+Importing this module loads neither grpc nor protobuf: it is imported in processes that fork. Nor does it load
+pydantic, before `BaseAppInput` or `BaseAppOutput` is asked for: what a process has loaded, each fork of it pays for.
 """
 
+import importlib
 import time
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from sessiongateway._models import BaseAppInput, BaseAppOutput
 
 __all__ = ["BaseApp", "BaseAppInput", "BaseAppOutput", "CallContext", "Result", "current_call"]
+
+_MODELS = ("BaseAppInput", "BaseAppOutput")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODELS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module("sessiongateway._models"), name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +108,6 @@ class Result(Generic[OutputT]):
     """
 
     output: OutputT
-
-
-class BaseAppInput(BaseModel):
-    """The input of a function, checked before the function runs; what does not fit is INVALID_INPUT."""
-
-
-class BaseAppOutput(BaseModel):
-    """The output of a function."""
 
 
 class BaseApp:
