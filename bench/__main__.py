@@ -54,7 +54,9 @@ def main() -> int:
     )
     bench = context.Bench(settings, LoadGenerator(asked.load), lambda text: console.print(text, markup=False))
     if results.machine["load_average"] > results.machine["processors"] / 4:
-        results.remarks.append("Something else kept the machine busy, so figures are worse than they are, and apart.")
+        results.remarks.append(
+            "Something else kept the machine busy, so figures are worse than they could be, and differ more."
+        )
         bench.note(results.remarks[0])
     measure(bench, groups, results, known)
     report.show(console, results.figures, results.left_out, results.failed)

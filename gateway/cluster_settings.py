@@ -5,10 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.sources.addresses import is_host_and_port
 from gateway.sources.checking import Contradiction
 from gateway.sources.section import Section
-
-MAX_PORT = 65535
 
 MIN_TAKEOVER = 2
 
@@ -44,14 +43,14 @@ class ClusterSettings(Section):
     @field_validator("listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
-        if value and not _is_address(value):
+        if value and not is_host_and_port(value):
             raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 10.0.0.1:50152 or [::1]:0")
         return value
 
     @field_validator("advertise")
     @classmethod
     def _reachable(cls, value: str) -> str:
-        if value and not _is_address(value):
+        if value and not is_host_and_port(value):
             raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as gateway-1.example:50152")
         return value
 
@@ -73,8 +72,3 @@ class ClusterSettings(Section):
             text = f"advertise is missing: others cannot connect to {host}, which stands for all addresses of a machine"
             raise Contradiction(text, "cluster.listen")
         return self
-
-
-def _is_address(value: str) -> bool:
-    host, colon, port = value.rpartition(":")
-    return bool(colon and host) and port.isascii() and port.isdecimal() and int(port) <= MAX_PORT

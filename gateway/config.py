@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from gateway.auth_settings import AuthSettings
 from gateway.cluster_settings import ClusterSettings
 from gateway.connection_settings import ConnectionSettings
-from gateway.ray_settings import RaySettings
+from gateway.ray_settings import RaySettings, RayWhereItIsUsed
+from gateway.sources.addresses import is_host_and_port
 from gateway.sources.checking import Contradiction, checked
 from gateway.sources.file import from_file
 from gateway.sources.given import Given, Key, Known
@@ -33,8 +34,6 @@ ENVIRONMENT_PREFIX = "SGW_"
 CLIENT_VARIABLES = frozenset({"SGW_ADDRESS", "SGW_API_KEY", "SGW_TLS", "SGW_TLS_CA", "SGW_TLS_CERT", "SGW_TLS_KEY"})
 """Variables with the prefix that the clients read and the server does not."""
 
-MAX_PORT = 65535
-
 MAX_PROCESSES = 64
 MIN_HANG_TIMEOUT = 3.0
 
@@ -48,8 +47,7 @@ class ConfigError(Exception):
 
 
 def _checked_address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > MAX_PORT:
+    if not is_host_and_port(value):
         raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:50151 or [::1]:0")
     return value
 
@@ -270,7 +268,7 @@ class Settings(BaseModel):
     store: StoreSettings = StoreSettings()
     cluster: ClusterSettings = ClusterSettings()
     workers: WorkerSettings = WorkerSettings()
-    ray: RaySettings = RaySettings()
+    ray: RayWhereItIsUsed = RaySettings()
     quotas: QuotaSettings = QuotaSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()

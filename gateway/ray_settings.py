@@ -1,9 +1,9 @@
 """The settings of `ray`."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.sources.checking import Contradiction
 from gateway.sources.section import Section
@@ -48,3 +48,15 @@ class RaySettings(Section):
             missing = " and ".join(name for name in TLS_FILES if name not in given)
             raise Contradiction(f"{given[0]} is given without {missing}: TLS needs all of them", f"ray.{given[0]}")
         return self
+
+
+def _used(value: RaySettings, info: ValidationInfo) -> RaySettings:
+    workers = info.data.get("workers")
+    if value.model_fields_set and workers is not None and workers.pool != "ray":
+        name = min(value.model_fields_set)
+        raise Contradiction(f"{name} is given, and workers.pool is {workers.pool}", f"ray.{name}")
+    return value
+
+
+RayWhereItIsUsed = Annotated[RaySettings, AfterValidator(_used)]
+"""As a field after `workers`: nothing of it is given where it would have no effect."""

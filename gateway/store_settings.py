@@ -1,5 +1,6 @@
 """Where the records of sessions are: the settings of `store`, and the forms of an address of Redis."""
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ EMBEDDED = "sqlite"
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes (unix(7): sun_path, less its end)."""
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
@@ -64,9 +68,7 @@ def parsed(url: str) -> Address:
     known = Address(scheme, user=unquote(user), password=unquote(password))
     hosts, _, tail = place.partition("/")
     if scheme == "unix":
-        if hosts or not tail:
-            raise ValueError("must have the path of a socket: unix:///PATH")
-        return replace(known, path=unquote("/" + tail))
+        return replace(known, path=_socket_path(hosts, tail))
     default = SENTINEL_PORT if scheme.endswith("sentinel") else DEFAULT_PORT
     addresses = tuple(_host_and_port(scheme, host, default) for host in hosts.split(","))
     parts = [unquote(part) for part in tail.split("/")] if tail else []
@@ -83,6 +85,15 @@ def parsed(url: str) -> Address:
     if db and scheme.endswith("cluster"):
         raise ValueError("has a database: a cluster has only one")
     return replace(known, hosts=addresses, service=service, db=db)
+
+
+def _socket_path(hosts: str, tail: str) -> str:
+    path = unquote("/" + tail)
+    if hosts or not tail:
+        raise ValueError("must have the path of a socket: unix:///PATH")
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise ValueError(f"has too long a path: that of a socket has at most {LONGEST_SOCKET_PATH} bytes")
+    return path
 
 
 def _host_and_port(scheme: str, text: str, default: int) -> tuple[str, int]:

@@ -25,6 +25,7 @@ retention = 3600
 queue_size = 16
 
 [workers]
+pool = "ray"
 max_workers = 64
 min_idle = 4
 queue_time = 10

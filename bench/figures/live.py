@@ -103,7 +103,7 @@ def _sentences(found: Mapping[str, Rates]) -> list[str]:
     among = " and ".join(f"{count:,}" for count in counts)
 
     def told(names: tuple[str, str]) -> str:
-        gateway, barest = (" and ".join(f"{more(found[name], count):+.0f}" for count in counts) for name in names)
+        gateway, barest = (" and ".join(f"{more(found[name], count):+z.0f}" for count in counts) for name in names)
         return f"{gateway} µs through the gateway, {barest} µs among the barest workers"
 
     more_than = f"What a call takes more among {among} live sessions than among {BASE}"

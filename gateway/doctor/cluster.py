@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.config import Settings
 from gateway.doctor.finding import Finding, failed, ok, skipped, warning
-from gateway.rpc.exposure import is_loopback
+from gateway.reachable import is_loopback
 from gateway.timing import DOCTOR_CONNECTION
 
 _CHECK = "gateways"

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.config import Loaded
+from gateway.config import Loaded, Settings
 from gateway.doctor import callers, directory, isolation, machine, software, tls
 from gateway.doctor.apps import apps
 from gateway.doctor.cluster import cluster
 from gateway.doctor.finding import Finding, failed, ok, skipped
 from gateway.doctor.live import Caller, live
-from gateway.doctor.ray import ray
+from gateway.doctor.ray import imported_here, of_the_nodes, ray
 from gateway.doctor.redis import redis
 from gateway.doctor.store import holder, store
 
@@ -37,8 +37,9 @@ async def examine(subject: Subject) -> AsyncIterator[Finding]:
     if subject.loaded.settings.workers.pool == "ray":
         async for finding in ray(subject.loaded.settings.ray):
             yield finding
+    elsewhere = subject.loaded.settings.workers.pool == "ray"
     async for finding in apps(subject.loaded.settings):
-        yield finding
+        yield imported_here(finding) if elsewhere else finding
     for finding in live(subject.caller):
         yield finding
 
@@ -55,17 +56,14 @@ def attempted(check: str, look: Look) -> Iterator[Finding]:
 
 def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     settings = loaded.settings
-    data_dir, workers = settings.data_dir, settings.workers.max_workers
+    data_dir = settings.data_dir
     yield "python", software.python
     yield "packages", lambda: software.packages(software.extras_of(settings))
     yield "transport", lambda: software.transport(settings.server.transport)
     yield "settings", lambda: _settings(loaded)
     yield "kernel", machine.kernel
-    yield "open files", lambda: machine.open_files(workers)
-    yield "processes", lambda: machine.processes(workers)
-    yield "memory", lambda: machine.memory(workers)
+    yield from _workers(settings)
     yield "processors", lambda: machine.processors(settings.processes)
-    yield "isolation", lambda: isolation.profiles(settings.workers)
     yield "address", lambda: tls.listening(settings.server)
     yield "certificate", lambda: tls.certificates(settings.server)
     yield "client certificates", lambda: callers.client_certificates(settings.auth)
@@ -79,6 +77,18 @@ def _installation(loaded: Loaded) -> Iterator[tuple[str, Look]]:
     if settings.store.embedded:
         yield "store", lambda: store(data_dir / "sessions.db")
     yield "data directory in use", lambda: _in_use(loaded)
+
+
+def _workers(settings: Settings) -> Iterator[tuple[str, Look]]:
+    most = settings.workers.max_workers
+    elsewhere = settings.workers.pool == "ray"
+    yield "open files", lambda: machine.open_files(most, elsewhere=elsewhere)
+    if elsewhere:
+        yield "workers", of_the_nodes
+        return
+    yield "processes", lambda: machine.processes(most)
+    yield "memory", lambda: machine.memory(most)
+    yield "isolation", lambda: isolation.profiles(settings.workers)
 
 
 def _settings(loaded: Loaded) -> Iterator[Finding]:

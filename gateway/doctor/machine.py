@@ -11,6 +11,9 @@ from pathlib import Path
 from gateway.doctor.finding import Finding, failed, ok, warning
 
 _FILES_PER_WORKER = 3
+_FILES_PER_WORKER_ELSEWHERE = 1
+"""A connection."""
+
 _FILES_BESIDES = 256
 """Descriptors of the gateway for other things: connections, the store, the listening sockets."""
 
@@ -36,14 +39,15 @@ def kernel(features: Mapping[str, Callable[[], object]] | None = None) -> Findin
     return ok("kernel", f"Linux {os.uname().release}; {', '.join(_FEATURES)} can be used")
 
 
-def open_files(max_workers: int, hard: int | None = None) -> Finding:
-    """Whether descriptors suffice for as many workers as the settings allow."""
+def open_files(max_workers: int, hard: int | None = None, *, elsewhere: bool = False) -> Finding:
+    """Whether descriptors suffice for as many workers as the settings allow, be they here or `elsewhere`."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if hard is None else hard
-    needed = max_workers * _FILES_PER_WORKER + _FILES_BESIDES
+    needed = max_workers * (_FILES_PER_WORKER_ELSEWHERE if elsewhere else _FILES_PER_WORKER) + _FILES_BESIDES
+    wanted = f"connections to {max_workers} workers on other machines" if elsewhere else f"{max_workers} workers"
     if limit not in (resource.RLIM_INFINITY, -1) and limit < needed:
         do = f"Raise the hard limit (systemd: LimitNOFILE={needed}), or lower workers.max_workers."
-        return warning("open files", f"{limit} may be open, {max_workers} workers need {needed}", do)
-    return ok("open files", f"{_number(limit)} may be open, {max_workers} workers need {needed}")
+        return warning("open files", f"{limit} may be open, {wanted} need {needed}", do)
+    return ok("open files", f"{_number(limit)} may be open, {wanted} need {needed}")
 
 
 def processes(max_workers: int, limits: Mapping[str, int] | None = None) -> Finding:

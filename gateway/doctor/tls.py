@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.config import ServerSettings
 from gateway.doctor.finding import Finding, failed, ok, skipped, warning
+from gateway.reachable import objection
 from gateway.rpc.certificates import Certificates, CertificateUnusable, certificates_of
-from gateway.rpc.exposure import objection
 
 _SOON = 21 * 24 * 3600.0
 """Seconds. Authorities that renew by themselves do it a month before the end: here something has gone wrong."""

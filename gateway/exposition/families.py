@@ -96,7 +96,11 @@ _TABLE = (
         ("app", "state"),
     ),
     Family("sgw_sessions_started_total", "counter", "Sessions that were opened."),
-    Family("sgw_sessions_adopted_total", "counter", "Sessions taken over from an earlier gateway, with their workers."),
+    Family(
+        "sgw_sessions_adopted_total",
+        "counter",
+        "Sessions taken over with their workers, from an earlier gateway or from another of several.",
+    ),
     Family(
         "sgw_sessions_finished_total",
         "counter",

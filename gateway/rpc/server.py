@@ -14,6 +14,7 @@ from gateway.auth.credentials import Credentials
 from gateway.auth.holders import Reason as CallerReason
 from gateway.clock import Clock
 from gateway.config import ServerSettings
+from gateway.reachable import objection
 from gateway.rpc.absent import Health
 from gateway.rpc.bounds import Bounds
 from gateway.rpc.callers import Callers
@@ -21,7 +22,6 @@ from gateway.rpc.certificates import CertificateUnusable, certificates_of
 from gateway.rpc.channelz import NAME as CHANNELZ
 from gateway.rpc.channelz import channelz_handler
 from gateway.rpc.edge import generic_handler
-from gateway.rpc.exposure import objection
 from gateway.rpc.peers.exchange import Exchange
 from gateway.rpc.raw import Failures, Methods
 from gateway.rpc.refusals import Refusals

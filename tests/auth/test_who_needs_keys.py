@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.config import ConfigError, Settings, load
-from gateway.rpc.exposure import credentials_of, objection
+from gateway.reachable import objection
+from gateway.rpc.exposure import credentials_of
 from tests.auth.issuing import issue
 from tests.auth.showing import Issuer, write_mappings
 

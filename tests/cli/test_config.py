@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +64,26 @@ def test_mistakes_are_told_to_programs_too(sgw: Sgw, file: Path) -> None:
     error = json.loads(result.err)["error"]
     assert (error["code"], error["exit_code"]) == ("USAGE", 2)
     assert "--listen: must be HOST:PORT" in error["message"]
+
+
+def test_an_address_that_serve_refuses_is_refused_in_the_same_words(
+    sgw: Sgw, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('[server]\nlisten = "0.0.0.0:0"\n')
+    checked = sgw("config", "check", "--config", str(file))
+    assert (checked.code, checked.out) == (2, b"")
+    refused = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", "serve", "--config", file, "--data-dir", tmp_path / "data"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    why = refused.stderr.strip().removeprefix("sgw serve: ")
+    assert "nothing would be encrypted" in why
+    assert f"  {file}:2: server.listen: {why}\n" in checked.err
+    monkeypatch.setenv("SGW_SERVER_INSECURE", "true")
+    assert sgw("config", "check", "--config", str(file)).code == 0
 
 
 def test_settings_that_can_be_used_are_checked_without_a_word(sgw: Sgw, file: Path) -> None:

@@ -54,6 +54,7 @@ def test_the_demo_of_several_gateways_plays_to_its_end_and_leaves_nothing(
     played = _demo_cluster({**environment, "GATEWAYS": "processes"})
     assert played.returncode == 0, played.stderr + played.stdout
     assert "All 5 steps went as they should" in played.stdout
+    assert "or a_minute_is_over():" in played.stdout
     assert list(tmp_path.iterdir()) == []
     assert list(processes_below(tmp_path)) == []
 

@@ -52,6 +52,19 @@ def test_what_has_failed_is_told_with_what_to_do_and_the_exit_code(sgw: Sgw, tmp
     assert {found[name]["status"] for name in ("health", "authentication", "clock")} == {"skipped"}
 
 
+def test_flags_of_serve_count_as_they_do_there(sgw: Sgw, data_dir: Path) -> None:
+    store = ("--store", f"unix://{data_dir}/no.sock", "--cluster-listen", "192.0.2.1:1")
+    own = ("--app", f"kv={EXAMPLES}/kv", "--listen", "0.0.0.0:0", "--processes", "2", "--max-workers", "1000000000")
+    code, found = found_by(sgw, "--data-dir", str(data_dir), *store, "--address", NOBODY_THERE)
+    assert (code, found["store"]["status"], found["gateways"]["status"]) == (1, "failed", "skipped")
+    code, found = found_by(sgw, "--data-dir", str(data_dir), *own, "--address", NOBODY_THERE)
+    assert (code, found["address"]["status"], found["app kv"]["status"]) == (1, "failed", "ok")
+    assert found["memory"]["status"] == "warning"
+    assert "for 2 gateway processes" in found["processors"]["message"] or "2 gateway" in found["processors"]["message"]
+    mistaken = found_by(sgw, "--data-dir", str(data_dir), "--pool", "raj")[1]["settings"]
+    assert mistaken["message"].startswith("--pool: must be local or ray")
+
+
 def test_warnings_count_only_if_they_are_to(sgw: Sgw, data_dir: Path) -> None:
     data_dir.chmod(0o750)
     code, found = found_by(sgw, "--data-dir", str(data_dir))

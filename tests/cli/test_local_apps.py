@@ -68,6 +68,13 @@ def test_the_same_content_is_the_same_version(sgw: Sgw, tmp_path: Path) -> None:
     assert sgw(*deploy, str(copy)).json["version"] != first["version"]
 
 
+def test_an_app_for_a_gateway_that_never_was_is_deployed_with_a_word_on_the_directory(sgw: Sgw, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    first, second = (sgw("app", "deploy", str(KV), "--data-dir", str(data_dir)) for _ in range(2))
+    assert (first.code, first.err) == (0, f"made the data directory {data_dir}: no gateway has used it yet\n")
+    assert (second.code, second.err) == (0, "")
+
+
 def test_an_app_that_cannot_be_imported_is_not_deployed_unless_asked_to(sgw: Sgw, tmp_path: Path) -> None:
     deploy = ("app", "deploy", str(APPS / "broken"), "--data-dir", str(tmp_path / "data"))
     refused = sgw(*deploy)

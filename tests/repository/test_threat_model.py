@@ -48,8 +48,14 @@ def test_every_threat_has_a_test_that_exists(row: list[str]) -> None:
 
 def test_there_are_threats_across_every_boundary() -> None:
     sections = re.findall(r"^## (.*)\n\n\| Threat \|", PAGE, re.MULTILINE)
-    assert len(sections) == 6
+    assert len(sections) == 7
     assert len(rows()) > 40
+
+
+@pytest.mark.parametrize("port", ["cluster.listen", "metrics port", "worker on Ray", "Redis"])
+def test_what_is_reached_over_a_network_is_a_boundary(port: str) -> None:
+    boundaries = PAGE.partition("| Boundary |")[2].partition("\n\n")[0]
+    assert port in boundaries
 
 
 def test_a_test_that_is_not_there_is_noticed() -> None:

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.config import ConfigError, ServerSettings, load
+from gateway.reachable import objection
 from gateway.rpc.certificates import Certificates, CertificateUnusable, uncommon_key
-from gateway.rpc.exposure import objection
 from gateway.timing import CERTIFICATE_POLL, CERTIFICATE_SETTLE
 from tests.process.observe import open_files
 from tests.tls.authority import Authority, encrypted_key, replace

@@ -58,8 +58,8 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(
 
 TABLES = {"apps", "quotas.principals"}
 TOKENS = {"auth.jwt_issuer", "auth.jwt_audience", "auth.jwt_jwks_file"}
-RAY_TLS = {"ray.tls_cert", "ray.tls_key", "ray.tls_ca"}
-ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca", "auth.certificates_file", *TOKENS, *RAY_TLS}
+OF_RAY = {f"ray.{name}" for name in ("address", "namespace", "tls_cert", "tls_key", "tls_ca")}
+ONLY_TOGETHER = {"server.tls_cert", "server.tls_key", "server.client_ca", "auth.certificates_file", *TOKENS, *OF_RAY}
 OF_REDIS = {f"store.{name}" for name in ("prefix", "password", "password_file", "tls_ca", "tls_cert", "tls_key")}
 
 OF_SEVERAL = {f"cluster.{name}" for name in ("listen", "advertise", "takeover", "tls_cert", "tls_key", "tls_ca")}
@@ -77,7 +77,7 @@ def test_every_setting_can_come_from_the_environment(path: str, monkeypatch: pyt
     special |= {"metrics.address": "127.0.0.1:1", "auth.jwt_algorithms": "ES256, EdDSA"}
     special |= {"store.url": "redis://127.0.0.1/1", "store.factory": "ours.stores:store"}
     special |= {"workers.isolation": "user", "workers.user_range": "2000-3000"}
-    special |= {"workers.pool": "ray", "ray.address": "10.0.0.5:6379", "ray.namespace": "text"}
+    special |= {"workers.pool": "ray"}
     special |= {"tracing.endpoint": "grpc://127.0.0.1:4317", "tracing.sample_ratio": "0.5"}
     value: object = special.get(path, (not default) if isinstance(default, bool) else None)
     if value is None:
@@ -103,6 +103,7 @@ def test_a_table_can_come_from_the_environment_as_json(monkeypatch: pytest.Monke
 def test_settings_that_need_each_other_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for path in ONLY_TOGETHER:
         monkeypatch.setenv(environment_name(path), f"/{path}")
+    monkeypatch.setenv("SGW_WORKERS_POOL", "ray")
     settings = load()
     assert [str(operator.attrgetter(path)(settings)) for path in ONLY_TOGETHER] == [
         f"/{path}" for path in ONLY_TOGETHER
@@ -234,3 +235,24 @@ def test_an_endpoint_for_traces_says_how_to_send_and_where(endpoint: str) -> Non
 def test_a_part_of_the_calls_is_at_most_all_of_them() -> None:
     with pytest.raises(ConfigError, match=r"tracing\.sample_ratio"):
         load({"tracing": {"sample_ratio": 1.5}})
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "name",
+        "name:",
+        ":50151",
+        "127.0.0.1:70000",
+        "127.0.0.1:-1",
+        "unix:/run/gateway.sock",
+        "unix:/run/gateway.sock:1",
+        "http://127.0.0.1:1",
+        "[::1:1",
+        "::1]:1",
+    ],
+)
+def test_what_is_no_address_to_listen_on_is_refused_with_the_form(listen: str) -> None:
+    for given in ({"server": {"listen": listen}}, {"cluster": {"listen": listen}}):
+        (problem, *_) = problems_of(**given)
+        assert "must be HOST:PORT with a port from 0 to 65535" in problem

@@ -1,5 +1,6 @@
 """Each check of `sgw doctor` by itself: when all is well, and when it is not."""
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -16,7 +17,9 @@ from gateway.doctor.apps import apps
 from gateway.doctor.examination import Subject, examine
 from gateway.doctor.finding import Finding, Status
 from gateway.doctor.live import Caller, clock
+from gateway.doctor.ray import ray
 from gateway.doctor.store import holder, store
+from gateway.ray_settings import RaySettings
 from gateway.stores.sqlite import SCHEMA_VERSION, SqliteStore
 from sessiongateway import SessionInfo
 from tests.scenarios.witness import APPS, STEADY
@@ -117,6 +120,11 @@ def test_a_kernel_without_a_feature_is_told() -> None:
 @pytest.mark.parametrize(("limit", "status"), [(556, Status.OK), (555, Status.WARNING), (-1, Status.OK)])
 def test_open_files_must_suffice_for_all_workers(limit: int, status: Status) -> None:
     check(machine.open_files(100, limit), status, "100 workers need 556")
+
+
+def test_of_workers_elsewhere_only_the_connections_are_counted() -> None:
+    check(machine.open_files(100, 356, elsewhere=True), Status.OK, "connections to 100 workers", "356")
+    check(machine.open_files(100, 355, elsewhere=True), Status.WARNING, "on other machines need 356")
 
 
 def test_processes_must_suffice_for_all_workers() -> None:
@@ -319,3 +327,63 @@ async def test_a_store_of_ones_own_is_not_looked_into(tmp_path: Path) -> None:
     found = [each async for each in examine(Subject(loaded, Caller("127.0.0.1:1", expected=False)))]
     (finding,) = (each for each in found if each.check == "store")
     check(finding, Status.SKIPPED, "ours:store")
+
+
+class _NoRay:
+    """A link that has reached nothing, and says so in the log."""
+
+    why = "nobody is there"
+
+    def __init__(self, *_: object) -> None:
+        """It needs nothing."""
+
+    def open(self) -> None:
+        logging.getLogger("gateway.workers").warning("Ray is away")
+
+    async def reached(self, _: float) -> bool:
+        return False
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Heard(logging.Handler):
+    """What came to the top. caplog hears loggers, too, that hand nothing on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+async def test_what_is_found_of_ray_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway.doctor.ray.Link", _NoRay)
+    heard = _Heard()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [heard])
+    monkeypatch.setattr(logging.getLogger("gateway"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("gateway"), "propagate", True)
+    (finding,) = [each async for each in ray(RaySettings(address="10.0.0.1:6379"))]
+    check(finding, Status.FAILED, "10.0.0.1:6379 does not answer: nobody is there", "ray start")
+    assert (heard.messages, capfd.readouterr().err) == ([], "")
+    logging.getLogger("gateway.workers").warning("as before")
+    assert heard.messages == ["as before"]
+
+
+async def test_workers_on_ray_are_not_judged_by_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.doctor.ray.RAY_START", 0.0)
+    apps = {STEADY: APPS / "steady", "broken": BROKEN}
+    # More workers than any machine has room for.
+    loaded = read({"data_dir": tmp_path, "apps": apps, "workers": {"pool": "ray", "max_workers": 10**9}})
+    assert loaded.problems == []
+    subject = Subject(loaded, Caller("127.0.0.1:1", expected=False))
+    found = {each.check: each async for each in examine(subject)}
+    for name, words in (("processes", "count there"), ("memory", "ray status"), ("isolation", "as Ray's user")):
+        check(found[name], Status.SKIPPED, "workers run on the nodes of Ray", words)
+    assert not any(name.startswith("isolation ") for name in found)
+    check(found["ray"], Status.FAILED, "that this machine is a node of", "ray start")
+    check(found[f"app {STEADY}"], Status.OK, "as imported on this machine")
+    check(found["app broken"], Status.WARNING, "on this machine, where its workers are not", "sgw app test")

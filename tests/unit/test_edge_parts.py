@@ -13,8 +13,8 @@ from gateway.clock import Instant
 from gateway.config import LogSettings
 from gateway.errors import Unauthenticated
 from gateway.log import JsonFormatter, TextFormatter, configure
+from gateway.reachable import is_loopback
 from gateway.rpc.callers import ANONYMOUS, Callers
-from gateway.rpc.exposure import is_loopback
 from gateway.sessions.requests import Caller
 from gateway.testing.clock import FakeClock
 from gateway.timing import DEADLINE_MARGIN

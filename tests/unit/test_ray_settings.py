@@ -25,6 +25,8 @@ def app(directory: Path, toml: str) -> Any:
         ({"workers": {"pool": "ray", "isolation": "user"}}, "isolation user is not to be had on Ray"),
         ({"ray": {"address": "ray://head:10001"}}, "Ray's client server"),
         ({"ray": {"tls_cert": "cert.pem"}}, "tls_cert is given without tls_key and tls_ca"),
+        ({"ray": {"address": "10.0.0.1:6379"}}, "ray.address: address is given, and workers.pool is local"),
+        ({"ray": {"namespace": "a"}, "workers": {"pool": "local"}}, "namespace is given, and workers.pool is local"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_with_the_reason(flags: dict[str, Any], problem: str) -> None:

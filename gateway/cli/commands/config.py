@@ -1,6 +1,6 @@
 """`sgw config show` and `sgw config check`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from gateway.cli.connection import json_option
 from gateway.cli.lazy import examples
 from gateway.cli.output import Output
 from gateway.cli.settings import refusal
-from gateway.config import read, values
+from gateway.config import Loaded, read, values
+from gateway.reachable import objection
 
 if TYPE_CHECKING:
     from gateway.cli.terminal import Terminal
@@ -51,12 +52,22 @@ def show(config: Path | None, *, as_json: bool, **flags: Any) -> None:
 def check(config: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Tell all that is wrong with the settings, with exit code 2; nothing when they can be used.
 
-    Takes the flags of `sgw serve`. Whether files, addresses and apps that they name are there is for `sgw doctor`.
+    Takes the flags of `sgw serve`. It connects to nothing and listens nowhere: whether files, addresses and apps that
+    they name are there is for `sgw doctor`.
     """
     del as_json  # errors follow it
-    problems = read(settings_tree(flags), config, flag_names()).problems
+    loaded = read(settings_tree(flags), config, flag_names())
+    problems = loaded.problems or list(_of_the_address(loaded))
     if problems:
         raise refusal(problems)
+
+
+def _of_the_address(loaded: Loaded) -> Iterator[str]:
+    """Yield why `sgw serve` would not listen there, whatever the machine is."""
+    why = objection(loaded.settings.server)
+    if why is not None:
+        key = ("server", "listen")
+        yield loaded.given[key].origin.problem(key, why)
 
 
 def _draw(terminal: "Terminal", settings: Sequence[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from gateway.cli.lazy import examples
 from gateway.cli.local_app import describe, directory_argument, load_app
 from gateway.cli.output import Output
 from gateway.cli.settings import load_settings
+from gateway.cli.text import visible
 from gateway.model import AppVersion, FunctionDescription
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ def deploy(
     if not no_check:
         with spinner(f"importing {directory}", shown=not as_json):
             functions = asyncio.run(describe(app))
+    made = not settings.data_dir.exists()
     try:
         deployed = deploy_app(directory, settings.data_dir / "apps", app.ref.name)
     except (AppDirectoryError, OSError) as error:
         raise click.ClickException(str(error)) from error
     document = _document(deployed, functions)
     output.show(document, lambda terminal: _draw(terminal, document))
+    if made:
+        click.echo(f"made the data directory {visible(str(settings.data_dir))}: no gateway has used it yet", err=True)
 
 
 def _document(app: AppVersion, functions: Sequence[FunctionDescription] | None) -> dict[str, Any]:

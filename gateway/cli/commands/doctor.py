@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sessiongateway
+from gateway.cli.commands.serve import flag_names, serve, settings_tree
 from gateway.cli.connection import Target, client_command
 from gateway.cli.exits import Exit
 from gateway.cli.lazy import examples
@@ -22,30 +23,49 @@ if TYPE_CHECKING:
     from gateway.cli.terminal import Terminal
 
 _COLOURS = {Status.OK: "green", Status.WARNING: "bold yellow", Status.FAILED: "bold red", Status.SKIPPED: "dim"}
+_FLAGS = frozenset(
+    {
+        "listen",
+        "data_dir",
+        "apps",
+        "config",
+        "insecure",
+        "auth",
+        "store_url",
+        "cluster_listen",
+        "processes",
+        "pool",
+        "ray_address",
+        "max_workers",
+    }
+)
+"""Of `sgw serve`, by what they set: what makes a difference here."""
+
 _WIDEST = max(len(status) for status in Status)
 
 
 @click.command(
     "doctor",
+    params=[option for option in serve.params if option.name in _FLAGS],
     epilog=examples(
         "sgw doctor",
         "sgw doctor --config /etc/session-gateway.toml --data-dir /var/lib/session-gateway",
+        "sgw doctor --store redis://10.0.0.9:6379 --cluster-listen 10.0.0.1:50152 --pool ray",
         "sgw doctor --address gateway.example:50151 --tls-ca ca.pem",
         "sgw doctor --strict --json | jq -r '.findings[] | select(.status == \"failed\") | .do'",
     ),
 )
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The gateway's, if it has one.")
-@click.option("--data-dir", metavar="DIR", help="That of the gateway.")
 @click.option("--strict", is_flag=True, help="Warnings count as failures.")
 @client_command
-def doctor(target: Target, *, config: Path | None, data_dir: str | None, strict: bool) -> int:
+def doctor(target: Target, /, *, config: Path | None, strict: bool, **flags: Any) -> int:
     """Check an installation on this machine and the gateway at the address, and say how to mend what is wrong.
 
     Looks at what is installed, the settings, the limits of the machine, certificates, the data directory, each app,
     and the gateway, if one runs. It changes nothing and does not disturb a running gateway. Run it as the gateway's
-    user, with the gateway's environment. The exit code is 0 when nothing has failed, else 1.
+    user, with the gateway's environment, and with the flags that `sgw serve` is given, as far as they are below;
+    --tls-cert and --tls-key are the caller's here. The exit code is 0 when nothing has failed, else 1.
     """
-    loaded = read({"data_dir": data_dir} if data_dir else {}, config, {"data_dir": "--data-dir"})
+    loaded = read(settings_tree(flags), config, flag_names())
     try:
         tls = target.tls or sessiongateway.TLS.from_environment()
         if tls is not None:
