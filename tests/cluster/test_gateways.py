@@ -103,6 +103,29 @@ async def test_a_keepalive_stream_has_sessions_of_all_of_them(fleet: Fleet) -> N
             assert (news.session_id, news.error.code) == (sessions[2], errors_pb2.ERROR_CODE_SESSION_ENDED)
 
 
+async def test_a_keepalive_stream_outlasts_the_stop_of_another_one(fleet: Fleet) -> None:
+    gateways = await fleet.start(2)
+    async with clients_of(gateways) as clients:
+        stopping, staying = [(await client.new("run")).id for client in clients]
+        async with clients[1].keepalive_stream() as stream:
+            await stream.renew(stopping, staying)
+            await asyncio.to_thread(gateways[0].stop)
+            news = await stream.receive()
+            assert (news.session_id, news.error.code) == (stopping, errors_pb2.ERROR_CODE_STORE_UNAVAILABLE)
+            (answer,) = await stream.renew(staying)
+            assert answer.session.id == staying
+
+
+async def test_a_keepalive_stream_ends_with_its_gateway_also_when_its_sessions_are_elsewhere(fleet: Fleet) -> None:
+    gateways = await fleet.start(2)
+    async with clients_of(gateways) as (there, stopping):
+        session = (await there.new("run")).id
+        async with stopping.keepalive_stream() as stream:
+            await stream.renew(session)
+            await asyncio.to_thread(gateways[1].stop)
+            await refused(stream.receive(), "GATEWAY_DRAINING")
+
+
 async def test_one_that_is_killed_and_started_again_has_its_sessions(fleet: Fleet) -> None:
     gateways = await fleet.start(2, takeover=20.0)
     async with clients_of(gateways) as (first, second):

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
+import grpc
 import pytest
 
 from gateway.board import Board, Figure, Member, Standing
@@ -15,6 +16,7 @@ from gateway.rpc.peers.link import PeerLost
 from gateway.rpc.peers.neighbours import Peer
 from gateway.rpc.peers.routes import Routes
 from gateway.rpc.peers.wire import CallFrame, Flag, pack_call, unpack_call
+from gateway.rpc.raw import Failure
 from gateway.share import WHOLE, Share
 from gateway.workers.room import Room
 from sessiongateway.v1 import errors_pb2
@@ -171,19 +173,20 @@ class Parts:
 
     def __init__(self) -> None:
         self.answers: list[asyncio.Queue[bytes | None]] = [asyncio.Queue(), asyncio.Queue()]
+        self.lost: dict[int, Exception] = {}
+        """With what the stream of a process ends."""
 
     async def source(self, owner: Peer, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         assert isinstance(owner, int)
+        await anext(requests, None)  # nobody answers what nobody has asked
         drained = asyncio.ensure_future(_drain(requests))
         try:
             while (answer := await self.answers[owner].get()) is not None:
                 yield answer
-            if self.lost:
-                raise PeerLost(sent=True)
+            if owner in self.lost:
+                raise self.lost[owner]
         finally:
             drained.cancel()
-
-    lost = False
 
     def renew(self, owner: int, *session_ids: str) -> None:
         for session_id in session_ids:
@@ -211,7 +214,7 @@ def parts() -> Parts:
 
 
 async def test_answers_of_several_processes_come_in_the_order_in_which_they_were_asked_for(parts: Parts) -> None:
-    fan = KeepaliveFan(owner_of, parts.source)
+    fan = KeepaliveFan(owner_of, parts.source, 0)
     parts.renew(1, "sess_1", "sess_3")
     parts.renew(0, "sess_0", "sess_2")
     for answers in parts.answers:
@@ -224,11 +227,35 @@ async def test_answers_of_several_processes_come_in_the_order_in_which_they_were
 
 
 async def test_the_sessions_of_a_process_that_is_gone_are_to_be_asked_for_again(parts: Parts) -> None:
-    parts.lost = True
-    fan = KeepaliveFan(owner_of, parts.source)
+    parts.lost[1] = PeerLost(sent=True)
+    fan = KeepaliveFan(owner_of, parts.source, 0)
     parts.renew(1, "sess_1")
-    parts.answers[1].put_nowait(None)
+    for answers in parts.answers:
+        answers.put_nowait(None)
     told = [pb.StreamKeepaliveResponse.FromString(data) async for data in fan.run(asked(["sess_1", "sess_3"]))]
     assert [each.session_id for each in told] == ["sess_1", "sess_3", "sess_1"]
     assert not told[0].HasField("error")
     assert {each.error.code for each in told[1:]} == {errors_pb2.ERROR_CODE_STORE_UNAVAILABLE}
+
+
+async def test_what_is_known_is_told_before_the_stream_of_the_process_itself_ends_that_of_the_caller(
+    parts: Parts,
+) -> None:
+    parts.lost[0] = Failure(grpc.StatusCode.UNAVAILABLE, "it stops", b"")
+    fan = KeepaliveFan(owner_of, parts.source, 0)
+    parts.renew(0, "sess_2", "sess_4")  # and no word of the one that was asked for before these
+    parts.answers[0].put_nowait(None)
+    told = []
+    with pytest.raises(Failure):
+        async for data in fan.run(asked(["sess_1", "sess_0", "sess_2", "sess_4"])):
+            told.append(pb.StreamKeepaliveResponse.FromString(data).session_id)  # noqa: PERF401  # it ends by an error
+    assert told == ["sess_2", "sess_4"]
+
+
+async def test_a_stream_ends_with_its_process_also_when_all_its_sessions_are_elsewhere(parts: Parts) -> None:
+    parts.lost[0] = Failure(grpc.StatusCode.UNAVAILABLE, "it stops", b"")
+    fan = KeepaliveFan(owner_of, parts.source, 0)
+    parts.answers[0].put_nowait(None)
+    with pytest.raises(Failure):
+        async for _ in fan.run(asked(["sess_1"])):
+            pass

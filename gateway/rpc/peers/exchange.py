@@ -5,6 +5,8 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
+import grpc
+
 from gateway.errors import CallInterrupted, GatewayDraining, GatewayError, RunState
 from gateway.rpc.peers.door import Visitor
 from gateway.rpc.peers.keepalive import KeepaliveFan
@@ -155,7 +157,7 @@ class Exchange:
                 return self._local.bidi(name, some, caller)
             return self._bidi_there(owner, self._frame(name, Flag.HERE, caller, b""), some)
 
-        fan = KeepaliveFan(self._routing.of_id, source)
+        fan = KeepaliveFan(self._routing.of_id, source, self._neighbours.here)
         try:
             async with aclosing(fan.run(requests)) as answers:
                 async for answer in answers:
@@ -251,9 +253,15 @@ class Exchange:
         self, owner: Peer, frame: CallFrame, some: AsyncIterator[bytes]
     ) -> AsyncGenerator[bytes, None]:
         link = await self._linked(owner)
-        async with aclosing(link.stream(frame, some)) as answers:
-            async for answer in answers:
-                yield answer
+        try:
+            async with aclosing(link.stream(frame, some)) as answers:
+                async for answer in answers:
+                    yield answer
+        except Failure as failure:
+            if failure.status is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            # It stops: no reason for the caller's stream to end, whose other sessions it does not have.
+            raise PeerLost(sent=True) from None
 
     async def _hint(self, other: Peer, kind: Kind, body: bytes) -> None:
         try:

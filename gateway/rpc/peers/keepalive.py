@@ -47,9 +47,11 @@ class _Part:
 class KeepaliveFan:
     """One caller's stream."""
 
-    def __init__(self, owner: Callable[[str], Peer], source: Source) -> None:
+    def __init__(self, owner: Callable[[str], Peer], source: Source, here: Peer) -> None:
+        """`here`: the process that serves the caller. When its stream ends, so does the caller's."""
         self._owner = owner
         self._source = source
+        self._here = here
         self._parts: dict[Peer, _Part] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: deque[_Asked] = deque()
@@ -63,6 +65,7 @@ class KeepaliveFan:
 
     async def run(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Yield answers and news. Raises Failure, and InvalidRequest once all else is answered."""
+        self._part(self._here)  # which says so when it goes, also to one all of whose sessions are elsewhere
         reader = asyncio.ensure_future(self._read(requests))
         reader.add_done_callback(lambda _: self._changed.set())
         try:
@@ -128,9 +131,15 @@ class KeepaliveFan:
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
         self._changed.set()
+
+    def _failed(self, failure: BaseException) -> None:
+        """End the stream. What is known is told before, though some that was asked for earlier never will be."""
+        self._failure = self._failure or failure
+        self._unread.extend(asked.answer for asked in self._asked if asked.answer)
+        self._asked.clear()
 
     async def _follow(self, owner: Peer, part: _Part) -> None:
         """Take the answers of one process until it has no more, or is gone."""
@@ -141,7 +150,7 @@ class KeepaliveFan:
         except PeerLost:
             self._lost(owner, part)
         except Failure as failure:
-            self._failure = failure
+            self._failed(failure)
 
     def _answered(self, part: _Part, data: bytes) -> None:
         answer = pb.StreamKeepaliveResponse.FromString(data)
