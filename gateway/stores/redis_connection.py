@@ -46,6 +46,12 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_later(REDIS_REPLY, self._too_late)
         return reply
 
+    def give_up(self) -> None:
+        """Have nothing more to do with a connection that was not made in time. Waits for nothing: when it was made in
+        that very moment, uvloop closes it without a word to its protocol.
+        """
+        self._break("given up")
+
     async def close(self) -> None:
         """Disconnect. Replies that are yet to come are none. Closing twice is fine."""
         self._fail(NoReply(f"{self.place}: the connection was closed"))
@@ -125,7 +131,7 @@ async def connected(
             else:
                 await loop.create_connection(lambda: connection, host, port, ssl=tls)
     except TimeoutError:
-        await connection.close()
+        connection.give_up()
         raise NoReply(f"{place}: no connection within {REDIS_CONNECT:g} s") from None
     except (OSError, ssl.SSLError) as error:
         raise NoReply(f"{place}: {error}") from error

@@ -5,15 +5,18 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from gateway.clock import SystemClock
 from gateway.errors import StoreUnavailable
 from gateway.store_settings import StoreSettings
+from gateway.stores import redis_connection
 from gateway.stores.base import StoreFailure, StoreProblem, StoreUnusable
 from gateway.stores.guarded import GuardedStore
 from gateway.stores.redis import RedisStore
 from gateway.stores.redis_claims import Claim
 from gateway.stores.redis_connection import Connection
+from gateway.stores.redis_errors import NoReply
 from gateway.stores.redis_server import RedisServer
 from gateway.testing.redis_server import RedisProcess
 from gateway.testing.store_harness import START, added, at
@@ -247,3 +250,25 @@ async def test_records_of_a_newer_release_are_refused(
     await raw.send("HSET", f"{{{prefix}}}:meta", "schema", "3")
     with pytest.raises(StoreUnusable, match="newer release"):
         await opened(redis.url)
+
+
+def test_a_connection_that_is_made_in_the_moment_in_which_it_is_given_up_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patience = 0.05
+    monkeypatch.setattr(redis_connection, "REDIS_CONNECT", patience)
+    made = Connection.connection_made
+
+    def held_up(connection: Connection, transport: asyncio.BaseTransport) -> None:
+        made(connection, transport)
+        time.sleep(2 * patience)  # the process does not run, and the time for connecting is over
+
+    monkeypatch.setattr(Connection, "connection_made", held_up)
+
+    async def connect() -> None:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+        async with server, asyncio.timeout(30):
+            with pytest.raises(NoReply):
+                await redis_connection.connected("here", host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+
+    uvloop.run(connect())  # which the gateway runs on; asyncio's own loop has no such moment
