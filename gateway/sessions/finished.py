@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from gateway.errors import GatewayError, RunState, SessionEnded, SessionExpired
+from gateway.errors import GatewayError, RunState, SessionEnded, SessionExpired, WorkerExit
 from gateway.model import EndReason, Session, SessionStatus
 
 _BY_WHAT = {
@@ -17,6 +17,8 @@ _BY_WHAT = {
     EndReason.DISK_LIMIT: "was ended because its directory held more than its app allows",
 }
 
+_UNSEEN = "nobody saw how; its gateway or its machine may have gone with it"
+
 
 def finished_error(session: Session, run_state: RunState | None = None) -> GatewayError:
     """Return what a call or a keepalive of this finished session is answered with."""
@@ -29,7 +31,9 @@ def finished_error(session: Session, run_state: RunState | None = None) -> Gatew
         )
     else:
         assert session.end_reason is not None
-        how = f" ({session.worker_exit})" if session.worker_exit else ""
+        how = ""
+        if session.worker_exit is not None:
+            how = f" ({_UNSEEN if session.worker_exit == WorkerExit() else session.worker_exit})"
         error = SessionEnded(
             f"session {session.id} {_BY_WHAT[session.end_reason]}{how} at {ended_at}",
             metadata={"sessionId": session.id, "endedAt": ended_at, "endReason": session.end_reason.value.upper()},
