@@ -55,6 +55,14 @@ long before."""
 ZYGOTE_STOP = 2.0
 """Between closing a zygote's control socket, on which it exits at once, and SIGKILL."""
 
+ZYGOTE_LINGER = 1.0
+"""How long a zygote that is shared stays when nobody has use for it: for an actor that comes while another goes, as
+when an app is described and then called."""
+
+CONTROL_PATIENCE = 5.0
+"""How long such a zygote waits for one of those who share it to read what it is told. It holds up the others meanwhile;
+whoever reads nothing for so long has been stopped, and loses its workers."""
+
 START_BACKOFF_FIRST = 0.5
 """The pause before a warm worker is tried again after the first failed start. A start that fails costs a process; a
 pool that tries again at once is a busy loop."""

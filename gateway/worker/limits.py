@@ -41,16 +41,26 @@ class ProcessLimits:
         self._disk: int | None = given.get("disk")
         self._call: float | None = given.get("call")
         self._functions = 0
+        self.deferred = False
+        """Whether `enter_worker` is to be called in each worker."""
 
-    def enter(self) -> None:
-        """Have the kernel keep them, for this process and all that it will start."""
+    def enter(self, *, shared: bool = False) -> None:
+        """Have the kernel keep them, for this process and all that it will start. One that is `shared` has descriptors
+        for all who share it: those of an app are counted in its workers only.
+        """
+        self.deferred = shared and self._open_files is not None
         # Where it would be written goes with the worker.
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         # Of the address space only what may be written to: what is reserved and never used costs nothing.
         _lower(resource.RLIMIT_DATA, self._memory)
-        _lower(resource.RLIMIT_NOFILE, self._open_files)
+        if not self.deferred:
+            _lower(resource.RLIMIT_NOFILE, self._open_files)
         # Python ignores SIGXFSZ: a write beyond it is an OSError.
         _lower(resource.RLIMIT_FSIZE, self._disk)
+
+    def enter_worker(self) -> None:
+        """Have the kernel keep what was deferred."""
+        _lower(resource.RLIMIT_NOFILE, self._open_files)
 
     def serve(self) -> None:
         """See to it, on the running loop, that a worker without memory ends rather than leave a call unanswered."""

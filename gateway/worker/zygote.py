@@ -5,6 +5,10 @@ socket; when that closes, the gateway is gone, and the zygote goes too, while it
 the app. A fork takes about 2.5 ms where a fresh interpreter takes 85 ms (docs/adr/0002-zygote.md). With `spawn` it does
 not import the app either, and each worker is a fresh interpreter: for apps whose imports start threads or hold a
 device, which a fork does not survive.
+
+With LISTENER_FD DIRECTORY OUTPUT_FD besides it is shared, and belongs to nobody: others come by that socket
+(gateway/worker/gate.py), each has a control socket of its own, with which its workers end, and the zygote goes when
+nobody has been there for a while (docs/adr/0045-one-zygote-for-a-node.md).
 """
 
 import contextlib
@@ -16,146 +20,24 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from gateway.worker.confinement import Confinement
-from gateway.worker.door import Door, bound
-from gateway.worker.family import adopt_orphans, end_families, mark_of, orphaned_marks, orphans
+from gateway.worker.door import Door
+from gateway.worker.family import adopt_orphans
+from gateway.worker.gate import Gate
 from gateway.worker.host import AppHost, describe, failure_of, import_app
 from gateway.worker.limits import ProcessLimits
 from gateway.worker.loop import WorkerLoop, new_loop
+from gateway.worker.nursery import BecomeWorker, Nursery
 from gateway.worker.printed import mark_output
-from gateway.worker.process import CANNOT_ENTER_EXIT, enter, socket_in
+from gateway.worker.process import CANNOT_ENTER_EXIT, enter
 from gateway.worker.server import START_FAILED_EXIT, serve
 from gateway.worker.warm import warm_up
-from gateway.workers.frames import FrameReader, encode
+from gateway.workers.frames import encode
 from sessiongateway.worker.v1 import worker_pb2 as pb
-
-BecomeWorker = Callable[[socket.socket, Door | None, pb.Fork], NoReturn]
-"""Makes a process, fresh from a fork, a worker: with its listener, and its door if it has one."""
-
-
-class Zygote:
-    """Answers Fork with a new worker and tells how each ends."""
-
-    def __init__(
-        self,
-        control: socket.socket,
-        become_worker: BecomeWorker,
-        confinement: Confinement,
-    ) -> None:
-        self._control = control
-        self._become_worker = become_worker
-        self._confinement = confinement
-        self._wakeup: tuple[int, ...] = ()
-        self._workers: dict[int, str] = {}
-        self._users: dict[str, int] = {}
-        self._supervised: set[int] = set()
-        """The workers that do not outlive this process."""
-
-    def run(self) -> None:
-        """Serve until the gateway closes the control socket. The workers live on, but for those with a door: whoever
-        looks after those is gone then.
-        """
-        wake_read, wake_write = self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        reader = FrameReader()
-        while True:
-            readable, _, _ = select.select([self._control.fileno(), wake_read], [], [])
-            if wake_read in readable:
-                os.read(wake_read, 4096)
-                self._reap()
-            if self._control.fileno() in readable:
-                data = b""
-                with contextlib.suppress(ConnectionResetError):  # the gateway died with something yet to read
-                    data = self._control.recv(65536)
-                if not data:
-                    self._end_supervised()
-                    return
-                for body in reader.feed(data):
-                    self._fork(pb.ToZygote.FromString(body).fork)
-
-    def _end_supervised(self) -> None:
-        for pid in self._supervised & self._workers.keys():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-            end_families({mark_of(self._workers.pop(pid))})
-
-    def _fork(self, request: pb.Fork) -> None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        outer: socket.socket | None = None
-        try:
-            # Bound before the fork: when the gateway hears of the worker, it can connect.
-            listener.bind(socket_in(request.directory))
-            listener.listen(8)
-            if request.HasField("door"):
-                outer = bound(request.door.host)
-            if self._confinement.users:
-                self._users[request.worker_id] = self._confinement.user_of(request.directory)
-            pid = os.fork()
-        except OSError as error:
-            listener.close()
-            if outer is not None:
-                outer.close()
-            print(f"cannot fork a worker: {error}", file=sys.stderr, flush=True)
-            exited = pb.Exited(worker_id=request.worker_id, exit_code=START_FAILED_EXIT)
-            self._send(pb.FromZygote(exited=exited))
-            return
-        if pid == 0:
-            self._control.close()
-            for descriptor in self._wakeup:
-                os.close(descriptor)
-            door = None if outer is None else Door(outer, request.door.key, request.door.purpose)
-            self._become_worker(listener, door, request)
-        listener.close()
-        self._workers[pid] = request.worker_id
-        forked = pb.Forked(worker_id=request.worker_id, pid=pid)
-        if outer is not None:
-            forked.port = outer.getsockname()[1]
-            outer.close()
-            self._supervised.add(pid)
-        self._send(pb.FromZygote(forked=forked))
-
-    def _reap(self) -> None:
-        ended: dict[str, int] = {}
-        with contextlib.suppress(ChildProcessError):
-            while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-                worker_id = self._workers.pop(info.si_pid, None)
-                self._supervised.discard(info.si_pid)
-                if worker_id is not None:
-                    # Before it is reaped, while nobody else can have its id. Whoever else ends was some worker's.
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.killpg(info.si_pid, signal.SIGKILL)
-                _, status = os.waitpid(info.si_pid, 0)
-                if worker_id is not None:
-                    ended[worker_id] = self._confinement.exit_of(os.waitstatus_to_exitcode(status))
-        if not ended:
-            return
-        _end_families(ended, self._workers)
-        users = [self._users.pop(worker_id) for worker_id in ended if worker_id in self._users]
-        if users and orphans(self._workers) != []:
-            self._confinement.end_users(users)
-        for worker_id, code in ended.items():
-            exited = pb.Exited(worker_id=worker_id, exit_code=max(code, 0), signal=max(-code, 0))
-            self._send(pb.FromZygote(exited=exited))
-
-    def _send(self, frame: pb.FromZygote) -> None:
-        # A gateway that is gone shows as the end of the control socket at the next turn.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._control.sendall(encode(frame))
-
-
-def _end_families(ended: Iterable[str], workers: Container[int]) -> None:
-    """Kill those whom workers that have died leave behind outside their process groups."""
-    # The children of the dead are now those of this process. If none of a family is there, nor is any of theirs.
-    marks = orphaned_marks(ended, workers)
-    if marks:
-        end_families(marks)
 
 
 def _worker_by_fork(host: AppHost, loop: WorkerLoop, limits: ProcessLimits, confinement: Confinement) -> BecomeWorker:
@@ -167,6 +49,8 @@ def _worker_by_fork(host: AppHost, loop: WorkerLoop, limits: ProcessLimits, conf
             code = CANNOT_ENTER_EXIT
             enter(request.directory, request.worker_id, confinement, supervised=door is not None)
             code = START_FAILED_EXIT
+            if limits.deferred:
+                limits.enter_worker()
             loop.renew()
             code = serve(listener, loop, lambda: host, zygote, limits, door=door)
         finally:
@@ -283,8 +167,22 @@ class _DescribedFailureError(Exception):
         self.failure = failure
 
 
+def _tell_failed(control: socket.socket, gate: Gate | None, error: BaseException) -> None:
+    failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
+    frame = encode(pb.FromZygote(failed=failure))
+    if gate is not None:
+        gate.refuse(frame)
+    control.sendall(frame)
+
+
 def main(
-    control_fd: int, start_method: str, app_directory: Path, limits: ProcessLimits, confinement: Confinement
+    control_fd: int,
+    start_method: str,
+    app_directory: Path,
+    limits: ProcessLimits,
+    confinement: Confinement,
+    *,
+    gate: Gate | None = None,
 ) -> int:
     """Import the app, tell the gateway, and fork workers until it is gone. Returns the exit code."""
     control = socket.socket(fileno=control_fd)
@@ -293,21 +191,31 @@ def main(
     prepare = _prepare_spawn if start_method == "spawn" else _prepare_fork
     try:
         confinement.enter(start_method)
-        limits.enter()
-        loaded, become_worker = prepare(app_directory, control, limits, confinement)
+        limits.enter(shared=gate is not None)
+        described, become_worker = prepare(app_directory, control, limits, confinement)
     except BaseException as error:
-        failure = error.failure if isinstance(error, _DescribedFailureError) else failure_of(error)
-        control.sendall(encode(pb.FromZygote(failed=failure)))
+        _tell_failed(control, gate, error)
         return START_FAILED_EXIT
-    try:
-        control.sendall(encode(pb.FromZygote(loaded=loaded)))
-        Zygote(control, become_worker, confinement).run()
-    except ConnectionError:
-        pass  # the gateway is gone
+    Nursery(control, become_worker, confinement, pb.FromZygote(loaded=described), gate).run()
     confinement.leave()
     return 0
 
 
+def _gate_of(arguments: list[str]) -> Gate | None:
+    """Return where others come in, if they may. This process has another parent from then on: none that ends it."""
+    if not arguments:
+        return None
+    descriptor, directory, output = arguments
+    # Not from the beginning: were it a file, the streams would have been made for one, and the workers' are pipes.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(int(output), stream.fileno())
+    os.close(int(output))
+    if os.fork():
+        os._exit(0)
+    return Gate(socket.socket(fileno=int(descriptor)), Path(directory))
+
+
 if __name__ == "__main__":
-    options = ProcessLimits(sys.argv[4]), Confinement(*sys.argv[5:])
-    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *options))
+    options = ProcessLimits(sys.argv[4]), Confinement(sys.argv[5])
+    _exit(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *options, gate=_gate_of(sys.argv[6:])))

@@ -18,7 +18,7 @@ from typing import cast
 from google.protobuf.message import DecodeError
 
 from gateway.clock import Clock
-from gateway.errors import WorkerExit
+from gateway.errors import AppStartFailed, WorkerExit
 from gateway.model import AppVersion, FunctionDescription
 from gateway.timing import ZYGOTE_STOP
 from gateway.worker.process import scrubbed_environment
@@ -85,29 +85,9 @@ class Zygote:
 
     async def start(self, timeout: float) -> None:
         """Start the process and wait until it has imported the app. Raises AppStartFailed."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            spawning = asyncio.ensure_future(self._spawn(theirs.fileno()))
-            try:
-                await asyncio.shield(spawning)
-            except asyncio.CancelledError:
-                # The process may be there by now, and nobody else would see to its end.
-                await asyncio.wait((spawning,))
-                ours.close()
-                await self.stop()
-                raise
-            except OSError as error:
-                ours.close()
-                await asyncio.to_thread(self.containment.close)
-                # The path is for whoever runs the gateway, not for callers.
-                interpreter = self.app.interpreter or sys.executable
-                logger.warning("user %d cannot run %s: %s", os.geteuid(), interpreter, error.strerror)
-                failure = pb.Failure(
-                    type=type(error).__name__, message=f"the interpreter cannot be run: {error.strerror}"
-                )
-                raise start_error(self.app.ref, failure) from error
-        loop = asyncio.get_running_loop()
+        ours = await self._reached()
         ours.setblocking(False)
+        loop = asyncio.get_running_loop()
         self._control, _ = await loop.connect_accepted_socket(lambda: _Control(self), ours)
         try:
             async with asyncio.timeout(timeout):
@@ -168,27 +148,52 @@ class Zygote:
             self._output.close()
         await asyncio.to_thread(self.containment.close)
 
+    async def _reached(self) -> socket.socket:
+        """Start the process, and return the control socket. Raises AppStartFailed."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            spawning = asyncio.ensure_future(self._spawn(theirs.fileno()))
+            try:
+                await asyncio.shield(spawning)
+            except asyncio.CancelledError:
+                # The process may be there by now, and nobody else would see to its end.
+                await asyncio.wait((spawning,))
+                ours.close()
+                await self.stop()
+                raise
+            except OSError as error:
+                ours.close()
+                await asyncio.to_thread(self.containment.close)
+                raise self.cannot_run(error) from error
+        return ours
+
+    def cannot_run(self, error: OSError) -> AppStartFailed:
+        """Return what is told of an interpreter that cannot be run."""
+        # The path is for whoever runs the gateway, not for callers.
+        interpreter = self.app.interpreter or sys.executable
+        logger.warning("user %d cannot run %s: %s", os.geteuid(), interpreter, error.strerror)
+        failure = pb.Failure(type=type(error).__name__, message=f"the interpreter cannot be run: {error.strerror}")
+        return start_error(self.app.ref, failure)
+
+    def command(self, control_fd: int) -> list[str]:
+        """Return the command that runs it, with the other end of the control socket."""
+        contained = self.containment
+        limits = json.dumps(dataclasses.asdict(self.app.limits))
+        arguments = (contained.start_method, str(self.app.directory), limits, contained.confinement)
+        interpreter = self.app.interpreter or sys.executable
+        return contained.command(interpreter, ["-m", "gateway.worker.zygote", str(control_fd), *arguments])
+
     async def _spawn(self, control_fd: int) -> None:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            limits = json.dumps(dataclasses.asdict(self.app.limits))
-            contained = self.containment
-            arguments = (
-                str(control_fd),
-                contained.start_method,
-                str(self.app.directory),
-                limits,
-                contained.confinement,
-            )
-            interpreter = self.app.interpreter or sys.executable
             self._process = await asyncio.create_subprocess_exec(
-                *contained.command(interpreter, ["-m", "gateway.worker.zygote", *arguments]),
+                *self.command(control_fd),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
                 pass_fds=[control_fd],
                 cwd="/",
-                env=self._environment(),
+                env=self.environment(),
             )
         except BaseException:
             os.close(read_end)
@@ -199,7 +204,8 @@ class Zygote:
         labels = {"app": str(self.app.ref), "session_id": "", "worker_id": ""}
         self._output = OutputReader(read_end, self._clock, self._output_rate, labels)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the environment that it runs in."""
         environment = {**scrubbed_environment(), "HOME": tempfile.gettempdir(), **self._added}
         if self.app.interpreter:
             environment["PYTHONPATH"] = str(self._library)
@@ -235,9 +241,7 @@ class Zygote:
         """The control socket is closed: the process has ended, or is about to."""
         self._control = None
         if not self._loaded.done():
-            self._loaded.set_exception(
-                start_exit_error(self.app.ref, WorkerExit(), "the process ended during the import")
-            )
+            self._loaded.set_exception(self.ended_early())
         with contextlib.suppress(asyncio.InvalidStateError):
             self._loaded.exception()
         for answer in self._forking.values():
@@ -245,6 +249,10 @@ class Zygote:
                 answer.set_exception(ZygoteGone(str(self.app.ref)))
         self._forking.clear()
         self._leave_untold()
+
+    def ended_early(self) -> Exception:
+        """Return what is told when the process ends before it has said anything."""
+        return start_exit_error(self.app.ref, WorkerExit(), "the process ended during the import")
 
     def _leave_untold(self) -> None:
         untold, self._seen_dead = self._seen_dead, {}

@@ -87,13 +87,25 @@ class RayCluster:
         """Return what is there of workers, on any node."""
         return [path.name for path in self.directory.glob("sgw-ray-*/*")]
 
+    def files_of(self, worker_id: str) -> list[Path]:
+        """Return what is there of a worker."""
+        return list(self.directory.glob(f"sgw-ray-*/*{worker_id}"))
+
+    def actor_of(self, worker_id: str) -> int:
+        """Return the process that looks after a worker."""
+        (note,) = self.directory.glob(f"sgw-ray-*/lib.{worker_id}/supervisor")
+        return int(note.read_text().split()[0])
+
     def processes(self) -> list[int]:
         """Return what belongs to the cluster and lives."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
                 try:
-                    if self._mark.encode() in (entry / "environ").read_bytes():
+                    # A zygote has nothing of its actor's environment, but is told where its socket is.
+                    if self._mark.encode() in (entry / "environ").read_bytes() or (
+                        str(self.directory).encode() in (entry / "cmdline").read_bytes()
+                    ):
                         found.append(int(entry.name))
                 except OSError:
                     continue  # it has ended

@@ -11,13 +11,13 @@ import pytest
 
 from gateway.errors import WorkerLost
 from gateway.handshake import HELLO_BYTES, Handshake
-from gateway.model import AppVersion
+from gateway.model import AppVersion, Placement
 from gateway.testing.pool_adopting import OUTLIVE, record_of
 from gateway.testing.pool_harness import MakeApp, PoolFixtures, lease
 from gateway.testing.waiting import DEADLINE, exists, until
 from gateway.workers.ray.dialling import purpose_of
 from gateway.workers.ray.pool import RayPool
-from tests.ray.conftest import StartRayPool
+from tests.ray.conftest import RayCluster, StartRayPool
 
 
 class TestDoor(PoolFixtures):
@@ -60,18 +60,52 @@ class TestDoor(PoolFixtures):
         assert await leased.call() == {"loaded": []}
 
     async def test_an_actor_that_is_killed_takes_its_worker_with_it(
-        self, start_pool: StartRayPool, app: AppVersion
+        self, start_pool: StartRayPool, app: AppVersion, cluster: RayCluster
     ) -> None:
         pool = await start_pool()
         leased = await lease(pool, app, outlive=OUTLIVE)
         pid = (await leased.call())["pid"]
         zygote = _parent(pid)
-        os.kill(_parent(zygote), signal.SIGKILL)
+        os.kill(cluster.actor_of(leased.worker.id), signal.SIGKILL)
         with pytest.raises(WorkerLost):
             while True:
                 await leased.call()
         await until(lambda: not exists(pid) and not exists(zygote))
         assert (await (await lease(pool, app)).call())["calls"] == 1  # its actor clears away what the other has left
+
+    async def test_workers_on_one_node_are_forked_from_one_zygote_which_no_actor_takes_with_it(
+        self, start_pool: StartRayPool, app: AppVersion, cluster: RayCluster
+    ) -> None:
+        pool = await start_pool()
+        here = replace(app, ray=Placement(resources={"place1": 1}))
+        first, second = await lease(pool, here), await lease(pool, here)
+        pids = [(await leased.call())["pid"] for leased in (first, second)]
+        zygote = _parent(pids[0])
+        assert _parent(pids[1]) == zygote
+        os.kill(cluster.actor_of(first.worker.id), signal.SIGKILL)
+        await until(lambda: not exists(pids[0]))
+        third = await lease(pool, here)
+        assert _parent((await third.call())["pid"]) == zygote
+        pool.end(third.worker)
+        await until(lambda: not cluster.files_of(third.worker.id))
+        assert (await second.call())["calls"] == 2
+        pool.end(second.worker)
+        await until(lambda: not exists(zygote))
+
+    async def test_workers_are_lost_with_their_zygote_and_the_next_one_has_a_new_one(
+        self, start_pool: StartRayPool, app: AppVersion
+    ) -> None:
+        pool = await start_pool()
+        here = replace(app, ray=Placement(resources={"place1": 1}))
+        both = [await lease(pool, here), await lease(pool, here)]
+        zygote = _parent((await both[0].call())["pid"])
+        os.kill(zygote, signal.SIGKILL)
+        for leased in both:
+            with pytest.raises(WorkerLost):
+                while True:
+                    await leased.call()
+        again = await lease(pool, here)
+        assert _parent((await again.call())["pid"]) not in (zygote, 1)
 
 
 def _parent(pid: int) -> int:

@@ -54,7 +54,9 @@ class RayNodes:
 
     def pids(self, number: int) -> list[int]:
         """Return the processes of a node, workers included."""
-        return below(self._nodes[number].pid)
+        # Zygotes, and workers with them, are not below it: their command lines name the node's temporary directory.
+        roots = {self._nodes[number].pid, *named_in_commands(self._temporary(number))}
+        return sorted({pid for root in roots for pid in below(root)})
 
     def others(self) -> range:
         """Return the numbers of the nodes but for the head."""
@@ -75,6 +77,10 @@ class RayNodes:
         send(named_in_commands(self._directory), signal.SIGKILL)
         self._nodes.clear()
 
+    def _temporary(self, number: int) -> Path:
+        """Where a node has the files of its workers, as it would on a machine of its own."""
+        return self._directory / f"node{number}"
+
     def _started(self, number: int) -> "subprocess.Popen[bytes]":
         port = self.address.rpartition(":")[2]
         role = ["--head", f"--port={port}"] if number == 0 else [f"--address={self.address}"]
@@ -82,6 +88,7 @@ class RayNodes:
         command += ["--node-ip-address=127.0.0.1", "--num-cpus=8", f"--object-store-memory={_STORE_BYTES}"]
         if number == 0:
             command += ["--include-dashboard=false", f"--temp-dir={self._directory}"]
+        self._temporary(number).mkdir(exist_ok=True)
         log = self._directory / f"node{number}.log"
         with log.open("wb") as output:
             node = subprocess.Popen(
@@ -89,7 +96,7 @@ class RayNodes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **ENVIRONMENT},
+                env={**os.environ, **ENVIRONMENT, "TMPDIR": str(self._temporary(number))},
             )
         until = time.monotonic() + _START
         while _RUNS not in log.read_text(errors="replace"):

@@ -19,7 +19,8 @@ class WorkerActor:
             # Ray's is uvloop's, with which only uvloop's own loops can start processes. Ray's loop runs already.
             asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
         tell_to_standard_output()
-        self._supervision = Supervision(spec, ray.util.get_node_ip_address())
+        node = ray.get_runtime_context().get_node_id()
+        self._supervision = Supervision(spec, ray.util.get_node_ip_address(), node)
         self._going = asyncio.ensure_future(self._go())
 
     async def start(self) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from gateway.workers.pooled import StartInterrupted
 from gateway.workers.ray.bringing import unpack
 from gateway.workers.ray.dialling import TlsFiles, purpose_of
 from gateway.workers.ray.relay import Relay
+from gateway.workers.ray.sharing import SharedZygote, clear_away
 from gateway.workers.records import app_from, app_text
 from gateway.workers.removal import remove_tree
 from gateway.workers.supervised import WorkerProcess
@@ -60,8 +61,11 @@ logger = logging.getLogger("gateway.workers")
 class Supervision:
     """One worker from its start to the last file that it leaves."""
 
-    def __init__(self, spec: Mapping[str, Any], host: str) -> None:
-        """`spec` is as `gateway.workers.ray.pool` makes it; `host` is this machine's address for others."""
+    def __init__(self, spec: Mapping[str, Any], host: str, node: str = "") -> None:
+        """`spec` is as `gateway.workers.ray.pool` makes it; `host` is this machine's address for others, and `node` its
+        name in the cluster.
+        """
+        self._node = node
         self._spec = spec
         self._host = host
         self._id: str = spec["id"]
@@ -185,15 +189,7 @@ class Supervision:
         rate: int = self._spec["output_rate"]
         self._preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
         await asyncio.shield(self._preparing)
-        environment = {name: os.environ[name] for name in DEVICES if name in os.environ}
-        self._zygote = Zygote(
-            self._app,
-            self._library,
-            self._clock,
-            rate,
-            Containment(self._app.start_method),
-            environment={**environment, **self._spec["environment"]},
-        )
+        self._zygote = self._new_zygote(rate)
         await self._zygote.start(self._spec["start_timeout"])
         self._functions = [function.name for function in self._zygote.functions]
         functions = [dataclasses.asdict(function) for function in self._zygote.functions]
@@ -220,11 +216,23 @@ class Supervision:
         self._address = (self._host, port)
         return {"address": self._address, "functions": functions}
 
+    def _new_zygote(self, rate: int) -> Zygote:
+        environment = {name: os.environ[name] for name in DEVICES if name in os.environ}
+        environment |= self._spec["environment"]
+        contained = Containment(self._app.start_method)
+        if self._app.start_method == "spawn" or "brought" in self._spec:
+            # There is nothing to share; or files that go with this actor.
+            return Zygote(self._app, self._library, self._clock, rate, contained, environment=environment)
+        return SharedZygote(
+            self._app, self._base, self._clock, rate, contained, environment=environment, node=self._node
+        )
+
     def _prepare(self) -> None:
         self._base.mkdir(mode=0o700, exist_ok=True)
         if self._base.stat().st_uid != os.getuid():
             raise PermissionError(f"{self._base} belongs to another user")
         _sweep(self._base)
+        clear_away(self._base)
         self._library.mkdir()
         (self._library / _KEEPER).write_text(f"{os.getpid()} {start_time(os.getpid())}")
         for package in (gateway, sessiongateway):
