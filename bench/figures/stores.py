@@ -121,28 +121,34 @@ def on_ray(bench: Bench) -> Iterator[Figure]:
         launcher = beside(actors)
         there = bench.with_load(bench.load.launched_by(launcher))
         environment = {"SGW_RAY_ADDRESS": actors.ask({"address": True})["address"]}
+        # Neither side has the other's actors beside it: they take processor time also when they are idle.
+        bare = _bare(actors, bench.settings.rounds // 2)
         embedded = Side(there, stack, launcher=launcher)
         with ExitStack() as ours_alone:
             ours = Side(there, ours_alone, "--pool", "ray", launcher=launcher, environment=environment)
-            yield from _pair(there, ours, embedded, "ray")
+            rate, median = _pair(there, ours, embedded, "ray")
+            yield rate
+            yield median
             yield _idle(actors)
-            yield _against_actors(there, ours, actors)
+            found = [ours.rate().rate for _ in range(bench.settings.rounds)]
+        bare += _bare(actors, bench.settings.rounds - len(bare))
+        yield figure(
+            "calls_rate_ray_actor",
+            ratios(found, bare),
+            calls_per_s=statistics.median(found),
+            yardstick_calls_per_s=statistics.median(bare),
+        )
         flags = ("--store", server.url, "--pool", "ray")
         both = Side(there, stack, *flags, launcher=launcher, environment=environment)
         yield from _pair(there, both, embedded, "redis_ray")
 
 
-def _against_actors(bench: Bench, ours: Side, actors: servers.Yardstick) -> Figure:
+def _bare(actors: servers.Yardstick, rounds: int) -> list[float]:
+    """Return the calls/s of as many actors as there are sessions, which are there for these rounds only."""
     asked = {"calls": ACTOR_CALLS, "in_flight": SESSIONS, "actors": SESSIONS}
-    rounds = [(ours.rate().rate, float(actors.ask(asked)["rate"])) for _ in range(bench.settings.rounds)]
-    actors.ask({"calls": 1, "in_flight": 1, "actors": 0})  # an idle one is not for nothing
-    our, their = (list(column) for column in zip(*rounds, strict=True))
-    return figure(
-        "calls_rate_ray_actor",
-        ratios(our, their),
-        calls_per_s=statistics.median(our),
-        yardstick_calls_per_s=statistics.median(their),
-    )
+    rates = [float(actors.ask(asked)["rate"]) for _ in range(rounds)]
+    actors.ask({"calls": 0, "in_flight": 0, "actors": 0})
+    return rates
 
 
 def _idle(actors: servers.Yardstick) -> Figure:
