@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ |= {
     "RAY_TMPDIR": sys.argv[1],
@@ -37,6 +38,15 @@ from gateway.worker.orphan import die_with_parent
 _OBJECT_STORE = 78 * 1024 * 1024
 
 
+_GPUS = 2
+"""Of the second node, which it says that it has: Ray takes its word, and gives them out by their numbers."""
+
+
+def _has(node: int) -> dict[str, Any]:
+    """Return what a node has to offer besides processors."""
+    return {"resources": {f"place{node}": 100}, "num_gpus": _GPUS if node == 1 else 0}
+
+
 def main(nodes: int, cpus: int) -> None:
     """Run it."""
     die_with_parent()
@@ -46,7 +56,7 @@ def main(nodes: int, cpus: int) -> None:
         initialize_head=True,
         head_node_args={**common, "resources": {"place0": 100}},
     )
-    others = [cluster.add_node(**common, resources={f"place{node}": 100}) for node in range(1, nodes)]
+    others = [cluster.add_node(**common, **_has(node)) for node in range(1, nodes)]
     all_nodes = [cluster.head_node, *others]
     say(cluster.address)
     for line in sys.stdin:
@@ -54,7 +64,7 @@ def main(nodes: int, cpus: int) -> None:
             case ["kill", number]:
                 cluster.remove_node(all_nodes[int(number)], allow_graceful=False)
             case ["add", number]:
-                all_nodes.append(cluster.add_node(**common, resources={f"place{number}": 100}))
+                all_nodes.append(cluster.add_node(**common, **_has(int(number))))
             case ["stop", "head"]:
                 _head(cluster, signal.SIGSTOP)
             case ["go", "on", "head"]:

@@ -33,6 +33,9 @@ class App(BaseApp):
 
     def said(self):
         return {"said": sgw_parcel.WORD}
+
+    def devices(self):
+        return {"devices": os.environ.get("CUDA_VISIBLE_DEVICES")}
 """
 
 
@@ -112,3 +115,17 @@ class TestPlacing(PoolFixtures):
         async with asyncio.timeout(DEADLINE):
             while (await pool._link.ask({"do": "nodes"}))["free"]["place2"] != 97:  # noqa: ASYNC110  # told late
                 await asyncio.sleep(0.1)
+
+    async def test_each_worker_sees_the_gpu_that_it_has_been_given_and_one_too_many_waits(
+        self, start_pool: StartRayPool, make_app: MakeApp
+    ) -> None:
+        pool = await start_pool()
+        app = placed(make_app(source(), "computing"), gpus=1)
+        first, second = await lease(pool, app), await lease(pool, app)
+        seen = {(await each.call("devices"))["devices"] for each in (first, second)}
+        assert seen == {"0", "1"}
+        third = asyncio.create_task(lease(pool, app, timeout=PATIENCE))
+        pool.end(first.worker)
+        assert (await (await third).call("devices"))["devices"] in seen
+        without = await lease(pool, make_app(source(), "plain"))
+        assert not (await without.call("devices"))["devices"]
