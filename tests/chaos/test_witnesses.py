@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -157,3 +158,21 @@ def test_directories_and_processes_that_are_left_are_orphans(tmp_path: Path, tal
         count_orphans([tmp_path], tmp_path, tally)
         left.kill()
     assert told(tally) == {"orphans": 2}
+
+
+def test_a_zygote_that_is_shared_may_go_a_moment_later(
+    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", "print(flush=True); input()", "gateway.worker", f"{tmp_path}/zyg.1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as zygote:
+        assert zygote.stdout is not None
+        assert zygote.stdin is not None
+        zygote.stdout.readline()
+        with monkeypatch.context() as patched:
+            patched.setattr("tools.chaos.leftovers._PATIENCE", 0.0)
+            count_orphans([], tmp_path, tally)
+        assert told(tally) == {"orphans": 1}
+        zygote.stdin.close()
+        threading.Thread(target=zygote.wait).start()  # or it stays as one that nobody has waited for
+        count_orphans([], tmp_path, tally)
+    assert told(tally) == {"orphans": 1}
