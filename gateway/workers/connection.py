@@ -110,6 +110,8 @@ class WorkerConnection(asyncio.Protocol):
         if self._held is not None:
             self._transport.writelines(self._held)
             self._held = None
+        if self._exit is not None:
+            self.abort()  # it has ended while this was made
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -142,7 +142,8 @@ class WorkerProcess:
             return  # it has ended, and the zygote is about to say how
         if self.exit is not None:
             # Given up while it was being forked.
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
             return
         self._pidfd = pidfd

@@ -88,8 +88,8 @@ class Zygote:
         ours = await self._reached()
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
-        self._control, _ = await loop.connect_accepted_socket(lambda: _Control(self), ours)
         try:
+            self._control, _ = await loop.connect_accepted_socket(lambda: _Control(self), ours)
             async with asyncio.timeout(timeout):
                 await asyncio.shield(self._loaded)
         except TimeoutError:

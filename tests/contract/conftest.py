@@ -9,6 +9,7 @@ import pytest
 
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
+from gateway.testing.descriptors import descriptors, none_left
 from gateway.testing.isolation import isolation
 from gateway.testing.pool_harness import Adopted, StartPool
 from gateway.testing.waiting import DEADLINE
@@ -76,13 +77,9 @@ class StartLocalPool(StartPool):
 @pytest.fixture
 async def start_pool(short_path: Path, clock: FakeClock) -> AsyncIterator[StartPool]:
     """Start LocalPools. At the end nothing of them is left: no worker, no directory, no open file."""
-    before = open_files()
+    before = descriptors()
     start = StartLocalPool(short_path / "run", clock)
     yield start
     await start.close()
     assert not (short_path / "run").exists()
-    assert open_files() <= before
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+    await none_left(before)

@@ -9,6 +9,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from gateway.testing.descriptors import descriptors, none_left
 from tests.examples.conftest import RunningApp, StartApp
 
 
@@ -52,11 +53,11 @@ class TestState:
             streams = [Path(f"/proc/self/fd/{descriptor}").readlink() for descriptor in (0, 1, 2)]
             return [sys.modules["__main__"], sys.argv, sys.stdout, sys.stderr, dict(os.environ), sys.path[:], streams]
 
-        before, open_files = surroundings(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        before, files = surroundings(), descriptors()
         async with start_app("interpreter") as app:
             await run(app, "import sys, os\nsys.argv.append('x')\nos.environ['X'] = '1'\nsys.stdout = None")
         assert surroundings() == before
-        assert len(os.listdir("/proc/self/fd")) == open_files  # noqa: PTH208
+        await none_left(files)
 
 
 class TestResults:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.testing.descriptors import descriptors, none_left
 from gateway.testing.waiting import until
-from tests.process.observe import open_files
 from tests.rpc.conftest import Served, needs_nghttp2
 from tests.rpc.peer import (
     CANCEL,
@@ -166,13 +166,13 @@ async def test_connections_that_come_and_go_leave_nothing(native: Served) -> Non
 
     for _ in range(20):
         await one()
-    before, files = _resident(), open_files(os.getpid())
+    before, files = _resident(), descriptors()
     for _ in range(1000):
         await one()
     server = native.server
     await until(lambda: not server.connections and not server.calls)  # type: ignore[attr-defined]
     assert _resident() - before < 8 * 1024 * 1024
-    assert open_files(os.getpid()) <= files
+    await none_left(files)
 
 
 def _resident() -> int:

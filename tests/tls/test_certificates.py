@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.config import ConfigError, ServerSettings, load
 from gateway.reachable import objection
 from gateway.rpc.certificates import Certificates, CertificateUnusable, uncommon_key
+from gateway.testing.descriptors import descriptors, none_left
 from gateway.timing import CERTIFICATE_POLL, CERTIFICATE_SETTLE
-from tests.process.observe import open_files
 from tests.tls.authority import Authority, encrypted_key, replace
 
 Folder = Callable[[Path], None]
@@ -212,17 +212,21 @@ def test_a_certificate_may_come_with_what_leads_to_its_authority_and_with_commen
     assert certificates(folder).pem.certificate == path.read_bytes()
 
 
-def test_files_are_left_open_by_nobody(folder: Path) -> None:
+async def test_files_are_left_open_by_nobody(folder: Path) -> None:
     served = certificates(folder)
-    before = open_files(os.getpid())
+    before = descriptors()
     for spoil, _ in UNUSABLE.values():
-        for path in folder.iterdir():
-            path.rmdir() if path.is_dir() else path.unlink()
-        Authority().server().in_files(folder, "server")
-        Authority().in_file(folder, "clients")
+        made_anew(folder)
         spoil(folder)
         served.refresh()
-    assert open_files(os.getpid()) == before
+    await none_left(before)
+
+
+def made_anew(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.rmdir() if path.is_dir() else path.unlink()
+    Authority().server().in_files(folder, "server")
+    Authority().in_file(folder, "clients")
 
 
 @pytest.mark.parametrize(

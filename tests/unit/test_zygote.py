@@ -1,12 +1,15 @@
 """What a zygote says, as the gateway hears it."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
 from gateway.model import AppRef, AppVersion
 from gateway.testing.clock import FakeClock
+from gateway.testing.descriptors import descriptors, none_left
+from gateway.testing.waiting import DEADLINE
 from gateway.workers.containment.base import Containment
 from gateway.workers.frames import encode
 from gateway.workers.zygote import Zygote, _Control
@@ -43,3 +46,17 @@ async def test_what_was_said_first_of_the_functions_counts(zygote: Zygote) -> No
         function = pb.FunctionDescription(name=name)
         control.data_received(encode(pb.FromZygote(loaded=pb.Loaded(functions=[function]))))
     assert [function.name for function in zygote.functions] == ["run"]
+
+
+async def test_a_start_that_is_cancelled_as_soon_as_the_process_is_there_leaves_nothing_open(
+    zygote: Zygote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(protocol: object, sock: socket.socket) -> None:
+        sock.close()
+        raise asyncio.CancelledError
+
+    before = descriptors()
+    monkeypatch.setattr(asyncio.get_running_loop(), "connect_accepted_socket", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await zygote.start(DEADLINE)
+    await none_left(before)
