@@ -220,6 +220,18 @@ RAY_LEAVE = 3.0
 ACTOR_LINGER = 5.0
 """How long an actor stays whose worker is gone, for the gateway to hear how that ended and that all is cleared away."""
 
+ACTOR_NEWS = 30.0
+"""How long an actor lets a driver wait for news before the driver has to ask again. The wait holds a thread of the
+actor's, also when the driver is gone meanwhile; asking costs both of them a millisecond."""
+
+ACTOR_REST = 0.25
+"""How long the main thread of an actor rests at a time. Whatever is asked of the actor may wait for it: to be told
+whose the worker is, to signal or to end it. Calls, and the news of the worker's end, do not come that way."""
+
+ACTOR_AWAKE = 0.015
+"""Between two such rests. Ray's loop looks for signals every 10 ms, so that the next rest begins within 25 ms; in
+between it does all that has come."""
+
 ACCEPT_PAUSE = 1.0
 """After which a worker that could not accept a gateway tries again: when its app has used up the descriptors, say."""
 

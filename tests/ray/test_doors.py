@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,31 @@ class TestDoor(PoolFixtures):
                     await leased.call()
         again = await lease(pool, here)
         assert _parent((await again.call())["pid"]) not in (zygote, 1)
+
+    async def test_the_main_thread_of_an_actor_is_not_woken_up_all_the_time(
+        self, start_pool: StartRayPool, app: AppVersion, cluster: RayCluster
+    ) -> None:
+        leased = await lease(await start_pool(), app)
+        actor = cluster.actor_of(leased.worker.id)
+
+        async def turns(count: int) -> float:
+            before, began = _switches(actor), time.monotonic()
+            await until(lambda: _switches(actor) >= before + count)
+            return time.monotonic() - began
+
+        # Ray's loop looks for signals every 10 ms, so that without rests this would be over after a fifth of a second.
+        # A busy machine only makes it longer. Not from the first: other threads may only just be starting.
+        async with asyncio.timeout(DEADLINE):
+            while await turns(20) < 0.6:
+                pass
+
+
+def _switches(thread: int) -> int:
+    """Return how often a thread has waited for something."""
+    for line in Path(f"/proc/{thread}/task/{thread}/status").read_text().splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+    raise ValueError(f"no count of {thread}")
 
 
 def _parent(pid: int) -> int:

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -12,6 +13,8 @@ from gateway.model import AppRef, AppVersion
 from gateway.testing.waiting import until
 from gateway.workers.ray.supervision import Supervision
 from gateway.workers.records import app_text
+
+T = TypeVar("T")
 
 APP = """
 import pathlib, time
@@ -58,11 +61,15 @@ def supervision(app: AppVersion) -> Iterator[Supervision]:
     made.close()
 
 
+async def on(made: Supervision, work: Coroutine[Any, Any, T]) -> T:
+    return await asyncio.to_thread(made.run, work)
+
+
 async def stopped(made: Supervision) -> None:
     async def stop() -> None:
         made.stop(0)
 
-    await made.run(stop())
+    await on(made, stop())
 
 
 def left(machine: Path) -> list[str]:
@@ -72,8 +79,8 @@ def left(machine: Path) -> list[str]:
 async def test_one_that_is_given_up_before_its_start_does_not_start(app: AppVersion, machine: Path) -> None:
     with supervision(app) as made:
         await stopped(made)
-        assert await made.run(made.start()) == {"interrupted": "given up"}
-        await made.run(made.cleared())
+        assert await on(made, made.start()) == {"interrupted": "given up"}
+        await on(made, made.cleared())
         assert left(machine) == []
         assert not (app.directory / "imported").exists()
 
@@ -87,23 +94,23 @@ async def test_one_that_is_given_up_while_it_starts_leaves_nothing(app: AppVersi
         "while its app is imported": (app.directory / "imported").exists,
     }
     with supervision(app) as made:
-        starting = asyncio.ensure_future(made.run(made.start()))
+        starting = asyncio.ensure_future(on(made, made.start()))
         await asyncio.sleep(0)
         await until(moments[when])
         await stopped(made)
         assert await starting == {"interrupted": "given up"}
-        await made.run(made.cleared())
+        await on(made, made.cleared())
         assert left(machine) == []
         (app.directory / "wait").unlink()
 
 
 async def test_one_that_has_started_leaves_nothing_when_it_is_stopped(app: AppVersion, machine: Path) -> None:
     with supervision(app) as made:
-        answer = await made.run(made.start())
+        answer = await on(made, made.start())
         assert [function["name"] for function in answer["functions"]] == ["run"]
         assert left(machine) == ["lib", "wrk_a", "zyg"]
         await stopped(made)
-        await made.run(made.cleared())
+        await on(made, made.cleared())
         assert left(machine) in (["zyg"], [])
         await until(lambda: left(machine) == [])
-        assert (await made.run(made.ended()))["signal"] == 9
+        assert (await on(made, made.ended()))["signal"] == 9

@@ -2,59 +2,82 @@
 
 import asyncio
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import ray
 
-from gateway.timing import ACTOR_LINGER
+from gateway.timing import ACTOR_LINGER, ACTOR_NEWS
+from gateway.workers.ray.resting import MainThreadRest
 from gateway.workers.ray.supervision import Supervision, tell_to_standard_output
+
+ACTOR_THREADS = 16
+"""On which Ray calls its methods. A gateway that watches a worker has one of them, and one that was killed while it did
+has it for ACTOR_NEWS.
+"""
 
 
 class WorkerActor:
-    """One worker. Its methods run on Ray's loop, and their work on the supervision's own."""
+    """One worker. Its methods wait for what is done on the supervision's own loop, none for longer than a start."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._rest = MainThreadRest()
         if sys.version_info < (3, 14):
-            # Ray's is uvloop's, with which only uvloop's own loops can start processes. Ray's loop runs already.
+            # Ray's is uvloop's, with which only uvloop's own loops can start processes.
             asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
         tell_to_standard_output()
-        node = ray.get_runtime_context().get_node_id()
-        self._supervision = Supervision(spec, ray.util.get_node_ip_address(), node)
-        self._going = asyncio.ensure_future(self._go())
+        context = ray.get_runtime_context()
+        self._me = context.current_actor
+        self._supervision = Supervision(spec, ray.util.get_node_ip_address(), context.get_node_id())
+        threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
-    async def start(self) -> Mapping[str, Any]:
-        return await self._supervision.run(self._supervision.start())
+    def start(self) -> Mapping[str, Any]:
+        answer = self._supervision.run(self._supervision.start())
+        # Not before: one that is only just placed has to say at once whether it is.
+        self._rest.begin()
+        return answer
 
-    async def describe(self) -> Mapping[str, Any]:
-        return await self._supervision.run(self._supervision.describe())
+    def describe(self) -> Mapping[str, Any]:
+        return self._supervision.run(self._supervision.describe())
 
-    async def about(self, session_id: str, epoch: int) -> Mapping[str, Any] | None:
-        return await self._supervision.run(_done(self._supervision.about, session_id, epoch))
+    def about(self, session_id: str, epoch: int) -> Mapping[str, Any] | None:
+        about: Mapping[str, Any] | None = self._supervision.run(_done(self._supervision.about, session_id, epoch))
+        return about
 
-    async def leased(self, session_id: str, epoch: int) -> None:
-        await self._supervision.run(_done(self._supervision.leased, session_id, epoch))
+    def leased(self, session_id: str, epoch: int) -> None:
+        self._supervision.run(_done(self._supervision.leased, session_id, epoch))
 
-    async def signal(self, number: int, epoch: int) -> None:
-        await self._supervision.run(_done(self._supervision.signal, number, epoch))
+    def signal(self, number: int, epoch: int) -> None:
+        self._supervision.run(_done(self._supervision.signal, number, epoch))
 
-    async def exceed(self, limit: str, epoch: int) -> None:
-        await self._supervision.run(_done(self._supervision.exceed, limit, epoch))
+    def exceed(self, limit: str, epoch: int) -> None:
+        self._supervision.run(_done(self._supervision.exceed, limit, epoch))
 
-    async def stop(self, epoch: int) -> None:
-        await self._supervision.run(_done(self._supervision.stop, epoch))
+    def stop(self, epoch: int) -> None:
+        self._supervision.run(_done(self._supervision.stop, epoch))
 
-    async def ended(self) -> Mapping[str, Any]:
-        return await self._supervision.run(self._supervision.ended())
+    def ended(self) -> Mapping[str, Any] | None:
+        """Return how the worker's process has ended; None if it has not within ACTOR_NEWS."""
+        try:
+            return self._supervision.run(self._supervision.ended(), ACTOR_NEWS)
+        except TimeoutError:
+            return None
 
-    async def cleared(self) -> None:
-        await self._supervision.run(self._supervision.cleared())
+    def cleared(self) -> bool:
+        """Return whether nothing is left of the worker, as soon as that is so, and after ACTOR_NEWS at the latest."""
+        try:
+            self._supervision.run(self._supervision.cleared(), ACTOR_NEWS)
+        except TimeoutError:
+            return False
+        return True
 
-    async def _go(self) -> None:
+    def _leave(self) -> None:
         """End the actor when it has nothing more to look after, whether or not a gateway is there to ask for that."""
-        await self.cleared()
-        await asyncio.sleep(ACTOR_LINGER)
-        ray.get_runtime_context().current_actor.__ray_terminate__.remote()
+        self._supervision.run(self._supervision.cleared())
+        time.sleep(ACTOR_LINGER)
+        self._me.__ray_terminate__.remote()
 
 
 async def _done(function: Any, *arguments: object) -> Any:

@@ -30,7 +30,7 @@ os.environ |= {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLE
 import ray  # reads its environment when it is loaded
 from ray.exceptions import RayError, RuntimeEnvSetupError
 
-from gateway.workers.ray.actor import WorkerActor
+from gateway.workers.ray.actor import ACTOR_THREADS, WorkerActor
 from gateway.workers.ray.bringing import packed
 
 _WORKER = "wrk_"
@@ -193,9 +193,11 @@ class Driver:
 
     async def _watching(self, worker_id: str, actor: Any) -> None:
         try:
-            ended = await actor.ended.remote()
+            while (ended := await actor.ended.remote()) is None:
+                pass
             self._say({"is": "ended", "id": worker_id, **ended})
-            await actor.cleared.remote()
+            while not await actor.cleared.remote():
+                pass
             actor.__ray_terminate__.remote()
         except RayError:
             # The actor is gone, and nobody knows how its worker ended.
@@ -221,6 +223,7 @@ def _created(order: Mapping[str, Any]) -> Any:
             # A call runs at most once, and nothing is recreated silently.
             max_restarts=0,
             max_task_retries=0,
+            max_concurrency=ACTOR_THREADS,
             scheduling_strategy="SPREAD",
             **options,
         )

@@ -97,9 +97,16 @@ class Supervision:
         self._thread.join()
         self._loop.close()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something of this on its own loop, from another one."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+    def run(self, work: Coroutine[Any, Any, T], patience: float | None = None) -> T:
+        """Have something of this done on its own loop, from another thread, which waits.
+
+        Raises TimeoutError after `patience` seconds; the work is then given up.
+        """
+        doing = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return doing.result(patience)
+        finally:
+            doing.cancel()
 
     async def start(self) -> Mapping[str, Any]:
         """Import the app and make the worker's process, which waits for a gateway before it goes on.
