@@ -83,8 +83,8 @@ class Gateway:
         self.store = MeteredStore(store, clock) if exposed else GuardedStore(store, clock)
         share = WHOLE if member is None else Share(member.index, member.board.count)
         settings, directory = _parted(settings, share), runtime_directory(settings.data_dir)
-        place = Place(directory, settings.workers.max_workers, share, member)
-        pool = worker_pool(settings, directory, clock, place)
+        place = Place(directory, settings.workers.max_workers, share, member, shards)
+        pool = worker_pool(settings, directory, clock, place, shards)
         self.pool: WorkerPool = pool
         calls = CallMeter(self._is_deployed) if exposed else None
         tokens = Tokens(token_key(settings.data_dir, KEY_BYTES))

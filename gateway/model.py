@@ -26,6 +26,14 @@ _ID_LENGTH = 26
 SESSION_ID_LENGTH = len(SESSION_ID_PREFIX) + _ID_LENGTH
 """What is behind that in the id of a session is its shard (`gateway.shards`)."""
 
+WORKER_ID_PREFIX = "wrk_"
+
+_WORKER_ID_LENGTH = 16
+"""80 random bits: unique for all practical purposes."""
+
+WORKER_ID_LENGTH = len(WORKER_ID_PREFIX) + _WORKER_ID_LENGTH
+"""Behind that, too, there may be a shard: that of the gateway which has made the worker."""
+
 
 class SessionStatus(enum.Enum):
     """Where a session stands."""
@@ -117,8 +125,8 @@ def new_session_id() -> str:
 
 
 def new_worker_id() -> str:
-    """Return an id for a worker process, unique for all practical purposes (80 random bits)."""
-    return _random_id("wrk_", 16)
+    """Return an id for a worker process."""
+    return _random_id(WORKER_ID_PREFIX, _WORKER_ID_LENGTH)
 
 
 _CALL_ID_LENGTH = 16

@@ -9,14 +9,18 @@ from gateway.config import Settings
 from gateway.data_directory import CannotStart, token_key
 from gateway.handshake import derived
 from gateway.sessions.pages import KEY_BYTES
+from gateway.share import Owning
 from gateway.workers.local import LocalPool
 from gateway.workers.place import Place
 from gateway.workers.ray.pool import RayPool
 from gateway.workers.scheduled import ScheduledPool
 
 
-def worker_pool(settings: Settings, directory: Path, clock: Clock, place: Place) -> ScheduledPool:
-    """Return the pool of the settings, which is yet to be started. `directory` is for workers of this machine.
+def worker_pool(
+    settings: Settings, directory: Path, clock: Clock, place: Place, owning: Owning | None = None
+) -> ScheduledPool:
+    """Return the pool of the settings, which is yet to be started. `directory` is for workers of this machine; with
+    several gateways, `owning` says by their ids whose the workers are.
 
     Raises CannotStart.
     """
@@ -28,6 +32,6 @@ def worker_pool(settings: Settings, directory: Path, clock: Clock, place: Place)
     secret = token_key(settings.data_dir, KEY_BYTES)
     owner = derived(secret, "owner of workers").hex()[:32]
     try:
-        return RayPool(settings.workers, settings.ray, directory, clock, secret=secret, owner=owner)
+        return RayPool(settings.workers, settings.ray, directory, clock, secret=secret, owner=owner, owning=owning)
     except (OSError, ssl.SSLError) as error:
         raise CannotStart(f"the files of ray.tls_cert, tls_key and tls_ca cannot be used: {error}") from None

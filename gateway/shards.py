@@ -2,13 +2,13 @@
 
 All sessions that a gateway opens are of one shard, which is made anew whenever it enters, and which their ids carry. So
 an id and a small table in memory say who has the session. The store says what is in the table; it moves a shard from
-one gateway to another in one step.
+one gateway to another in one step. Ids of workers carry the same shard: whoever takes a session over has its worker.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gateway.model import SESSION_ID_LENGTH
+from gateway.model import SESSION_ID_LENGTH, WORKER_ID_LENGTH, WORKER_ID_PREFIX
 
 NO_SHARD = "-"
 """Stands for what is without a shard: sessions of a gateway that had the store for itself."""
@@ -77,7 +77,7 @@ class Shards:
         return not self.owns(key)
 
     def drawn(self, new_id: Callable[[], str]) -> str:
-        """Return the id of a session that this gateway opens. `new_id` makes one at random."""
+        """Return the id of a session that this gateway opens, or of a worker. `new_id` makes one at random."""
         return new_id() + self.own
 
     def knows(self, key: str) -> bool:
@@ -121,6 +121,7 @@ class Shards:
         self.taken &= table.held_by(self.name).keys()
 
 
-def shard_of(session_id: str) -> str:
-    """Return the shard that an id carries."""
-    return session_id[SESSION_ID_LENGTH:] or NO_SHARD
+def shard_of(key: str) -> str:
+    """Return the shard that the id of a session or of a worker carries."""
+    length = WORKER_ID_LENGTH if key.startswith(WORKER_ID_PREFIX) else SESSION_ID_LENGTH
+    return key[length:] or NO_SHARD

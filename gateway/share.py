@@ -16,7 +16,7 @@ class Owning(Protocol):
         """Whether it is another gateway's, so that it cannot be said here how it stands."""
 
     def drawn(self, new_id: Callable[[], str]) -> str:
-        """Return a new id of a session that this process is to have. `new_id` makes one at random."""
+        """Return a new id of a session or a worker that this process is to have. `new_id` makes one at random."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ ACTOR_NEWS = 30.0
 """How long an actor lets a driver wait for news before the driver has to ask again. The wait holds a thread of the
 actor's, also when the driver is gone meanwhile; asking costs both of them a millisecond."""
 
-ACTOR_REST = 0.25
+ACTOR_REST = 0.5
 """How long the main thread of an actor rests at a time. Whatever is asked of the actor may wait for it: to be told
 whose the worker is, to signal or to end it. Calls, and the news of the worker's end, do not come that way."""
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from gateway.clock import Clock
-from gateway.model import AppVersion, new_worker_id
+from gateway.model import AppVersion
 from gateway.worker.process import WorkerDirectory
 from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import Worker, WorkerLease
@@ -58,7 +58,7 @@ class LocalPool(ScheduledPool):
         return zygote
 
     def _new_worker(self, version: Version) -> PooledWorker:
-        worker_id = self._place.share.drawn(new_worker_id)
+        worker_id = self._place.new_worker_id()
         directory = WorkerDirectory(self._directory / worker_id)
         worker = LocalWorker(worker_id, version.app, directory, self._clock, self._gone)
         self._watch.add(worker)

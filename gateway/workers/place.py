@@ -7,7 +7,8 @@ from pathlib import Path
 import gateway
 import sessiongateway
 from gateway.board import Member
-from gateway.share import WHOLE, Share
+from gateway.model import new_worker_id
+from gateway.share import WHOLE, Owning, Share
 from gateway.workers.base import WorkerLease
 from gateway.workers.room import Room
 from gateway.workers.runtime import Part, clear_leftovers, library, prepare_directory
@@ -18,15 +19,29 @@ from gateway.workers.version import Version
 class Place:
     """The workers' directory, with the room for workers."""
 
-    def __init__(self, directory: Path, max_workers: int, share: Share = WHOLE, member: Member | None = None) -> None:
-        """With a `share` and a `member` this process is one of several, and `max_workers` is for all of them."""
+    def __init__(
+        self,
+        directory: Path,
+        max_workers: int,
+        share: Share = WHOLE,
+        member: Member | None = None,
+        owning: Owning | None = None,
+    ) -> None:
+        """With a `share` and a `member` this process is one of several, and `max_workers` is for all of them. `owning`:
+        by whose rule an id says whose a worker is, when not by the share's.
+        """
         self.share = share
+        self._owning = owning or share
         self.room = Room(max_workers, share, member)
         self.library = library(directory, share)
         self.strays = 0
         """Workers that were alive at the start, in this part, and that no session needs."""
         self._directory = directory
         self._part = Part(directory, share, "" if member is None else member.generation)
+
+    def new_worker_id(self) -> str:
+        """Return an id for a worker of this gateway process."""
+        return self._owning.drawn(new_worker_id)
 
     async def prepare(self) -> None:
         """Make the directory. Raises PermissionError when it is somebody else's."""

@@ -22,7 +22,8 @@ _LIBRARY = "lib."
 _WORKER = "wrk_"
 _KEEPER = "keeper"
 
-_LONGEST_INSIDE = len("/wrk_0123456789abcdef/c/s")
+_LONGEST_INSIDE = len("/wrk_0123456789abcdef012345/c/s")
+"""The last six are a shard, which one of several gateways has in its ids."""
 
 
 def runtime_directory(data_dir: Path) -> Path:

@@ -60,6 +60,21 @@ async def test_calls_through_all_of_them_are_in_order_and_counted(fleet: Fleet) 
         assert [(await client.get(session)).call_count for client in clients] == [61] * 3
 
 
+async def test_a_ready_worker_is_leased_by_its_id_through_any_of_them_and_only_once(fleet: Fleet) -> None:
+    async with clients_of(await fleet.start(3, WORKERS_MIN_IDLE="1")) as clients:
+        request = apps_pb2.GetAppRequest(app="probe")
+        found: list[str] = []
+        async with asyncio.timeout(DEADLINE):
+            while len(found) != 3:
+                found = (await clients[0].unary(clients[0].apps.GetApp, request)).app.idle_worker_ids
+        for number, worker in enumerate(found):
+            opened = await clients[number].new("run", worker_id=worker)
+            assert opened.session.worker_id == worker
+            for client in clients:
+                await refused(client.new("run", worker_id=worker), "WORKER_LEASED", "NOT_STARTED")
+                assert (await client.run(session=opened.id, worker_id=worker)).session.worker_id == worker
+
+
 async def test_a_request_id_runs_once_whoever_gets_it(fleet: Fleet) -> None:
     async with clients_of(await fleet.start(3)) as clients:
         for opened in [await client.new("run") for client in clients]:

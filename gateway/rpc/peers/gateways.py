@@ -141,6 +141,8 @@ class ShardRoutes(Routing):
             return self._neighbours.here, Flag.NONE  # which says what is wrong
         if head.session and head.session != NEW:
             return self.of_id(head.session), Flag.NONE
+        if head.session and head.worker_id:
+            return self._of_shard(head.worker_id), Flag.NONE
         plain = Flag.NONE if head.session else Flag.PLAIN
         if head.request_id and not head.worker_id:
             return self._keeper(f"{principal}\n{head.request_id}"), plain
@@ -153,11 +155,14 @@ class ShardRoutes(Routing):
             return self._neighbours.here
 
     def of_id(self, session_id: str) -> Peer:
-        if not session_id.startswith(SESSION_ID_PREFIX) or self._shards.owns(session_id):
+        return self._of_shard(session_id) if session_id.startswith(SESSION_ID_PREFIX) else self._neighbours.here
+
+    def _of_shard(self, key: str) -> Peer:
+        if self._shards.owns(key):
             return self._neighbours.here
-        if not self._shards.knows(session_id):
+        if not self._shards.knows(key):
             return NOBODY
-        holder = self._shards.holder(session_id)
+        holder = self._shards.holder(key)
         # What is free, and what is kept for one who is not there, is answered from the records.
         return self._neighbours.here if holder is None or not holder.address else holder.writer
 

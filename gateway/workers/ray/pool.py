@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.model import AppVersion, FunctionDescription, new_worker_id
+from gateway.model import AppVersion, FunctionDescription
 from gateway.ray_settings import RaySettings
+from gateway.share import Owning
 from gateway.timing import RAY_START
 from gateway.worker_settings import WorkerSettings
 from gateway.workers.base import Worker, WorkerLease
@@ -44,11 +45,13 @@ class RayPool(ScheduledPool):
         secret: bytes,
         owner: str,
         driver: DriverProcess | None = None,
+        owning: Owning | None = None,
     ) -> None:
-        """Gateways with the same `secret` reach each other's workers. `owner` names this gateway for all time: what it
-        has left behind, and no record knows, is its own to end. Raises OSError when the files of TLS cannot be used.
+        """Gateways with the same `secret` reach each other's workers, and `owning` says by their ids whose they are.
+        `owner` names this gateway for all time: what it has left behind, and no record knows, is its own to end. Raises
+        OSError when the files of TLS cannot be used.
         """
-        super().__init__(settings, clock, Place(directory, settings.max_workers))
+        super().__init__(settings, clock, Place(directory, settings.max_workers, owning=owning))
         self._secret = secret
         self._shared = False
         self._owner = owner
@@ -110,7 +113,7 @@ class RayPool(ScheduledPool):
 
     async def described(self, app: AppVersion) -> Sequence[FunctionDescription]:
         """Return the functions of an app. Raises AppStartFailed and PoolUnavailable."""
-        worker_id = new_worker_id()
+        worker_id = self._place.new_worker_id()
         try:
             order = self.order_of(app, worker_id, describe=True)
             answer = await self._link.ask({"do": "describe", "id": worker_id, **order})
@@ -129,7 +132,7 @@ class RayPool(ScheduledPool):
         return Description(app, self, self._clock)
 
     def _new_worker(self, version: Version) -> PooledWorker:
-        return self._worker(new_worker_id(), version.app)
+        return self._worker(self._place.new_worker_id(), version.app)
 
     def _worker(self, worker_id: str, app: AppVersion) -> RayWorker:
         key = key_of(self._secret, worker_id)
