@@ -47,7 +47,7 @@ async def ray(settings: RaySettings) -> AsyncIterator[Finding]:
     logger.addHandler(silent := logging.NullHandler())
     link.open()
     try:
-        if not await link.reached(RAY_START):
+        if not await link.answered(RAY_START):
             yield failed(
                 _CHECK,
                 f"{_where(settings)} does not answer: {link.why}",

@@ -340,7 +340,7 @@ class _NoRay:
     def open(self) -> None:
         logging.getLogger("gateway.workers").warning("Ray is away")
 
-    async def reached(self, _: float) -> bool:
+    async def answered(self, _: float) -> bool:
         return False
 
     async def close(self) -> None:

@@ -73,6 +73,8 @@ class Link:
         self._told = told
         self._changed = changed
         self._up = asyncio.Event()
+        self._heard = asyncio.Event()
+        """Set when Ray has been reached, or when it is known why not."""
         self._connected = False
         self._closing = False
         self._why = "it was not reached yet"
@@ -103,6 +105,13 @@ class Link:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._up.wait()
+        return self.available
+
+    async def answered(self, timeout: float) -> bool:
+        """Wait until Ray is there or it is known why not, for so many seconds. Returns whether it is there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._heard.wait()
         return self.available
 
     async def close(self) -> None:
@@ -187,12 +196,14 @@ class Link:
         if not self.available:
             logger.info("Ray is there")
             self._up.set()
+            self._heard.set()
             self._changed()
 
     def _away(self, why: str) -> None:
         if not self._closing and (self.available or why != self._why):
             logger.warning("Ray is away, and no worker can be started: %s", why)
         self._why = why
+        self._heard.set()
         for answer in self._asks.values():
             if not answer.done():
                 answer.set_exception(self.unavailable())
