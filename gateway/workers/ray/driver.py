@@ -316,6 +316,10 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 def _connect(address: str, namespace: str) -> None:
     if ray.is_initialized():
         return
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        # Ray tries for a minute to reach what does not exist, and does not say why it cannot.
+        socket.create_connection((host.strip("[]"), int(port)), RAY_ANSWER).close()
     ray.init(
         address=address,
         namespace=namespace,
