@@ -40,8 +40,10 @@ class Saying(DriverProcess):
 async def link_to(driver: DriverProcess) -> AsyncIterator[Link]:
     link = Link(RaySettings(), lambda _: None, lambda: None, driver)
     link.open()
-    yield link
-    await link.close()
+    try:
+        yield link
+    finally:
+        await link.close()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.timing import EXIT_PATIENCE
 from tools.chaos.node_strikes import NodeStrikes
 from tools.chaos.one_gateway import OneGateway
 from tools.chaos.scene import LIMITS
@@ -14,10 +15,12 @@ from tools.fleet.ray_nodes import RayNodes
 RAY_LIMITS: Mapping[str, float] = {
     **LIMITS,
     "slowest_detection": 2.0,
-    "slowest_node_detection": 2.0,
+    "slowest_node_detection": EXIT_PATIENCE + 0.5,
     "slowest_return": 30.0,
 }
-"""It is an actor that sees its worker's end, and tells; and a gateway that starts waits for its driver."""
+"""It is an actor that sees its worker's end, and tells. With a node it goes as well, and what it would have told is
+waited for; then the end is put on record, by gateways that have much else to do. One that starts waits for its driver.
+"""
 
 
 class OnRay(OneGateway):

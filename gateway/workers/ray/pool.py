@@ -1,6 +1,7 @@
 """The pool of workers that Ray places."""
 
 import asyncio
+import copy
 import logging
 import ssl
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,7 @@ from gateway.ray_settings import RaySettings
 from gateway.share import Owning
 from gateway.timing import RAY_START
 from gateway.worker_settings import WorkerSettings
-from gateway.workers.base import Worker, WorkerLease
+from gateway.workers.base import Worker, WorkerLease, none_available
 from gateway.workers.containment.choice import UNAVAILABLE
 from gateway.workers.place import Place
 from gateway.workers.pooled import PooledWorker, WorkerState
@@ -28,6 +29,9 @@ from gateway.workers.waiters import Waiter
 from sessiongateway.worker.v1 import worker_pb2 as pb
 
 logger = logging.getLogger("gateway.workers")
+
+_ATTEMPTS = 2
+"""How often an app is given to a machine to be described, before whoever waits is told that none could do it."""
 
 
 class RayPool(ScheduledPool):
@@ -112,18 +116,26 @@ class RayPool(ScheduledPool):
         return {"spec": spec, "options": _options_of(app), "upload": upload}
 
     async def described(self, app: AppVersion) -> Sequence[FunctionDescription]:
-        """Return the functions of an app. Raises AppStartFailed and PoolUnavailable."""
+        """Return the functions of an app. Raises AppStartFailed, NoWorkerAvailable and PoolUnavailable."""
+        for _ in range(_ATTEMPTS):
+            answer = await self._description(app)
+            if "functions" in answer:
+                return [FunctionDescription(**function) for function in answer["functions"]]
+            if "failed" in answer:
+                raise start_error(app.ref, pb.Failure(**answer["failed"]))
+            # The machine, or Ray: a node that died with the actor says nothing against the app.
+            logger.warning("%s could not be described: %s", app.ref, next(iter(answer.values()), "no reason is known"))
+        raise none_available(app)
+
+    async def _description(self, app: AppVersion) -> Mapping[str, Any]:
         worker_id = self._place.new_worker_id()
         try:
             order = self.order_of(app, worker_id, describe=True)
-            answer = await self._link.ask({"do": "describe", "id": worker_id, **order})
+            answer: Mapping[str, Any] = await self._link.ask({"do": "describe", "id": worker_id, **order})
         except asyncio.CancelledError:
             self._link.say({"do": "stop", "id": worker_id, "epoch": 0}, surely=True)
             raise
-        if "functions" in answer:
-            return [FunctionDescription(**function) for function in answer["functions"]]
-        fields = answer.get("failed") or {"type": "ProcessExit", "message": str(next(iter(answer.values())))}
-        raise start_error(app.ref, pb.Failure(**fields))
+        return answer
 
     async def _closed(self, kept: Collection[str]) -> None:
         await self._link.close()
@@ -228,7 +240,13 @@ class Description(Source):
         waiting = asyncio.ensure_future(over.wait())
         try:
             await asyncio.wait((self._asking, waiting), return_when=asyncio.FIRST_COMPLETED)
-            return self._asking.result() if self._asking.done() else None
+            if not self._asking.done():
+                return None
+            error = self._asking.exception()
+            if error is not None:
+                # All who wait share the task. Each error is completed with the call that it answers, so none is shared.
+                raise copy.copy(error) from None
+            return self._asking.result()
         finally:
             timer.cancel()
             waiting.cancel()
