@@ -24,6 +24,8 @@ class CallLimit:
         self._limit = limit
         self._clock = clock
         self._on_overdue = on_overdue
+        self._over = False
+        """The worker is being ended for a call that is not known."""
 
     @classmethod
     def of(cls, app: AppVersion, clock: Clock, on_overdue: Callable[[str], object]) -> Self | None:
@@ -35,6 +37,8 @@ class CallLimit:
         """Have the worker ended if it is not through with the call soon after the limit."""
 
         def overdue() -> None:
+            if self._over:
+                return  # due in the same moment, and never begun: that of which nothing is known was before it
             call.overdue = timed_out_error(self._app.ref, call.call.function, f"{self._limit:g}")
             self._on_overdue(call.call.call_id)
 
@@ -43,5 +47,10 @@ class CallLimit:
 
     def bound_unheard(self, heard: asyncio.Future[None]) -> None:
         """The same for a worker that does not say which calls it runs: one of them blocks its loop."""
-        timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, lambda: self._on_overdue(""))
+
+        def overdue() -> None:
+            self._over = True
+            self._on_overdue("")
+
+        timer = self._clock.call_later(self._limit + CALL_LIMIT_GRACE, overdue)
         heard.add_done_callback(lambda _: timer.cancel())

@@ -26,6 +26,8 @@ from gateway.stores.guarded import GuardedStore
 from gateway.stores.redis import RedisStore
 from gateway.stores.redis_claims import Membership
 from gateway.stores.redis_clock import ServerTime
+from gateway.stores.redis_connection import Connection
+from gateway.stores.redis_errors import NoReply
 from gateway.stores.redis_server import RedisServer
 from gateway.testing.memory_machine import MemoryMachine
 from gateway.testing.memory_pool import MemoryPool
@@ -61,6 +63,17 @@ def machine() -> MemoryMachine:
     return MemoryMachine(SystemClock(), {"app": Counting})
 
 
+class _Server(RedisServer):
+    """The way to Redis, which ends with its gateway: a store that is lost is connected anew."""
+
+    gone = False
+
+    async def connect(self) -> Connection:
+        if self.gone:
+            raise NoReply("this gateway is dead")
+        return await super().connect()
+
+
 class Assembled:
     """One gateway. Whoever calls `start` calls `stop`, unless it has died."""
 
@@ -75,8 +88,8 @@ class Assembled:
         settings = Settings(workers=workers, store=StoreSettings(url=url), cluster=cluster)
         self.shards = Shards(name)
         membership = Membership(self.shards, name, "", cluster.takeover)
-        server = RedisServer(StoreSettings(url=url))
-        self.redis = RedisStore(server, clock, prefix=prefix, time=ServerTime(), claim=membership)
+        self._server = _Server(StoreSettings(url=url))
+        self.redis = RedisStore(self._server, clock, prefix=prefix, time=ServerTime(), claim=membership)
         self.store = GuardedStore(self.redis, clock)
         self.pool = MemoryPool(settings.workers, machine, clock, anywhere=True)
         registry = AppRegistry(directory / "apps", {"app": directory})
@@ -118,6 +131,7 @@ class Assembled:
         self.cluster.fall_silent()
         self.pool.crash()
         await self.cluster.leave()
+        self._server.gone = True
         await self.redis._link._disconnect()  # as the end of a process would
 
     async def run(self, session: str = "new", *, wait: bool = False, timeout: int | None = None) -> tuple[int, str]:
