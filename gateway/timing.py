@@ -183,7 +183,7 @@ EXIT_SETTLE = 0.5
 """Between the news of a worker's end and the end of its connection, in which its last answers may still come: the news
 takes another way."""
 
-EXIT_PATIENCE = 2.0
+EXIT_PATIENCE = 1.5
 """How long the end of a connection waits for the news of how the worker ended. It is told in milliseconds by the
 machine where that was; one that is gone tells nothing, and callers of its sessions wait for no more than this."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.timing import EXIT_PATIENCE
 from tools.chaos.node_strikes import NodeStrikes
 from tools.chaos.one_gateway import OneGateway
 from tools.chaos.scene import LIMITS
@@ -15,7 +14,7 @@ from tools.fleet.ray_nodes import RayNodes
 RAY_LIMITS: Mapping[str, float] = {
     **LIMITS,
     "slowest_detection": 2.0,
-    "slowest_node_detection": EXIT_PATIENCE + 0.5,
+    "slowest_node_detection": 2.0,
     "slowest_return": 30.0,
 }
 """It is an actor that sees its worker's end, and tells. With a node it goes as well, and what it would have told is
