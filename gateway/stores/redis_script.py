@@ -1,10 +1,12 @@
 """The script by which the Redis store does everything: one text, known to Redis by its digest once it has seen it."""
 
 import hashlib
+from collections.abc import Iterable
 from importlib import resources
 
-PARTS = ("records", "events", "calls", "pages", "members", "writers", "batch")
-"""The files of `redis_scripts`, each using what is in those before."""
+BEFORE, REST, BATCH = ("records", "turn", "calls"), ("events", "changes", "pages", "members", "writers"), "batch"
+"""The files of `redis_scripts`, each using what is in those before. Those of the rest are one function, which runs only
+when a batch needs it: to make all that is in them takes longer than a call."""
 
 LOOK = 500
 """Entries of an index at which one run of the script looks: some milliseconds in which Redis does nothing else."""
@@ -16,7 +18,11 @@ SCHEMA = 2
 def script() -> str:
     """Return the text."""
     folder = resources.files("gateway.stores") / "redis_scripts"
-    return "\n".join((folder / f"{part}.lua").read_text() for part in PARTS)
+
+    def joined(parts: Iterable[str]) -> str:
+        return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
+
+    return "\n".join((joined(BEFORE), "function rest()", joined(REST), "end", joined([BATCH])))
 
 
 TEXT = script()

@@ -1,7 +1,5 @@
 -- From ARGV[8] on: an operation, how many arguments it has, its arguments; and so on. Returns what each of them returns.
 
-local OF_WRITERS = {enter = enter, recover = recover, leave = leave}
-
 local function run(place)
     local name, count = ARGV[place], tonumber(ARGV[place + 1])
     local a = {}
@@ -11,25 +9,41 @@ local function run(place)
     return place + 2 + count, name, a
 end
 
+local function make(name)
+    if not (of_record[name] or ops[name]) then
+        need_rest()
+    end
+end
+
+local function answer_of(name, a)
+    make(name)
+    local work = of_record[name]
+    if work then
+        local record = load(a[1])
+        return record and work(record, a)
+    end
+    if of_indexes[name] then
+        write_moved()
+    end
+    return ops[name](a)
+end
+
 local place, name, a = run(8)
-if OF_WRITERS[name] then
-    return {OF_WRITERS[name](a)}
+make(name)
+if of_writers[name] then
+    return {of_writers[name](a)}
 end
 local wrong = check_writer()
 if wrong then
     return redis.error_reply(wrong)
 end
-local events = call('HGET', META, 'events')
 if NUMBER > 0 then
     -- First of all: where nothing can be written, nothing is changed.
     call('HSET', WRITER_KEY, 'nr', whole(NUMBER), 'un', '')
 end
 local replies = {}
 while true do
-    if OF_ALL[name] then
-        write_moved()
-    end
-    replies[#replies + 1] = ops[name](a)
+    replies[#replies + 1] = answer_of(name, a)
     if place > #ARGV then
         break
     end
@@ -37,6 +51,6 @@ while true do
 end
 write_moved()
 if NUMBER > 0 then
-    call('HSET', WRITER_KEY, 'un', pack_before(events))
+    call('HSET', WRITER_KEY, 'un', pack_before())
 end
 return replies

@@ -20,7 +20,9 @@ local function fields_of(entry)
 end
 
 local function next_event()
-    return call('HINCRBY', PREFIX .. 'meta', 'events', 1) .. '-0'
+    local number = call('HINCRBY', META, 'events', 1)
+    events_before = events_before or number - 1
+    return number .. '-0'
 end
 
 local function tell(record)
@@ -55,9 +57,7 @@ local function forget_told(number, mark, alone)
     end
 end
 
-local events_op = {}
-
-function events_op.position()
+function ops.position()
     local entry = last_event()
     return {whole(number_of(entry)), fields_of(entry).m}
 end
@@ -65,7 +65,7 @@ end
 -- a: number, mark ('' if it is the middle of a walk), limit, owner, status, app, version ('' for any).
 -- Returns how it went, the cursor behind what was looked at, whether there is more, and of each event its cursor and
 -- its session.
-function events_op.events(a)
+function ops.events(a)
     local after, mark, limit = tonumber(a[1]), a[2], tonumber(a[3])
     local last = last_event()
     local last_number, last_mark = number_of(last), fields_of(last).m
@@ -109,7 +109,7 @@ end
 -- a: wall-clock time. From the oldest on and no further than to the first that is not old enough: a clock that was set
 -- back must not have a younger event forgotten before an older one. The newest that is old enough stays, as the cursors
 -- of those who have seen it are still good. Returns how many went, and whether there may be more.
-function events_op.forget(a)
+function ops.forget(a)
     local until_time = tonumber(a[1])
     local entries = call('XRANGE', EVENTS, '-', '+', 'COUNT', LOOK)
     local stays = nil

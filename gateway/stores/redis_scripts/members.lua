@@ -5,10 +5,9 @@
 --   shards     of each shard how often it has changed hands, and the name of who has it: none when it is free
 -- In meta: shards (the number of the last one), secret, and agreed, which is what the settings of all must have in common.
 
-local META, LEASE = PREFIX .. 'meta', PREFIX .. 'gateway'
-local WRITER_KEY = PREFIX .. 'w:' .. WRITER
+local LEASE = PREFIX .. 'gateway'
 local MEMBERS, SHARDS = PREFIX .. 'members', PREFIX .. 'shards'
-local LETTERS, FENCED = 'abcdefghijklmnopqrstuvwxyz234567', 'fenced'
+local LETTERS = 'abcdefghijklmnopqrstuvwxyz234567'
 
 -- Shards are numbered from a place that is drawn for the data set, so that those of an earlier one do not come again.
 local FIRST_SHARDS = 32768
@@ -238,3 +237,4 @@ function ops.inherit(a)
     end
     return {#ids, found}
 end
+of_indexes.inherit = true

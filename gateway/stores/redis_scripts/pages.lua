@@ -66,7 +66,4 @@ function ops.purge(a)
     return {#entries, #entries == LOOK and 1 or 0}
 end
 
-ops.position, ops.events, ops.forget = events_op.position, events_op.events, events_op.forget
-
--- These look into indexes, and what they find must be written.
-local OF_ALL = {due = true, count = true, page = true, purge = true, inherit = true}
+of_indexes.due, of_indexes.count, of_indexes.page, of_indexes.purge = true, true, true, true

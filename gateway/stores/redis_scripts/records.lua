@@ -1,4 +1,5 @@
--- The parts below are one script: the files of this directory in the order in which `redis_script.py` names them.
+-- The parts below are one script: the files of this directory in the order in which `redis_script.py` names them. Redis
+-- makes every function of it anew in each run, so what calls do without is made only when it is needed: it is in `rest`.
 -- KEYS[1] is the prefix of all keys, with the hash tag that keeps them on one slot.
 
 local call = redis.call
@@ -18,7 +19,8 @@ local FIELDS = {
 local ST, DL, IF, HU, TO, CC, EA, LA, ER, XC, XS, EN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local SQ, OW, AP, AV, WK, EP, CA = 13, 14, 15, 16, 17, 18, 19
 
-local ACTIVE, EXPIRED, IDLE = 'active', 'expired', 'idle_timeout'
+local ACTIVE = 'active'
+local META, DUE = PREFIX .. 'meta', PREFIX .. 'due'
 
 -- Numbers as text that is the same number when it is read: neither Lua's tostring nor a reply in numbers is.
 local function real(number)
@@ -32,20 +34,6 @@ end
 local function record_key(id)
     return PREFIX .. 's:' .. id
 end
-
-local function by_owner(owner)
-    return PREFIX .. 'o:' .. owner
-end
-
-local function by_status(owner, status)
-    return PREFIX .. 'os:' .. status .. ':' .. owner
-end
-
-local function by_app(owner, app)
-    return PREFIX .. 'oa:' .. #owner .. ':' .. owner .. ':' .. app
-end
-
-local ALL, LIVE, DUE, DONE = PREFIX .. 'all', PREFIX .. 'active', PREFIX .. 'due', PREFIX .. 'done'
 
 -- Of several gateways each has shards, and the id of a session has its shard behind the random letters. NO_SHARD stands
 -- for what is without one: that of a gateway which had the prefix for itself.
@@ -107,83 +95,6 @@ local function move(record)
         before[id] = {record[DL], record[IF], record[HU], record[CC], record[EA], record[LA]}
     end
     moved[id] = record
-end
-
--- Called before anything else of a record is changed, and with nil before one is added.
-local function keep(id, record)
-    local image = before[id]
-    if image == nil or (image and #image == 6) then
-        local whole_image = false
-        if record then
-            whole_image = {}
-            for place = 1, #FIELDS do
-                whole_image[place] = record[place]
-            end
-            if image then
-                for number, place in ipairs({DL, IF, HU, CC, EA, LA}) do
-                    whole_image[place] = image[number]
-                end
-            end
-        end
-        before[id] = whole_image
-    end
-end
-
--- A finished session is found by what leads to all of its index entries, also when its record has run out.
-local function done_entry(record)
-    return cmsgpack.pack({record.id, record[OW], record[ST], record[AP]})
-end
-
-local function index(record)
-    local seq, id, owner = record[SQ], record.id, record[OW]
-    call('ZADD', ALL, seq, id)
-    call('ZADD', by_owner(owner), seq, id)
-    call('ZADD', by_status(owner, record[ST]), seq, id)
-    call('ZADD', by_app(owner, record[AP]), seq, id)
-    if record[ST] == ACTIVE then
-        call('ZADD', LIVE, seq, id)
-        call('ZADD', due_of(id), real(due_from(record)), id)
-    else
-        call('ZADD', DONE, record[EN], done_entry(record))
-    end
-end
-
-local function unindex(id, owner, status, app)
-    call('ZREM', ALL, id)
-    call('ZREM', by_owner(owner), id)
-    call('ZREM', by_status(owner, status), id)
-    call('ZREM', by_app(owner, app), id)
-    if status == ACTIVE then
-        call('ZREM', LIVE, id)
-        call('ZREM', due_of(id), id)
-    end
-end
-
-local function drop(record)
-    unindex(record.id, record[OW], record[ST], record[AP])
-    if record[ST] ~= ACTIVE then
-        call('ZREM', DONE, done_entry(record))
-    end
-    call('DEL', record_key(record.id))
-    read[record.id], moved[record.id] = false, nil
-end
-
--- Put a record in the place of whatever is there under its id.
-local function put(record)
-    local old = load(record.id)
-    if old then
-        drop(old)
-    end
-    local values = {}
-    for place, field in ipairs(FIELDS) do
-        values[2 * place - 1], values[2 * place] = field, record[place]
-    end
-    call('HSET', record_key(record.id), unpack(values))
-    index(record)
-    if record[ST] ~= ACTIVE then
-        call('EXPIRE', record_key(record.id), RETENTION)
-    end
-    read[record.id] = record
 end
 
 -- The values of a record as the gateway reads them: those of gateway/stores/redis_rows.py.

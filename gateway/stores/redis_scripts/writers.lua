@@ -1,32 +1,4 @@
--- A writer is a store that some gateway has open. What it is known by here is `w:<writer>`: its generation (gn), the
--- number of the last batch of it that ran (nr), and how to take that one back (un). A batch of another generation, or
--- one that does not follow the last one, is refused: it comes late, or what it builds on has been lost.
-
-local GONE = 'GONE '
-
-local function check_writer()
-    local known = call('HMGET', WRITER_KEY, 'gn', 'nr')
-    if not known[1] then
-        return GONE .. 'what was on record has been deleted, or this is another data set'
-    end
-    if known[1] == FENCED then
-        return 'FENCED what this gateway had was given to another one'
-    end
-    if known[1] ~= GENERATION then
-        return GONE .. 'this is of an earlier connection'
-    end
-    if NUMBER > 0 and tonumber(known[2]) ~= NUMBER - 1 or NUMBER <= 0 and tonumber(known[2]) ~= -NUMBER then
-        return GONE .. 'the data set is an earlier state: something that was on record is lost'
-    end
-end
-
-local function pack_before(events)
-    local images = {}
-    for id, image in pairs(before) do
-        images[#images + 1] = {id, image}
-    end
-    return cmsgpack.pack({events, images, MARK})
-end
+-- How a writer becomes known, comes back after a failure, and goes.
 
 local function take_back(packed, alone)
     local events, images, mark = unpack(cmsgpack.unpack(packed))
@@ -48,7 +20,9 @@ local function take_back(packed, alone)
         end
     end
     write_moved()
-    forget_told(events, mark, alone)
+    if events then
+        forget_told(events, mark, alone)
+    end
 end
 
 -- A gateway's claim to have the prefix for itself. Whose it is has a name that is the same when it starts again (holder),
@@ -76,7 +50,7 @@ end
 -- a: who, holder, milliseconds of the claim, seconds for which the writer is remembered, the schema; of a member besides
 -- its address ('' for a gateway by itself), what the settings must have in common, the shards that it holds with their
 -- epochs, whether it was fenced; then random letters, by which the data set is known if it is new.
-local function enter(a)
+function of_writers.enter(a)
     local schema = tonumber(call('HGET', META, 'schema') or 0)
     if schema > tonumber(a[5]) then
         return {'newer', whole(schema)}
@@ -105,7 +79,7 @@ end
 -- a: as for enter, then the last batch of which the gateway knows that it ran, its generation, and the data set. Another
 -- batch, later, may have run: it is taken back. Returns besides whether something is lost, and whether something was
 -- taken back.
-local function recover(a)
+function of_writers.recover(a)
     local acknowledged = tonumber(a[11])
     local known = call('HMGET', WRITER_KEY, 'gn', 'nr', 'un')
     if known[1] == FENCED or (a[6] ~= '' and not known[1] and call('HGET', META, 'id') == a[13]) then
@@ -119,7 +93,7 @@ local function recover(a)
     if late and known[3] ~= '' then
         take_back(known[3], a[6] == '')
     end
-    local entered = enter(a)
+    local entered = of_writers.enter(a)
     if entered[1] == 'entered' and lost then
         begin_anew()
     end
@@ -127,7 +101,7 @@ local function recover(a)
 end
 
 -- a: the name of a member ('' for a gateway by itself), milliseconds for which its shards are kept ('' to free them).
-local function leave(a)
+function of_writers.leave(a)
     call('DEL', WRITER_KEY)
     if call('HGET', LEASE, 'writer') == WRITER then
         call('DEL', LEASE)
