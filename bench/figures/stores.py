@@ -17,7 +17,7 @@ from bench.figures.ray import ACTOR_CALLS
 from bench.figures.streams import MANY, many_ids
 from bench.load import STREAM_KEEPALIVE, Plan
 from bench.opener import open_beside
-from bench.processes import command_of, cpu_seconds, descendants
+from bench.processes import command_of, cpu_seconds, descendants, stopped
 from bench.redis import over_tcp, redis
 from bench.yardsticks.confined import beside, ray_program
 from gateway.config import setting_paths
@@ -38,8 +38,8 @@ _STREAMS = 4
 _IDLE = 6.0
 """Seconds for which actors are watched that have nothing to do."""
 
-_ACTOR = "ray::WorkerActor"
-"""What Ray calls the processes of ours."""
+_ACTOR, _BARE_ACTOR = "ray::WorkerActor", "ray::Echo"
+"""What Ray calls the processes of ours, and those of the yardstick."""
 
 
 class Side:
@@ -121,8 +121,6 @@ def on_ray(bench: Bench) -> Iterator[Figure]:
         launcher = beside(actors)
         there = bench.with_load(bench.load.launched_by(launcher))
         environment = {"SGW_RAY_ADDRESS": actors.ask({"address": True})["address"]}
-        # Neither side has the other's actors beside it: they take processor time also when they are idle.
-        bare = _bare(actors, bench.settings.rounds // 2)
         embedded = Side(there, stack, launcher=launcher)
         with ExitStack() as ours_alone:
             ours = Side(there, ours_alone, "--pool", "ray", launcher=launcher, environment=environment)
@@ -130,34 +128,48 @@ def on_ray(bench: Bench) -> Iterator[Figure]:
             yield rate
             yield median
             yield _idle(actors)
-            found = [ours.rate().rate for _ in range(bench.settings.rounds)]
-        bare += _bare(actors, bench.settings.rounds - len(bare))
-        yield figure(
-            "calls_rate_ray_actor",
-            ratios(found, bare),
-            calls_per_s=statistics.median(found),
-            yardstick_calls_per_s=statistics.median(bare),
-        )
+            yield _against_bare(bench, ours, actors)
         flags = ("--store", server.url, "--pool", "ray")
         both = Side(there, stack, *flags, launcher=launcher, environment=environment)
         yield from _pair(there, both, embedded, "redis_ray")
 
 
-def _bare(actors: servers.Yardstick, rounds: int) -> list[float]:
-    """Return the calls/s of as many actors as there are sessions, which are there for these rounds only."""
+def _against_bare(bench: Bench, ours: Side, actors: servers.Yardstick) -> Figure:
+    """Return throughput against as many actors as there are sessions, called bare."""
     asked = {"calls": ACTOR_CALLS, "in_flight": SESSIONS, "actors": SESSIONS}
-    rates = [float(actors.ask(asked)["rate"]) for _ in range(rounds)]
+    actors.ask(asked)  # which also makes them
+    # Neither side has the other's actors beside it in its turn: they take processor time also when they are idle.
+    bare, own = _called(actors, _BARE_ACTOR), _called(actors, _ACTOR)
+    found, theirs = [], []
+    with stopped(bare):
+        # Measured anew how many calls a round has: the first time the gateway's actors had only just begun.
+        rate = bench.saturating(ours.gateway.address, ours.slots)
+    for _ in range(bench.settings.rounds):
+        with stopped(bare):
+            found.append(rate().rate)
+        with stopped(own):
+            theirs.append(float(actors.ask(asked)["rate"]))
     actors.ask({"calls": 0, "in_flight": 0, "actors": 0})
-    return rates
+    return figure(
+        "calls_rate_ray_actor",
+        ratios(found, theirs),
+        calls_per_s=statistics.median(found),
+        yardstick_calls_per_s=statistics.median(theirs),
+    )
 
 
 def _idle(actors: servers.Yardstick) -> Figure:
     """Return the percentage of a core that an actor of ours takes while there is nothing to do."""
-    found = [pid for pid in descendants(actors.process.pid) if command_of(pid).startswith(_ACTOR)]
+    found = _called(actors, _ACTOR)
     before = sum(map(cpu_seconds, found))
     time.sleep(_IDLE)
     used = sum(map(cpu_seconds, found)) - before
     return figure("ray_idle", [100 * used / _IDLE / len(found)], seconds=_IDLE, actors=float(len(found)))
+
+
+def _called(actors: servers.Yardstick, name: str) -> list[int]:
+    """Return the processes of this Ray that are called so."""
+    return [pid for pid in descendants(actors.process.pid) if command_of(pid).startswith(name)]
 
 
 def no_ray() -> str:

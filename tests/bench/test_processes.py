@@ -7,7 +7,7 @@ import sys
 import pytest
 from google.protobuf import wrappers_pb2
 
-from bench.processes import descendants, private_bytes, private_memory, tree_memory
+from bench.processes import descendants, private_bytes, private_memory, stopped, tree_memory
 from bench.yardsticks.etcd import field, varint
 
 SMAPS = """\
@@ -41,6 +41,16 @@ def test_a_child_of_a_child_descends_from_its_grandparent() -> None:
         assert grandchild in descendants(child.pid)
         assert tree_memory(child.pid) >= private_memory(child.pid) > 0
         child.stdin.close()
+
+
+def test_processes_are_stopped_for_a_while_and_go_on() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        with stopped([child.pid]):
+            _, status = os.waitpid(child.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+        _, status = os.waitpid(child.pid, os.WCONTINUED)
+        assert os.WIFCONTINUED(status)
+        assert child.communicate(b"there") == (b"there", None)
 
 
 @pytest.mark.parametrize("value", [1, 127, 128, 300, 2**40])

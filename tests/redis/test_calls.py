@@ -1,18 +1,19 @@
 """How the Redis store shares round trips, and puts ends of calls on record a moment later."""
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.model import EndReason, Session, SessionStatus
-from gateway.stores.base import SessionFilter
+from gateway.stores.base import SessionFilter, StoreFailure
 from gateway.stores.redis import RedisStore
 from gateway.stores.redis_calls import KnownSessions
 from gateway.stores.redis_clock import ServerTime
 from gateway.stores.redis_connection import Connection
-from gateway.stores.redis_script import LOOK
+from gateway.stores.redis_script import LOOK, TEXT
 from gateway.stores.redis_turns import Turns
 from gateway.testing.redis_server import RedisProcess
 from gateway.testing.store_harness import ANY, START, TIMEOUT, WALL, a_session, added, at, walk
@@ -70,6 +71,24 @@ async def test_operations_of_one_moment_are_one_round_trip(store: RedisStore, ra
     before = await runs(raw)
     await asyncio.gather(*(store.admit(session.id, at(1), START + 15) for session in sessions))
     assert await runs(raw) == before + 1
+
+
+async def test_calls_and_keepalives_do_without_the_rest_of_the_script(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await called(store)
+    without = TEXT.replace("function rest()", "function rest() error('the rest')")
+    monkeypatch.setattr("gateway.stores.redis_turns.TEXT", without)
+    monkeypatch.setattr("gateway.stores.redis_turns.DIGEST", hashlib.sha1(without.encode()).hexdigest())
+    await store.admit(session.id, at(1), START + 15)
+    await store.finish(session.id, at(1 + LONG), started=True)
+    await store.renew(session.id, at(3))
+    assert await store.renew_many([session.id], session.owner, at(4)) == [session.id]
+    found = await store.get(session.id, session.owner)
+    assert found is not None
+    assert found.call_count == session.call_count + 1
+    with pytest.raises(StoreFailure, match="the rest"):
+        await store.page(ANY, 1)
 
 
 async def test_operations_that_come_while_one_is_on_its_way_share_the_next(turns: Turns, silent: Silent) -> None:
