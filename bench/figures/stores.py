@@ -128,7 +128,7 @@ def on_ray(bench: Bench) -> Iterator[Figure]:
             yield rate
             yield median
             yield _idle(actors)
-            yield _against_bare(bench, ours, actors)
+            yield _against_bare(there, ours, actors)
         flags = ("--store", server.url, "--pool", "ray")
         both = Side(there, stack, *flags, launcher=launcher, environment=environment)
         yield from _pair(there, both, embedded, "redis_ray")
